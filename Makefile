@@ -1,0 +1,35 @@
+# Two commands do everything on a machine with git, make and Python 3.11: `make demo` and `make test`.
+PYTHON ?= python3.11
+BIN := .venv/bin
+STAMP := .venv/installed
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: demo test lint pull up repro reproduce world clean-runtime
+
+demo: pull ## the main job on the embedded default
+	$(BIN)/python -m flows.align
+
+test: pull ## everything: style, types, unit tests, and the chain on a few dozen pictures
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+pull: $(STAMP) ## the data and the base model, from store/
+	$(BIN)/dvc pull --quiet data.dvc base
+
+up: $(STAMP) ## Prefect and MLflow in the browser, on 127.0.0.1
+	$(BIN)/python -m flows.up
+
+repro: pull ## the same chain without Prefect
+	$(BIN)/dvc repro report
+
+world: $(STAMP) ## draw the embedded data set again
+	$(BIN)/python -m tasks.world.shards data && $(BIN)/dvc add data
+
+# torch is asked for by its exact version first: where a CPU build is offered it is the one taken
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install torch==2.13.0
+	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[dev]"
+	touch $(STAMP)

@@ -1,0 +1,1 @@
+"""What you can start: one file per thing a person asks for."""

@@ -1,0 +1,86 @@
+"""The one bridge between a Prefect task and a DVC stage.
+
+A task runs `dvc repro -s <stage>` in its own process group and streams its output. DVC decides whether
+there is anything to do, so a flow after `dvc repro` skips every stage and `dvc repro` after a flow does
+nothing. Prefect's own cache stays off: there is one cache, and it is DVC's.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.tracking import PARENT
+
+ROOT = Path(__file__).resolve().parents[1]
+OUTCOMES = {
+    "skipped": re.compile(r"^Stage '.*' didn't change, skipping"),
+    "restored": re.compile(r"^Stage '.*' is cached - skipping run"),
+    "ran": re.compile(r"^Running stage '"),
+}
+SECONDS_TO_STOP = 10
+
+
+class StageFailed(RuntimeError):
+    """A stage ended with an error; the message is what it said."""
+
+
+@task(cache_policy=NO_CACHE, task_run_name="{stage}")
+def run_stage(stage: str, parent_run: str, root: Path = ROOT) -> str:
+    """Bring one stage up to date.
+
+    Returns:
+        "ran", "restored" (from DVC's run cache) or "skipped" (nothing changed).
+    """
+    return reproduce(stage, root, get_run_logger().info, {PARENT: parent_run})
+
+
+def reproduce(
+    stage: str, root: Path, log: Callable[[str], object], environment: dict[str, str]
+) -> str:
+    """Run `dvc repro -s` for a stage and stream its lines to `log`; see `run_stage`."""
+    command = [sys.executable, "-m", "tasks.process", "--wait-for-lock", "repro", "-s", stage]
+    process = subprocess.Popen(
+        command,
+        cwd=root,
+        env=os.environ | environment | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        bufsize=1,
+        start_new_session=True,
+    )
+    outcome, tail = "skipped", []
+    try:
+        for line in process.stdout:
+            line = line.rstrip()
+            if not line:
+                continue
+            outcome = next((o for o, sign in OUTCOMES.items() if sign.match(line)), outcome)
+            tail = [*tail, line][-40:]
+            log(line)
+        code = process.wait()
+    except BaseException:
+        stop(process)
+        raise
+    if code:
+        raise StageFailed(f"Stage {stage} failed (exit status {code}):\n" + "\n".join(tail))
+    return outcome
+
+
+def stop(process: subprocess.Popen) -> None:
+    """End a process group: politely first, then for good."""
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(SECONDS_TO_STOP)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

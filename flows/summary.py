@@ -1,0 +1,56 @@
+"""What a chain ends with: the score table, the cost, and where to look."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+POLICIES = ("base", "policy_sft", "policy_dpo", "policy_grpo")
+AIMS = ("find", "tell", "other tasks")
+
+
+def score_table(rows: list[dict[str, Any]]) -> str:
+    """Return the scores of all policies as a Markdown table."""
+    lines = ["| task | n | majority | " + " | ".join(POLICIES) + " |"]
+    lines.append("|---" * (3 + len(POLICIES)) + "|")
+    for row in rows:
+        cells = [_cell(row[policy]) for policy in POLICIES]
+        lines.append(f"| {row['task']} | {row['n']} | {row['majority']:.2f} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def print_summary(root: Path, outcomes: dict[str, str]) -> None:
+    """Print the scores, the cost of each stage and where to look."""
+    outputs, console = root / "outputs", Console()
+    rows = json.loads((outputs / "benchmarks" / "table.json").read_text())
+    scores = Table(title="Held-out scores (mean with 95 % interval; * differs from base, p < 0.05)")
+    for name in ("task", "n", "majority", *POLICIES):
+        scores.add_column(name, justify="left" if name == "task" else "right")
+    for row in rows:
+        cells = [_cell(row[policy]) for policy in POLICIES]
+        style = "bold" if row["task"] in AIMS else None
+        scores.add_row(row["task"], str(row["n"]), f"{row['majority']:.2f}", *cells, style=style)
+    console.print(scores)
+
+    cost = Table(title="Cost")
+    for name in ("stage", "this time", "minutes", "peak GB", "tokens", "money"):
+        cost.add_column(name, justify="left" if name in ("stage", "this time") else "right")
+    total = 0.0
+    for stage, outcome in outcomes.items():
+        spent = json.loads((outputs / stage / "cost.json").read_text())
+        total += spent["seconds"]
+        cost.add_row(
+            stage, outcome, f"{spent['seconds'] / 60:.1f}", f"{spent['peak_memory_gb']:.1f}",
+            f"{spent['tokens']:.0f}", f"{spent['money']:.2f}",
+        )  # fmt: skip
+    cost.add_row("all", "", f"{total / 60:.1f}", "", "", "", style="bold")
+    console.print(cost)
+    console.print(f"Report:  {outputs / 'report' / 'index.html'}")
+    console.print("Runs:    make up   (Prefect and MLflow in the browser)")
+
+
+def _cell(entry: dict[str, float]) -> str:
+    star = "*" if entry.get("p_value", 1.0) < 0.05 else ""
+    return f"{entry['mean']:.2f} [{entry['low']:.2f}, {entry['high']:.2f}]{star}"

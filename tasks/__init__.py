@@ -1,0 +1,1 @@
+"""Units of work: each reads finished folders and writes one folder."""

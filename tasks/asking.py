@@ -1,0 +1,208 @@
+"""Puts questions to a vision-language model, many at a time, and remembers the answers.
+
+Answers are written to `answers.jsonl` as they come, keyed by everything that they depend on, so that
+a stage that was killed asks only what is still unanswered.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from models.loading import NotAVisionLanguageModel, load_model, load_processor
+from tasks.errors import UserError
+from tasks.images import open_image
+from tasks.progress import track
+
+TOKENS_PER_BATCH = 64  # answers decoded at once
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of the model.
+
+    Attributes:
+        first_token: Log-probabilities of the answer's first token for the asked `options`.
+    """
+
+    text: str
+    tokens: int
+    first_token: tuple[float, ...] = ()
+
+
+class Asker:
+    """A loaded model that answers questions about pictures.
+
+    Args:
+        model: Folder or Hugging Face id.
+        memory: Folder for the answers already given.
+        device: Lightning's accelerator name: auto, cpu or gpu.
+
+    Raises:
+        UserError: The model is missing, cannot look at pictures, or the device is not there.
+    """
+
+    def __init__(self, model: str, memory: Path, device: str = "auto"):
+        self.name = model
+        self.device = pick_device(device)
+        self.model, self.processor = open_model(model)
+        self.model.to(self.device)
+        self.memory = memory / "answers.jsonl"
+        memory.mkdir(parents=True, exist_ok=True)
+        self._known = self._remembered()
+        self.tokens = 0
+
+    def ask(
+        self,
+        questions: Sequence[tuple[str, Sequence[bytes]]],
+        *,
+        max_new_tokens: int,
+        samples: int = 1,
+        temperature: float = 0.0,
+        seed: int = 0,
+        options: Sequence[str] = (),
+        title: str = "asking",
+    ) -> list[list[Answer]]:
+        """Answer every question `samples` times.
+
+        Args:
+            questions: Prompts, each with its encoded pictures.
+            temperature: 0 answers greedily; otherwise the full distribution is sampled (no top-k
+                and no nucleus).
+            options: Texts whose first token's log-probability is noted with each answer.
+
+        Returns:
+            One list of `samples` answers per question, in order.
+        """
+        asked = [
+            _key(self.name, prompt, images, max_new_tokens, samples, temperature, seed, options)
+            for prompt, images in questions
+        ]
+        open_ones = list({key: i for i, key in enumerate(asked) if key not in self._known}.values())
+        # similar lengths together: less padding, and a batch ends when its longest answer does
+        open_ones.sort(key=lambda i: len(questions[i][0]))
+        size = max(1, TOKENS_PER_BATCH // samples)
+        batches = [open_ones[i : i + size] for i in range(0, len(open_ones), size)]
+        with self.memory.open("a") as memory:
+            for batch in track(batches, title):
+                answers = self._generate(
+                    [questions[i] for i in batch], max_new_tokens, samples, temperature,
+                    int(asked[batch[0]][:8], 16), options,
+                )  # fmt: skip
+                for i, answer in zip(batch, answers, strict=True):
+                    self._known[asked[i]] = answer
+                    rows = [[a.text, a.tokens, list(a.first_token)] for a in answer]
+                    memory.write(json.dumps({"key": asked[i], "answers": rows}) + "\n")
+                memory.flush()
+        return [self._known[key] for key in asked]
+
+    @torch.no_grad()
+    def _generate(
+        self,
+        questions: list[tuple[str, Sequence[bytes]]],
+        max_new_tokens: int,
+        samples: int,
+        temperature: float,
+        seed: int,
+        options: Sequence[str],
+    ) -> list[list[Answer]]:
+        # repeated here: `num_return_sequences` fails on models without DeepStack (transformers 5.23)
+        inputs = self.processor.apply_chat_template(
+            [turn for question in questions for turn in [chat(*question)] * samples],
+            tokenize=True,
+            add_generation_prompt=True,
+            return_dict=True,
+            return_tensors="pt",
+            processor_kwargs={"padding": True},
+        ).to(self.device)
+        sampling = {"do_sample": False}
+        if temperature:
+            sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+        torch.manual_seed(seed)
+        result = self.model.generate(
+            **inputs,
+            max_new_tokens=max_new_tokens,
+            return_dict_in_generate=True,
+            output_logits=bool(options),
+            **sampling,
+        )
+        new = result.sequences[:, inputs["input_ids"].shape[1] :]
+        tokenizer = self.processor.tokenizer
+        texts = tokenizer.batch_decode(new, skip_special_tokens=True)
+        lengths = (new != tokenizer.pad_token_id).sum(1).tolist()
+        self.tokens += sum(lengths)
+        firsts: list[tuple[float, ...]] = [()] * len(texts)
+        if options:
+            ids = [tokenizer(option, add_special_tokens=False)["input_ids"][0] for option in options]
+            chosen = result.logits[0].float().log_softmax(-1)[:, ids]
+            firsts = [tuple(row) for row in chosen.tolist()]
+        answers = [Answer(*fields) for fields in zip(texts, lengths, firsts, strict=True)]
+        return [answers[i : i + samples] for i in range(0, len(answers), samples)]
+
+    def _remembered(self) -> dict[str, list[Answer]]:
+        known = {}
+        if self.memory.exists():
+            for line in self.memory.read_text().splitlines():
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError:
+                    continue  # the last line of a killed run; it is asked again
+                known[row["key"]] = [Answer(t, n, tuple(first)) for t, n, first in row["answers"]]
+        return known
+
+
+def chat(prompt: str, images: Sequence[bytes]) -> list[dict]:
+    """Return a user turn in the conversational form of transformers and TRL."""
+    pictures = [{"type": "image", "image": open_image(data)} for data in images]
+    return [{"role": "user", "content": [*pictures, {"type": "text", "text": prompt}]}]
+
+
+def open_model(name: str):
+    """Load a model and its processor, turning what can go wrong into errors to act on."""
+    try:
+        return load_model(name), load_processor(name)
+    except NotAVisionLanguageModel as error:
+        raise UserError(
+            f"{name} cannot look at pictures",
+            f"its architecture {str(error)!r} is not an image-text-to-text model",
+            "set `model` to a vision-language model such as Qwen/Qwen3-VL-2B-Instruct",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"The model {name} cannot be opened",
+            str(error).splitlines()[0],
+            "run `make pull` for the embedded model, or check the folder or the id (an interrupted "
+            "download is continued by starting again)",
+        ) from None
+
+
+def pick_device(accelerator: str) -> torch.device:
+    """Return the device of a Lightning accelerator name."""
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise UserError(
+            "`device` is gpu, but no GPU can be used",
+            "torch.cuda.is_available() is false",
+            "set `device` to auto or cpu, or install a CUDA build of torch",
+        )
+    return torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _key(
+    model: str,
+    prompt: str,
+    images: Sequence[bytes],
+    max_new_tokens: int,
+    samples: int,
+    temperature: float,
+    seed: int,
+    options: Sequence[str],
+) -> str:
+    digest = hashlib.sha256()
+    facts = [model, prompt, max_new_tokens, samples, temperature, seed, list(options)]
+    digest.update(json.dumps(facts).encode())
+    for data in images:
+        digest.update(hashlib.sha256(data).digest())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Benchmarks: how answers are scored, and what the scores are worth."""

@@ -1,0 +1,73 @@
+"""Asks a model every held-out question and scores its answers."""
+
+from collections import Counter, defaultdict
+from dataclasses import asdict
+from typing import Any
+
+from tasks.asking import Asker
+from tasks.benchmarks.scoring import Score, score
+from tasks.records import Sample
+
+
+def benchmark(
+    asker: Asker, samples: list[Sample], frame: tuple[float, float], max_new_tokens: int, title: str
+) -> list[tuple[str, Score]]:
+    """Return (answer, score) per sample, answered greedily."""
+    questions = [(sample.prompt, sample.images) for sample in samples]
+    answers = asker.ask(questions, max_new_tokens=max_new_tokens, title=title)
+    texts = [answer[0].text for answer in answers]
+    return [(text, score(s, text, frame)) for text, s in zip(texts, samples, strict=True)]
+
+
+def balanced(samples: list[Sample], per_task: int) -> list[Sample]:
+    """Keep the first `per_task` samples of each task."""
+    taken: Counter[str] = Counter()
+    kept = []
+    for sample in samples:
+        taken[sample.task] += 1
+        if taken[sample.task] <= per_task:
+            kept.append(sample)
+    return kept
+
+
+def by_task(samples: list[Sample], results: list[tuple[str, Score]]) -> dict[str, dict[str, float]]:
+    """Return per task the mean score, the other measures, n, and the majority baseline.
+
+    The majority baseline is the score of always giving the commonest answer of these samples.
+    """
+    grouped: dict[str, list[tuple[Sample, Score]]] = defaultdict(list)
+    for sample, (_, scored) in zip(samples, results, strict=True):
+        grouped[sample.task].append((sample, scored))
+    table = {}
+    for task, rows in sorted(grouped.items()):
+        answers = Counter(s.final or s.answer for s, _ in rows)
+        row = {
+            "score": _mean(scored.value for _, scored in rows),
+            "n": float(len(rows)),
+            "majority": max(answers.values()) / len(rows),
+        }
+        names = {name for _, scored in rows for name, _ in scored.parts}
+        for name in sorted(names):
+            row[name] = _mean(dict(scored.parts)[name] for _, scored in rows)
+        table[task] = row
+    return table
+
+
+def score_row(sample: Sample, text: str, scored: Score) -> dict[str, Any]:
+    """Return one line of the per-item table."""
+    boxes = [asdict(box) for box in scored.boxes]
+    return {
+        "id": sample.id,
+        "task": sample.task,
+        "prompt": sample.prompt,
+        "reference": sample.answer,
+        "answer": text,
+        "score": scored.value,
+        "reason": scored.reason,
+        "predicted": [[b["x0"], b["y0"], b["x1"], b["y1"]] for b in boxes],
+    }
+
+
+def _mean(values) -> float:
+    values = list(values)
+    return sum(values) / len(values)

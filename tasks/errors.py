@@ -1,0 +1,15 @@
+"""Errors that a user can act on: what happened, why, and what to do."""
+
+
+class UserError(Exception):
+    """A mistake or a missing thing that the user can put right; shown without a trace.
+
+    Args:
+        what: What happened.
+        why: Why it cannot work.
+        todo: What to do now.
+    """
+
+    def __init__(self, what: str, why: str, todo: str):
+        self.what, self.why, self.todo = what, why, todo
+        super().__init__(f"{what}.\nWhy: {why}.\nWhat to do: {todo}.")

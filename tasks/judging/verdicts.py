@@ -1,0 +1,50 @@
+"""Reads a reward model's verdicts; an unreadable verdict is never a win.
+
+UnifiedReward (arXiv 2503.05236) writes "Answer X is better" and "Final Score: n". We differ from its
+released parsers: an unreadable verdict is None instead of a win for the first answer, scores are
+numbers and not strings, and the range is checked (specification section 8, items 1, 2, 7 and 8).
+"""
+
+import re
+
+_MARKER = re.compile(r"overall judg(?:e)?ment\s*:", re.IGNORECASE)
+_BETTER = re.compile(
+    r"\b(?:answer|image|video|response)\s+([12ab])\s+is\s+(?:the\s+)?(?:slightly\s+)?better\b",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(r"[\"'(]?([ab12])[\"').]?", re.IGNORECASE)
+_SCORE_MARKER = re.compile(r"final\s+score\s*:", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+
+
+def pair_winner(text: str) -> str | None:
+    """Return "A" or "B", or None when the verdict cannot be read or names both.
+
+    >>> pair_winner("Overall Judgment: **Answer 2 is better**."), pair_winner("Both are fine.")
+    ('B', None)
+    """
+    text = text.replace("*", "").strip()
+    if _LETTER.fullmatch(text):
+        return _side(_LETTER.fullmatch(text)[1])
+    after_marker = _MARKER.split(text)[-1]
+    sides = {_side(found) for found in _BETTER.findall(after_marker)}
+    return sides.pop() if len(sides) == 1 else None
+
+
+def point_score(text: str, low: float, high: float) -> float | None:
+    """Return the score in [low, high], or None when there is none or it is out of range.
+
+    >>> point_score("Clear. Final Score: 4.5", 1, 5), point_score("Final Score: 12", 1, 10)
+    (4.5, None)
+    """
+    text = text.replace("*", "")
+    parts = _SCORE_MARKER.split(text)
+    number = _NUMBER.search(parts[-1])
+    if not number:
+        return None
+    value = float(number[0])
+    return value if low <= value <= high else None
+
+
+def _side(name: str) -> str:
+    return {"1": "A", "2": "B"}.get(name, name.upper())

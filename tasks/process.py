@@ -1,0 +1,41 @@
+"""A stage's process: quiet, offline-friendly libraries, and no life after its parent's."""
+
+import ctypes
+import os
+import signal
+import sys
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+}
+
+
+def be_quiet() -> None:
+    """Switch telemetry off and progress bars of libraries down; call it before importing them."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends (Linux): no orphaned trainers."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != parent:  # it ended before the request was in place
+        sys.exit(128 + signal.SIGTERM)
+
+
+if __name__ == "__main__":  # `python -m tasks.process repro -s X`: DVC that ends with its parent
+    be_quiet()
+    die_with_parent()
+    from dvc.cli import main
+
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,92 @@
+"""Rewards for finding objects: overlap with the true boxes, and honest confidences.
+
+Follows Visual-RFT (arXiv 2503.01785, section 3.2), strict semantics: exactly one answer pair, correct
+refusals are rewarded, and a malformed list earns nothing. We differ from the released code in one
+place: no symbolic check of the whole text, which paid wrong boxes in full.
+"""
+
+from collections.abc import Sequence
+
+from tasks.answers import Detection, detections, tagged_answer
+from tasks.boxes import Box, boxes_from, iou
+from tasks.rewards.text import content_of
+
+MATCH = 0.5  # a prediction counts as found when its overlap is strictly greater
+
+
+def match(
+    predicted: Sequence[Detection], true: Sequence[Box], threshold: float = MATCH
+) -> list[tuple[float, float]]:
+    """Match predictions to true boxes greedily by confidence (specification 4.3).
+
+    Returns:
+        (overlap, confidence) per prediction, most confident first; overlap 0.0 where none matched.
+    """
+    free = list(true)
+    pairs = []
+    for prediction in sorted(predicted, key=lambda p: -p.confidence):
+        overlaps = [iou(prediction.box, box) for box in free]
+        best = max(overlaps, default=0.0)
+        if best > threshold:
+            free.pop(overlaps.index(best))
+            pairs.append((best, prediction.confidence))
+        else:
+            pairs.append((0.0, prediction.confidence))
+    return pairs
+
+
+def overlap_score(predicted: Sequence[Detection] | None, true: Sequence[Box]) -> float:
+    """Return the matched overlap over the larger of both counts, in [0, 1] (4.4)."""
+    if predicted is None:
+        return 0.0
+    if not predicted and not true:
+        return 1.0
+    matched = sum(overlap for overlap, _ in match(predicted, true))
+    return matched / max(len(true), len(predicted))
+
+
+def confidence_score(predicted: Sequence[Detection] | None, true: Sequence[Box]) -> float:
+    """Return how well confidences agree with matches, in [0, 1] (4.5)."""
+    if predicted is None:
+        return 0.0
+    if not predicted:
+        return float(not true)
+    pairs = match(predicted, true)
+    return sum(c if overlap else 1 - c for overlap, c in pairs) / len(pairs)
+
+
+def overlap_with_true_boxes(
+    completions: Sequence, boxes: Sequence, frame: Sequence, **_: object
+) -> list[float | None]:
+    """Reward the overlap of the answered boxes with the true ones, in [0, 1].
+
+    Args:
+        boxes: True corners per completion, in the frame that the model writes.
+        frame: Width and height of that frame, per completion. None skips a row without boxes.
+    """
+    return _scores(overlap_score, completions, boxes, frame)
+
+
+def honest_confidence(
+    completions: Sequence, boxes: Sequence, frame: Sequence, **_: object
+) -> list[float | None]:
+    """Reward high confidence in boxes that match and low confidence in others, in [0, 1]."""
+    return _scores(confidence_score, completions, boxes, frame)
+
+
+def answered_detections(text: str, frame: tuple[float, float]) -> list[Detection] | None:
+    """Read the detections inside the one answer pair; None if there is none or it is malformed."""
+    payload = tagged_answer(text)
+    return None if payload is None else detections(payload, frame)
+
+
+def _scores(score, completions, boxes, frame) -> list[float | None]:
+    rewards: list[float | None] = []
+    for completion, corners, size in zip(completions, boxes, frame, strict=True):
+        if corners is None or size is None:
+            rewards.append(None)
+            continue
+        size = tuple(size)
+        predicted = answered_detections(content_of(completion), size)
+        rewards.append(score(predicted, boxes_from(corners, size)))
+    return rewards

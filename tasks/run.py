@@ -1,0 +1,160 @@
+"""`python -m tasks.run <stage>`: runs one stage of `dvc.yaml`; the only command that DVC knows.
+
+A stage reads finished folders and writes one. It works in `.runtime/scratch/<key>`, where the key is a
+hash of all it consumes: a killed attempt is continued there, and nothing reaches `outputs/` until the
+stage is complete.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.process import be_quiet, die_with_parent
+
+be_quiet()
+
+import yaml  # noqa: E402  (libraries read the switches above when they are imported)
+
+from tasks.errors import UserError  # noqa: E402
+from tasks.settings import Settings, load_settings  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Job:
+    """Where a stage reads and writes.
+
+    Attributes:
+        out: The folder to fill; it becomes `outputs/<stage>` when the stage is complete.
+        scratch: Survives a kill: checkpoints and answers already given.
+        run_id: The stage's MLflow run.
+    """
+
+    root: Path
+    out: Path
+    scratch: Path
+    run_id: str
+
+    def input(self, stage: str) -> Path:
+        """Return the finished folder of another stage.
+
+        Raises:
+            UserError: That stage has not run.
+        """
+        folder = self.root / "outputs" / stage
+        if not folder.is_dir():
+            todo = "make pull" if stage == "base" else f"dvc repro {stage}"
+            raise UserError(
+                f"{folder} is missing", "this stage starts from it", f"run `{todo}`"
+            )
+        return folder
+
+
+def run_stage(stage: str, root: Path) -> dict[str, float]:
+    """Run a stage and move its result to `outputs/<stage>`.
+
+    Returns:
+        The stage's metrics, which are also in MLflow and in `outputs/metrics/<stage>.json`.
+
+    Raises:
+        UserError: Something that the user can put right.
+    """
+    settings = load_settings(root / "params.yaml")
+    spec = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    if stage not in spec:
+        raise UserError(f"There is no stage {stage!r}", f"dvc.yaml has {', '.join(spec)}", "name one")
+    sources = source_hash(root, spec[stage])
+    key = stage_key(root, spec[stage], settings, sources)
+    scratch = root / ".runtime" / "scratch" / f"{stage}-{key}"
+    out = scratch / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+
+    from tasks import tracking
+    from tasks.stages import STAGES
+
+    tracking.use_tracking(root)
+    cost = tracking.Cost(settings.rate_per_hour)
+    known = tracking.dvc_hashes(root)
+    inputs = {dep: known[dep] for dep in _deps(spec[stage]) if dep in known}
+    parameters = parameters_of(spec[stage], settings)
+    with tracking.stage_run(stage, key, parameters, inputs) as run_id:
+        metrics = STAGES[stage](settings, Job(root, out, scratch, run_id))
+        if source_hash(root, spec[stage]) != sources:
+            raise UserError(
+                f"A source file of {stage} changed while it ran",
+                "DVC would record the new code as the maker of the old code's result",
+                "start the stage again",
+            )
+        tracking.finish(out, metrics, cost)
+    metrics_file = root / "outputs" / "metrics" / f"{stage}.json"
+    metrics_file.parent.mkdir(parents=True, exist_ok=True)
+    final = root / "outputs" / stage
+    shutil.rmtree(final, ignore_errors=True)
+    os.replace(out, final)
+    metrics_file.write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
+    shutil.rmtree(scratch)
+    return metrics
+
+
+def parameters_of(spec: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return the settings that a stage depends on, flat: `{"policy_grpo.steps": 100, ...}`."""
+    values = settings.model_dump(mode="json")
+    flat: dict[str, Any] = {}
+    for name in spec.get("params", []):
+        value = values[name]
+        flat |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def stage_key(root: Path, spec: dict[str, Any], settings: Settings, sources: str) -> str:
+    """Return a hash of everything that a stage consumes: code, input data and settings."""
+    from tasks.tracking import dvc_hashes
+
+    known = dvc_hashes(root)
+    data = {dep: known.get(dep, "") for dep in _deps(spec)}
+    facts = json.dumps([sources, data, parameters_of(spec, settings)], sort_keys=True)
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
+def source_hash(root: Path, spec: dict[str, Any]) -> str:
+    """Return a hash of the source files among a stage's dependencies."""
+    digest = hashlib.sha256()
+    for dep in _deps(spec):
+        if dep.startswith(("data", "outputs/")):
+            continue
+        path = root / dep
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _deps(spec: dict[str, Any]) -> list[str]:
+    return [dep if isinstance(dep, str) else next(iter(dep)) for dep in spec.get("deps", [])]
+
+
+def main() -> None:
+    """Run the stage named on the command line; errors to act on are printed without a trace."""
+    die_with_parent()
+    try:
+        stage = sys.argv[1]
+        metrics = run_stage(stage, Path.cwd())
+    except UserError as error:
+        sys.exit(f"\n{error}")
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.exit("\nThe disk is full.\nWhy: nothing more can be written.\nWhat to do: free some space "
+                 "and start again; the stage continues where it stopped.")  # fmt: skip
+    print("  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+
+
+if __name__ == "__main__":
+    main()

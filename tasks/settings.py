@@ -1,0 +1,189 @@
+"""Every setting in one place: the schema of `params.yaml`, of the form in the Prefect UI and of `--help`.
+
+A field's description is its help text everywhere. Settings stop at `tasks/stages.py`: the functions
+behind it take plain values.
+"""
+
+import difflib
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasks.errors import UserError
+
+
+class Section(BaseModel):
+    """Refuses unknown fields, so that a misspelt setting is never silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+
+class Base(Section):
+    """Pretraining of the embedded tiny model (shipped; nobody has to run it)."""
+
+    steps: int = Field(6000, ge=1, description="Optimiser steps, each on 9 pictures per process")
+    perception_share: float = Field(
+        0.25, ge=0, le=1, description="Share of the steps that only ask plain questions on scenes"
+    )
+    learning_rate: float = Field(2.5e-3, gt=0, description="Peak rate of Muon and AdamW")
+    hidden: int = Field(192, ge=64, multiple_of=64, description="Width of the language model")
+    layers: int = Field(4, ge=1, le=64, description="Layers of the language model and the tower")
+    processes: int = Field(2, ge=1, le=64, description="Data-parallel processes")
+    compile: bool = Field(True, description="Compile the model (needs a C compiler; 1.2x faster)")
+    evaluated: int = Field(1500, ge=1, description="Held-out questions asked at the end")
+
+
+class Intake(Section):
+    """Reading the data set that the chain runs on."""
+
+    max_rejected_share: float = Field(
+        0.2, ge=0, le=1, description="The stage fails when more than this share is set aside"
+    )
+    limit: int = Field(0, ge=0, description="Read at most this many records (0: all)")
+
+
+class Synthesis(Section):
+    """Chains of thought with boxes, and captions, written by the model itself."""
+
+    questions: int = Field(
+        240, ge=1, description="Chart, table and receipt questions to reason about"
+    )
+    attempts: int = Field(4, ge=1, le=64, description="Chains sampled per question")
+    captions: int = Field(160, ge=0, description="Pictures to caption")
+    temperature: float = Field(0.7, gt=0, le=2, description="Sampling temperature")
+    crop_margin: float = Field(
+        0.2, ge=0, le=1, description="Margin around a box when its crop is shown for reading"
+    )
+
+
+class RewardModel(Section):
+    """Training one model to judge pairs and to score single answers."""
+
+    steps: int = Field(400, ge=1, description="Optimiser steps")
+    batch: int = Field(16, ge=1, description="Judgements per step")
+    learning_rate: float = Field(5e-4, gt=0, le=1, description="Peak learning rate (AdamW)")
+    judged: int = Field(400, ge=2, description="Held-out judgements per kind at the end")
+
+
+class PolicySft(Section):
+    """Fine-tuning on what synthesis kept."""
+
+    steps: int = Field(40, ge=1, description="Optimiser steps")
+    batch: int = Field(16, ge=1, description="Examples per step")
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="Peak learning rate (AdamW)")
+
+
+class Preferences(Section):
+    """Building preference pairs from the policy's own answers."""
+
+    pictures: int = Field(240, ge=1, description="Pictures to describe")
+    candidates: int = Field(
+        8, ge=2, le=64, multiple_of=2, description="Answers sampled per picture, ranked in pairs"
+    )
+    temperature: float = Field(1.0, gt=0, le=2, description="Sampling temperature")
+    max_new_tokens: int = Field(96, ge=1, description="Longest answer in tokens")
+
+
+class PolicyDpo(Section):
+    """Direct preference optimisation on those pairs."""
+
+    steps: int = Field(60, ge=1, description="Optimiser steps")
+    batch: int = Field(16, ge=1, description="Pairs per step")
+    learning_rate: float = Field(5e-5, gt=0, le=1, description="Peak learning rate (AdamW)")
+    beta: float = Field(0.1, gt=0, description="Strength of the leash to the starting model")
+
+
+class PolicyGrpo(Section):
+    """Group-relative policy optimisation with rewards that can be computed."""
+
+    steps: int = Field(100, ge=1, description="Optimiser steps")
+    prompts: int = Field(8, ge=1, description="Questions per step")
+    answers: int = Field(8, ge=2, description="Answers sampled per question (the group)")
+    learning_rate: float = Field(5e-5, gt=0, le=1, description="Learning rate (AdamW)")
+    beta: float = Field(0.04, ge=0, description="Weight of the KL leash to the starting model")
+    temperature: float = Field(1.0, gt=0, le=2, description="Sampling temperature")
+    max_new_tokens: int = Field(112, ge=1, description="Longest answer in tokens")
+
+
+class Benchmarks(Section):
+    """Comparing the policies on held-out pictures."""
+
+    per_task: int = Field(150, ge=1, description="Held-out questions per kind of question")
+    max_new_tokens: int = Field(160, ge=1, description="Longest answer in tokens")
+    resamples: int = Field(2000, ge=100, description="Bootstrap resamples behind each interval")
+
+
+class Settings(Section):
+    """All settings of the chain."""
+
+    data: str = Field("data", description="Folder of the data set")
+    model: str = Field("outputs/base", description="Folder or Hugging Face id of the model")
+    coordinates: int = Field(
+        100, ge=0, description="Model writes boxes as 0..N of the picture (Qwen3-VL: 1000; 0: pixels)"
+    )
+    device: str = Field("auto", description="Lightning accelerator: auto, cpu or gpu")
+    precision: str = Field("32-true", description="Lightning precision of training")
+    seed: int = Field(0, ge=0, description="Seed of everything that is drawn")
+    rate_per_hour: float = Field(0.0, ge=0, description="Price of one device-hour, for the cost")
+    base: Base = Field(default_factory=Base, description="Embedded tiny model")
+    intake: Intake = Field(default_factory=Intake, description="Reading the data")
+    synthesis: Synthesis = Field(default_factory=Synthesis, description="Data synthesis")
+    reward_model: RewardModel = Field(default_factory=RewardModel, description="Reward model")
+    policy_sft: PolicySft = Field(default_factory=PolicySft, description="Policy: fine-tuning")
+    preferences: Preferences = Field(default_factory=Preferences, description="Preference pairs")
+    policy_dpo: PolicyDpo = Field(default_factory=PolicyDpo, description="Policy: DPO")
+    policy_grpo: PolicyGrpo = Field(default_factory=PolicyGrpo, description="Policy: GRPO")
+    benchmarks: Benchmarks = Field(default_factory=Benchmarks, description="Benchmarks")
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a settings file.
+
+    Raises:
+        UserError: The file is missing or wrong; all mistakes are named at once, each unknown name
+            with the nearest valid one.
+    """
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is missing",
+            "every stage reads its settings there",
+            "restore it with `git checkout params.yaml`",
+        ) from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML", str(error), "correct that line") from None
+    return check_settings(values, str(path))
+
+
+def check_settings(values: object, source: str) -> Settings:
+    """Validate settings from any source; see `load_settings`."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        mistakes = [_explain(dict(item)) for item in error.errors()]
+        raise UserError(
+            f"{source} has {len(mistakes)} mistake{'s' * (len(mistakes) > 1)}",
+            "\n  - " + "\n  - ".join(mistakes),
+            "correct them all and start again (`python -m flows.align --help` lists the settings)",
+        ) from None
+
+
+def save_settings(settings: Settings, path: Path) -> None:
+    """Write the settings in force; the file is left alone when it already says the same."""
+    if not path.exists() or load_settings(path) != settings:
+        path.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+
+
+def _explain(item: dict) -> str:
+    location = [str(part) for part in item["loc"]]
+    name = ".".join(location)
+    if item["type"] != "extra_forbidden":
+        return f"{name} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
+    section = Settings
+    for part in location[:-1]:
+        section = section.model_fields[part].annotation  # type: ignore[assignment]
+    near = difflib.get_close_matches(location[-1], section.model_fields, n=1, cutoff=0.5)
+    valid = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(section.model_fields)}"
+    return f"{name}: there is no such setting; {valid}"

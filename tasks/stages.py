@@ -1,0 +1,365 @@
+"""What each stage of `dvc.yaml` is given: settings become plain values here, and go no further.
+
+In reading order: base → intake → synthesis → reward_model → policy_sft → preferences → policy_dpo →
+policy_grpo → benchmarks → report. A stage returns its metrics and fills `job.out`.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from datasets import Features, List, Value
+
+from tasks.asking import Asker
+from tasks.benchmarks.perception import balanced, benchmark, by_task, score_row
+from tasks.errors import UserError
+from tasks.judging.preferences import build_preferences
+from tasks.reading import read_dataset
+from tasks.records import (
+    BOXES,
+    TEXT,
+    Sample,
+    read_rows,
+    read_samples,
+    sample_row,
+    write_shards,
+    write_summary,
+)
+from tasks.reporting.comparison import compare_policies
+from tasks.reporting.report import write_report
+from tasks.run import Job
+from tasks.settings import Settings
+from tasks.synthesis.captions import synthesize_captions
+from tasks.synthesis.grounded_cot import synthesize_chains
+from tasks.training.conversations import PICTURES
+from tasks.training.policy import train_dpo, train_grpo, train_sft
+from tasks.training.reward_model import measure_reward_model, train_reward_model
+
+Metrics = dict[str, float]
+VALUE_TASKS = ("chart_value", "table_value", "receipt_value")
+CAPTION_TOKENS, CHAIN_TOKENS = 96, 96
+POLICIES = ("base", "policy_sft", "policy_dpo", "policy_grpo")
+
+
+def base(settings: Settings, job: Job) -> Metrics:
+    """Pretrain the embedded model and measure it on held-out pictures (frozen; shipped by DVC)."""
+    from tasks.training.base import pretrain, save_base  # draws the micro-world; nothing else does
+    from tasks.training.fitting import mlflow_logger
+
+    s = settings.base
+    module, tokenizer = pretrain(
+        job.scratch,
+        mlflow_logger(job.run_id),
+        steps=s.steps,
+        perception_share=s.perception_share,
+        learning_rate=s.learning_rate,
+        processes=s.processes,
+        compile=s.compile,
+        seed=settings.seed,
+        hidden=s.hidden,
+        layers=s.layers,
+    )
+    save_base(module.model, tokenizer, job.out)
+    asker = Asker(str(job.out), job.scratch, settings.device)
+    per_task = max(1, s.evaluated // 30)
+    samples = balanced(read_samples(job.root / "data", "test"), per_task)
+    results = benchmark(asker, samples, _frame(settings), 160, "measuring the base")
+    table = by_task(samples, results)
+    write_summary(job.out, held_out=table)
+    return {f"{task}/{name}": value for task, row in table.items() for name, value in row.items()}
+
+
+def intake(settings: Settings, job: Job) -> Metrics:
+    """Read the data set, check every record, set aside what cannot be used."""
+    return read_dataset(
+        job.root / settings.data,
+        job.out,
+        set_aside=job.root / ".runtime" / "set_aside" / "intake",
+        max_rejected_share=settings.intake.max_rejected_share,
+        limit=settings.intake.limit,
+    )
+
+
+def synthesis(settings: Settings, job: Job) -> Metrics:
+    """Write grounded chains of thought and captions with the model itself."""
+    s, data = settings.synthesis, job.input("intake")
+    asker = Asker(_model(settings, job), job.scratch, settings.device)
+    questions = _some(_by_metric(data, "train", "exact", VALUE_TASKS), s.questions)
+    chains, report = synthesize_chains(
+        asker,
+        questions,
+        frame=_frame(settings),
+        attempts=s.attempts,
+        temperature=s.temperature,
+        margin=s.crop_margin,
+        max_new_tokens=CHAIN_TOKENS,
+        seed=settings.seed,
+    )
+    pictures = read_samples(data, "train", ["caption"])[: s.captions]
+    captions, caption_report = synthesize_captions(
+        asker,
+        pictures,
+        attempts=s.attempts,
+        temperature=s.temperature,
+        max_new_tokens=CAPTION_TOKENS,
+        seed=settings.seed,
+    )
+    from tasks.prompts import prompt
+
+    rows = [
+        _synthetic(c.sample, prompt("think_with_boxes", question=c.sample.prompt), c.grounded, "chain")
+        for c in chains
+    ]
+    rows += [_synthetic(sample, sample.prompt, text, "caption") for sample, text in captions]
+    write_shards(rows, job.out, SYNTHETIC)
+    metrics = report | caption_report
+    write_summary(job.out, kept=len(rows), **metrics)
+    return metrics
+
+
+def reward_model(settings: Settings, job: Job) -> Metrics:
+    """Train the judge and measure it on held-out judgements."""
+    s, data = settings.reward_model, job.input("intake")
+    judged = _judgements(data, "train")
+    history = train_reward_model(
+        judged,
+        model=_model(settings, job),
+        steps=s.steps,
+        batch=s.batch,
+        learning_rate=s.learning_rate,
+        **_fitting(settings, job),
+    )
+    judge = Asker(str(job.out), job.scratch, settings.device)
+    metrics = measure_reward_model(judge, _judgements(data, "test"), s.judged)
+    _write_history(job.out, history)
+    write_summary(job.out, judgements=len(judged), **metrics)
+    return metrics
+
+
+def policy_sft(settings: Settings, job: Job) -> Metrics:
+    """Fine-tune the model on what synthesis kept."""
+    s = settings.policy_sft
+    rows = [
+        (row["prompt"], row["answer"], [image["bytes"] for image in row["images"]])
+        for row in read_rows(job.input("synthesis"))
+    ]
+    _need(rows, "synthesis kept nothing to fine-tune on", "synthesis.attempts")
+    history = train_sft(
+        rows,
+        model=_model(settings, job),
+        steps=s.steps,
+        batch=s.batch,
+        learning_rate=s.learning_rate,
+        **_fitting(settings, job),
+    )
+    return _trained(job.out, history)
+
+
+def preferences(settings: Settings, job: Job) -> Metrics:
+    """Let the policy answer several times, and the judge rank and score the answers."""
+    s, data = settings.preferences, job.input("intake")
+    samples = read_samples(data, "train", ["tell"])[: s.pictures]
+    _need(samples, "the data has no pictures to describe (task `tell`)", "data")
+    kept, metrics = build_preferences(
+        Asker(str(job.input("policy_sft")), job.scratch / "policy", settings.device),
+        Asker(str(job.input("reward_model")), job.scratch / "judge", settings.device),
+        samples,
+        candidates=s.candidates,
+        temperature=s.temperature,
+        max_new_tokens=s.max_new_tokens,
+        seed=settings.seed,
+    )
+    rows = [
+        {
+            "id": p.sample.id,
+            "prompt": p.sample.prompt,
+            "images": sample_row(p.sample)["images"],
+            "chosen": p.chosen,
+            "rejected": p.rejected,
+            "chosen_score": p.chosen_score,
+            "rejected_score": p.rejected_score,
+            "reference": p.sample.answer,
+        }
+        for p in kept
+    ]
+    write_shards(rows, job.out, PREFERENCES)
+    write_summary(job.out, **metrics)
+    return metrics
+
+
+def policy_dpo(settings: Settings, job: Job) -> Metrics:
+    """Optimise the fine-tuned policy on the preference pairs."""
+    s = settings.policy_dpo
+    rows = [
+        row | {"images": [image["bytes"] for image in row["images"]]}
+        for row in read_rows(job.input("preferences"))
+    ]
+    _need(rows, "no preference pair was kept", "preferences.pictures")
+    history = train_dpo(
+        rows,
+        model=str(job.input("policy_sft")),
+        steps=s.steps,
+        batch=s.batch,
+        learning_rate=s.learning_rate,
+        beta=s.beta,
+        **_fitting(settings, job),
+    )
+    return _trained(job.out, history)
+
+
+def policy_grpo(settings: Settings, job: Job) -> Metrics:
+    """Reinforce the DPO policy with rewards that can be computed."""
+    s = settings.policy_grpo
+    samples = [
+        sample
+        for sample in read_samples(job.input("intake"), "train")
+        if sample.metric == "tagged_detections"
+    ]
+    _need(samples, "the data has no questions with true boxes in the tagged format", "data")
+    history = train_grpo(
+        samples,
+        model=str(job.input("policy_dpo")),
+        frame=_frame(settings),
+        steps=s.steps,
+        prompts=s.prompts,
+        answers=s.answers,
+        learning_rate=s.learning_rate,
+        beta=s.beta,
+        temperature=s.temperature,
+        max_new_tokens=s.max_new_tokens,
+        **_fitting(settings, job),
+    )
+    return _trained(job.out, history)
+
+
+def benchmarks(settings: Settings, job: Job) -> Metrics:
+    """Ask every policy the same held-out questions and compare them with the base."""
+    s, data = settings.benchmarks, job.input("intake")
+    judging = ("judge_pair", "judge_point")
+    samples = [x for x in read_samples(data, "test") if x.task not in judging]
+    samples = balanced(samples, s.per_task)
+    results = {}
+    for policy in POLICIES:
+        folder = _model(settings, job) if policy == "base" else str(job.input(policy))
+        asker = Asker(folder, job.scratch / policy, settings.device)
+        results[policy] = benchmark(
+            asker, samples, _frame(settings), s.max_new_tokens, f"benchmarking {policy}"
+        )
+        rows = [score_row(x, *r) for x, r in zip(samples, results[policy], strict=True)]
+        write_shards(rows, job.out / policy, SCORES)
+    table = compare_policies(samples, results, resamples=s.resamples, seed=settings.seed)
+    (job.out / "table.json").write_text(json.dumps(table, indent=1) + "\n")
+    return {
+        f"{policy}/{row['task']}": row[policy]["mean"] for row in table for policy in POLICIES
+    }
+
+
+def report(settings: Settings, job: Job) -> Metrics:
+    """Draw everything on one page."""
+    return write_report(job.root, job.out, _frame(settings))
+
+
+STAGES: dict[str, Callable[[Settings, Job], Metrics]] = {
+    stage.__name__: stage
+    for stage in (
+        base, intake, synthesis, reward_model, policy_sft, preferences, policy_dpo, policy_grpo,
+        benchmarks, report,
+    )
+}  # fmt: skip
+
+SYNTHETIC = Features(
+    {"id": TEXT, "kind": TEXT, "prompt": TEXT, "answer": TEXT, "reference": TEXT, "images": PICTURES}
+)
+PREFERENCES = Features(
+    {
+        "id": TEXT, "prompt": TEXT, "images": PICTURES, "chosen": TEXT, "rejected": TEXT,
+        "chosen_score": Value("float32"), "rejected_score": Value("float32"), "reference": TEXT,
+    }
+)  # fmt: skip
+SCORES = Features(
+    {
+        "id": TEXT, "task": TEXT, "prompt": TEXT, "reference": TEXT, "answer": TEXT,
+        "score": Value("float32"), "reason": TEXT, "predicted": BOXES,
+    }
+)  # fmt: skip
+
+
+def _frame(settings: Settings) -> tuple[int, int]:
+    if not settings.coordinates:
+        raise UserError(
+            "`coordinates` is 0 (pixels)",
+            "boxes in pixels of the resized picture are not supported yet",
+            "set it to the model's relative frame: 100 for the embedded model, 1000 for Qwen3-VL",
+        )
+    return settings.coordinates, settings.coordinates
+
+
+def _model(settings: Settings, job: Job) -> str:
+    if settings.model == "outputs/base":
+        return str(job.input("base"))
+    local = job.root / settings.model
+    return str(local) if local.exists() else settings.model
+
+
+def _fitting(settings: Settings, job: Job) -> dict[str, Any]:
+    return {
+        "seed": settings.seed,
+        "out": job.out,
+        "scratch": job.scratch,
+        "run_id": job.run_id,
+        "device": settings.device,
+        "precision": settings.precision,
+    }
+
+
+def _by_metric(data: Path, split: str, metric: str, tasks: tuple[str, ...]) -> list[Sample]:
+    named = read_samples(data, split, tasks)
+    if named:
+        return named
+    return [s for s in read_samples(data, split) if s.metric == metric and s.answer and s.images]
+
+
+def _some(samples: list[Sample], number: int) -> list[Sample]:
+    """Return evenly spread samples, so that every kind of question is among them."""
+    _need(samples, "the data has no questions with short answers about pictures", "data")
+    step = max(1, len(samples) // number)
+    return samples[::step][:number]
+
+
+def _judgements(data: Path, split: str) -> list[Sample]:
+    found = [s for s in read_samples(data, split) if s.metric in ("pair", "point")]
+    return _need(found, f"the data has no {split} judgements (metric pair or point)", "data")
+
+
+def _need(rows: list, what: str, setting: str) -> list:
+    if not rows:
+        raise UserError(
+            what[0].upper() + what[1:], "this stage has nothing to work on", f"change `{setting}`"
+        )
+    return rows
+
+
+def _synthetic(sample: Sample, prompt: str, answer: str, kind: str) -> dict[str, Any]:
+    return {
+        "id": sample.id,
+        "kind": kind,
+        "prompt": prompt,
+        "answer": answer,
+        "reference": sample.answer,
+        "images": sample_row(sample)["images"],
+    }
+
+
+def _trained(out: Path, history: list[dict[str, float]]) -> Metrics:
+    _write_history(out, history)
+    last = history[-10:]
+    names = {name for row in last for name in row if name.startswith("train/")}
+    return {
+        name: sum(row[name] for row in last if name in row) / sum(name in row for row in last)
+        for name in sorted(names)
+    }
+
+
+def _write_history(out: Path, history: list[dict[str, float]]) -> None:
+    (out / "history.json").write_text(json.dumps(history) + "\n")

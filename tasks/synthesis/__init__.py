@@ -1,0 +1,1 @@
+"""Data synthesis: what the model writes itself and what of it is kept."""

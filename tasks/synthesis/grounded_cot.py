@@ -1,0 +1,204 @@
+"""Grounded chains of thought: facts carry boxes, and a box stays only if its crop reads the same.
+
+Follows GCoT (arXiv 2507.02859). The model reasons about a chart, table or receipt and names the box of
+each fact; a chain is kept when its final answer is right, and a box is kept when the model, shown only
+the crop, reads the same value. We differ in three places: the chain and its boxes come from one sampled
+answer instead of a teacher's chain with boxes proposed afterwards; boxes are verified on the crop
+instead of on coordinates in the prompt; boxes larger than a quarter of the picture are rejected. The
+rounds of re-training are not part of this stage. Run it with `dvc repro synthesis`.
+"""
+
+import re
+from dataclasses import dataclass
+
+from tasks.answers import first_box, keeps_contract, tagged_answer, tagged_thought
+from tasks.asking import Asker
+from tasks.boxes import Box, boxes_from, iou
+from tasks.images import crop, open_image, to_png
+from tasks.prompts import prompt
+from tasks.records import Sample
+from tasks.rewards.text import same_answer
+
+LARGEST_SHARE = 0.25  # a larger box would pass the reading test without pointing at anything
+_BOX = r"\[\d+(?:\.\d+)?(?:,\s*\d+(?:\.\d+)?){3}\]"
+_FACT = re.compile(rf"(\S+)\s+({_BOX})")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A word or number of a chain with the box that the model gave it.
+
+    Attributes:
+        written: Word and box as they stand in the chain.
+        box: None when the box is malformed or too large.
+        readback: What the model reads in the crop alone.
+    """
+
+    target: str
+    written: str
+    box: Box | None
+    readback: str = ""
+
+    @property
+    def verified(self) -> bool:
+        """True if the crop reads the same."""
+        return self.box is not None and same_reading(self.readback, self.target)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A kept chain of thought about one sample."""
+
+    sample: Sample
+    text: str
+    facts: tuple[Fact, ...]
+
+    @property
+    def grounded(self) -> str:
+        """The chain with the boxes that could not be verified taken out."""
+        text = self.text
+        for fact in self.facts:
+            if not fact.verified:
+                text = text.replace(fact.written, fact.target, 1)
+        return text
+
+    @property
+    def verified(self) -> bool:
+        """True if the chain has facts and all of them were verified."""
+        return bool(self.facts) and all(fact.verified for fact in self.facts)
+
+
+def same_reading(readback: str, target: str) -> bool:
+    """Compare a read-back with its target: equal text, or equal numbers.
+
+    GCoT specification 4 (`verify_readback`) with the repairs of section 8, items 6, 9 and 12: currency
+    signs, separators and percent signs do not count, and `nan` is no number.
+
+    >>> same_reading("The number is: 325", "325"), same_reading("$10,600", "10600")
+    (True, True)
+    """
+    reading = readback.rsplit(":", 1)[-1] if ":" in readback and ":" not in target else readback
+    cleaned = [t.strip().lower().rstrip(".").replace("$", "").replace(",", "") for t in (reading, target)]
+    if cleaned[0] == cleaned[1]:
+        return bool(cleaned[0])
+    numbers = [_number(text) for text in cleaned]
+    return None not in numbers and numbers[0] == numbers[1]
+
+
+def facts_of(text: str, frame: tuple[float, float]) -> tuple[Fact, ...]:
+    """Return the facts with boxes in a chain's thought, in order."""
+    facts = []
+    for match in _FACT.finditer(tagged_thought(text)):
+        box = first_box(match[2], frame)
+        if box and box.area > LARGEST_SHARE * frame[0] * frame[1]:
+            box = None
+        facts.append(Fact(match[1].strip(",.;:"), match[0], box))
+    return tuple(facts)
+
+
+def synthesize_chains(
+    asker: Asker,
+    samples: list[Sample],
+    *,
+    frame: tuple[float, float],
+    attempts: int,
+    temperature: float,
+    margin: float,
+    max_new_tokens: int,
+    seed: int,
+) -> tuple[list[Chain], dict[str, float]]:
+    """Sample chains for value questions and keep, per question, the best verified one.
+
+    Args:
+        samples: Questions with a short true answer about one picture.
+        frame: The frame in which the model writes coordinates.
+        margin: Margin around a box when its crop is shown.
+
+    Returns:
+        At most one chain per question, and the counts and precisions: `right_answers` (share of
+        sampled chains), `proposed_boxes`, `verified_boxes`, `verified_share`, `yield` (share of
+        questions with a chain whose every fact is verified), and, where true boxes are known,
+        `precision_proposed` and `precision_verified` (overlap above 0.5 with the true box).
+    """
+    asked = [(prompt("think_with_boxes", question=s.prompt), s.images) for s in samples]
+    answers = asker.ask(
+        asked, max_new_tokens=max_new_tokens, samples=attempts, temperature=temperature, seed=seed,
+        title="reasoning with boxes",
+    )  # fmt: skip
+    chains = [
+        Chain(sample, text, facts_of(text, frame))
+        for sample, attempt in zip(samples, answers, strict=True)
+        for text in dict.fromkeys(answer.text for answer in attempt)
+        if _right(text, sample)
+    ]
+    read = _read_crops(asker, chains, margin)
+    best: dict[str, Chain] = {}
+    for chain in read:
+        held = best.get(chain.sample.id)
+        if chain.facts and (held is None or (chain.verified and not held.verified)):
+            best[chain.sample.id] = chain
+    right = sum(_right(a.text, s) for s, group in zip(samples, answers, strict=True) for a in group)
+    return list(best.values()), _report(read, best, right / (len(samples) * attempts), len(samples))
+
+
+def _right(text: str, sample: Sample) -> bool:
+    final = tagged_answer(text)
+    return keeps_contract(text) and final is not None and same_answer(final, sample.answer)
+
+
+def _read_crops(asker: Asker, chains: list[Chain], margin: float) -> list[Chain]:
+    crops = []
+    for chain in chains:
+        picture = open_image(chain.sample.images[0])
+        crops += [
+            (prompt("read_crop"), (to_png(crop(picture, fact.box, margin)),))
+            for fact in chain.facts
+            if fact.box
+        ]
+    replies = iter(asker.ask(crops, max_new_tokens=24, title="reading crops"))
+    return [
+        Chain(
+            chain.sample,
+            chain.text,
+            tuple(
+                Fact(f.target, f.written, f.box, next(replies)[0].text) if f.box else f
+                for f in chain.facts
+            ),
+        )
+        for chain in chains
+    ]
+
+
+def _report(
+    chains: list[Chain], best: dict[str, Chain], right: float, questions: int
+) -> dict[str, float]:
+    facts = [(chain, fact) for chain in chains for fact in chain.facts]
+    verified = [(chain, fact) for chain, fact in facts if fact.verified]
+    report = {
+        "questions": float(questions),
+        "right_answers": right,
+        "proposed_boxes": float(len(facts)),
+        "verified_boxes": float(len(verified)),
+        "verified_share": len(verified) / max(1, len(facts)),
+        "yield": sum(chain.verified for chain in best.values()) / questions,
+    }
+    for name, group in (("proposed", facts), ("verified", verified)):
+        hits = [_points_at_truth(c.sample, f) for c, f in group if "texts" in c.sample.details]
+        if hits:
+            report[f"precision_{name}"] = sum(hits) / len(hits)
+    return report
+
+
+def _points_at_truth(sample: Sample, fact: Fact) -> bool:
+    if fact.box is None:
+        return False
+    true = [corners for text, corners in sample.details["texts"] if text == fact.target]
+    return any(iou(box, fact.box) > 0.5 for box in boxes_from(true, sample.size))
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text.rstrip("%"))
+    except ValueError:
+        return None
+    return value if abs(value) < float("inf") else None

@@ -1,0 +1,119 @@
+"""MLflow: one run per stage under the chain's run, with inputs, parameters, metrics and cost."""
+
+import contextlib
+import json
+import os
+import resource
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import yaml
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+
+EXPERIMENT = "collimate"
+PARENT = "COLLIMATE_PARENT_RUN"  # the chain's run, handed to stages by the flow
+
+
+def use_tracking(root: Path) -> None:
+    """Point MLflow at the server in the environment or at the checkout's own database."""
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        runtime = root / ".runtime"
+        runtime.mkdir(exist_ok=True)
+        mlflow.set_tracking_uri(f"sqlite:///{runtime / 'mlflow.db'}")
+    if mlflow.get_experiment_by_name(EXPERIMENT) is None:
+        location = None
+        if "MLFLOW_TRACKING_URI" not in os.environ:
+            location = (root / ".runtime" / "mlartifacts").as_uri()
+        mlflow.create_experiment(EXPERIMENT, artifact_location=location)
+    mlflow.set_experiment(EXPERIMENT)
+
+
+@dataclass
+class Cost:
+    """What a stage used, measured from `started`."""
+
+    rate_per_hour: float
+    started: float = field(default_factory=time.monotonic)
+    tokens: int = 0
+    samples: int = 0
+
+    def summary(self) -> dict[str, float]:
+        """Return seconds, peak memory, device-hours and money (at `rate_per_hour`)."""
+        seconds = time.monotonic() - self.started
+        peak = max(
+            resource.getrusage(who).ru_maxrss
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        )
+        return {
+            "seconds": round(seconds, 2),
+            "peak_memory_gb": round(peak / 2**20, 3),
+            "device_hours": round(seconds / 3600, 5),
+            "money": round(seconds / 3600 * self.rate_per_hour, 4),
+            "samples": self.samples,
+            "tokens": self.tokens,
+        }
+
+
+@contextlib.contextmanager
+def stage_run(
+    stage: str, key: str, parameters: dict[str, Any], inputs: dict[str, str]
+) -> Iterator[str]:
+    """Open the stage's MLflow run, or reopen the one that an interrupted attempt left.
+
+    Args:
+        key: What the stage consumes, hashed; a run with this key that did not finish is continued.
+        inputs: DVC hash per input folder or file.
+
+    Yields:
+        The id of the run.
+    """
+    tags = {"stage": stage, "stage_key": key}
+    if parent := os.environ.get(PARENT):
+        tags["mlflow.parentRunId"] = parent
+    with mlflow.start_run(run_id=_unfinished(key), run_name=stage, tags=tags) as run:
+        mlflow.log_params(parameters)
+        for name, digest in inputs.items():
+            source = CodeDatasetSource(tags={"path": name})
+            mlflow.log_input(MetaDataset(source, name=name, digest=digest[:36]), context="input")
+        yield run.info.run_id
+
+
+def _unfinished(key: str) -> str | None:
+    found = mlflow.search_runs(
+        experiment_names=[EXPERIMENT],
+        filter_string=f"tags.stage_key = '{key}'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+        output_format="list",
+    )
+    unfinished = found and found[0].info.status != "FINISHED"
+    return found[0].info.run_id if unfinished else None
+
+
+def dvc_hashes(root: Path) -> dict[str, str]:
+    """Return the DVC hash of every path that `dvc.lock` and `*.dvc` files know."""
+    hashes: dict[str, str] = {}
+    for pointer in (path for path in root.glob("*.dvc") if path.is_file()):
+        for out in (yaml.safe_load(pointer.read_text()) or {}).get("outs", []):
+            hashes[out["path"]] = out["md5"]
+    lock = root / "dvc.lock"
+    if lock.exists():
+        for stage in (yaml.safe_load(lock.read_text()) or {}).get("stages", {}).values():
+            for out in stage.get("outs", []):
+                hashes[out["path"]] = out["md5"]
+    return hashes
+
+
+def finish(out: Path, metrics: dict[str, float], cost: Cost) -> None:
+    """Log a stage's final metrics, its cost and its small files."""
+    spent = cost.summary()
+    mlflow.log_metrics(metrics | {f"cost/{name}": value for name, value in spent.items()})
+    (out / "cost.json").write_text(json.dumps(spent, indent=1) + "\n")
+    for file in sorted(out.iterdir()):
+        if file.suffix in (".json", ".html", ".md", ".png") and file.is_file():
+            mlflow.log_artifact(str(file))

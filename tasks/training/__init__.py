@@ -1,0 +1,1 @@
+"""Training stages: the base model, the reward model, and the policy."""

@@ -1,0 +1,143 @@
+"""Trains one VLM to judge pairs and to score single answers, then measures it on held-out judgements.
+
+Follows UnifiedReward (arXiv 2503.05236, section 3.1): causal cross-entropy on the verdict text, both
+answer styles in one mixture, no scalar head. We differ in one place: both presentation orders are
+trained on, where the release relies on its data files to be balanced.
+"""
+
+import random
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset
+from scipy.stats import spearmanr
+from transformers import ProcessorMixin
+from trl import SFTConfig, SFTTrainer
+
+from tasks.asking import Asker, open_model
+from tasks.judging.judge import Pair, judge_pairs, score_points
+from tasks.judging.verdicts import point_score
+from tasks.prompts import prompt
+from tasks.records import Sample
+from tasks.training.conversations import conversation_dataset
+from tasks.training.fitting import TRL_DEFAULTS, fit
+
+
+def judgements(samples: list[Sample], seed: int) -> list[tuple[str, str, list[bytes]]]:
+    """Return (prompt, verdict, pictures) of every judgement; pairs come in a random order.
+
+    Pair samples hold `details.responses` and answer "A" or "B"; point samples answer with a number.
+    """
+    rng = random.Random(seed)
+    rows = []
+    for sample in samples:
+        question, responses = sample.details["question"], list(sample.details["responses"])
+        if len(responses) == 1:
+            text = prompt("pointwise_judgement", question=question, a=responses[0])
+            rows.append((text, sample.answer, sample.images))
+            continue
+        winner = "AB".index(sample.answer)
+        if rng.random() < 0.5:
+            responses.reverse()
+            winner = 1 - winner
+        text = prompt("pairwise_judgement", question=question, a=responses[0], b=responses[1])
+        rows.append((text, "AB"[winner], sample.images))
+    rng.shuffle(rows)
+    return rows
+
+
+def train_reward_model(
+    samples: list[Sample],
+    *,
+    model: str,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+    seed: int,
+    out: Path,
+    scratch: Path,
+    run_id: str,
+    device: str,
+    precision: str,
+) -> list[dict[str, float]]:
+    """Fine-tune on judgement samples; returns the learning curve."""
+    rows = judgements(samples, seed)
+
+    def build() -> SFTTrainer:
+        network, processor = open_model(model)
+        config = SFTConfig(
+            **TRL_DEFAULTS,
+            output_dir=str(scratch / "trl"),
+            use_cpu=device == "cpu",
+            max_steps=steps,
+            per_device_train_batch_size=batch,
+            learning_rate=learning_rate,
+            lr_scheduler_type="linear",
+            warmup_steps=min(10, steps // 5),
+            max_length=None,
+            seed=seed,
+        )
+        return sft_trainer(network, processor, config, conversation_dataset(rows))
+
+    return fit(
+        build, steps=steps, out=out, scratch=scratch, run_id=run_id, device=device,
+        precision=precision, seed=seed,
+    )  # fmt: skip
+
+
+def sft_trainer(network, processor: ProcessorMixin, config: SFTConfig, data: Dataset) -> SFTTrainer:
+    """Return TRL's trainer on prompt-completion conversations; only completions carry loss."""
+    return SFTTrainer(network, config, train_dataset=data, processing_class=processor)
+
+
+def measure_reward_model(judge: Asker, samples: list[Sample], per_kind: int) -> dict[str, float]:
+    """Judge held-out samples and compare with the truth.
+
+    Returns:
+        `pair_accuracy` (both orders averaged), accuracy by margin (the
+        difference in mistakes), `swap_consistency`, `unreadable`, `score_pair_accuracy` (pairs told
+        apart by their two scores) and `score_correlation` (Spearman, scores against mistakes).
+    """
+    pairs = [s for s in samples if len(s.details["responses"]) == 2][:per_kind]
+    asked = [Pair(s.details["question"], s.images, *s.details["responses"]) for s in pairs]
+    verdicts = judge_pairs(judge, asked)
+    right = [v.winner == s.answer for v, s in zip(verdicts, pairs, strict=True)]
+    margins: dict[int, list[bool]] = defaultdict(list)
+    for hit, sample in zip(right, pairs, strict=True):
+        first, second = sample.details.get("faults", (0, 0))
+        margins[abs(first - second)].append(hit)
+    both = [(s.details["question"], s.images, text) for s in pairs for text in s.details["responses"]]
+    scored = score_points(judge, both, title="scoring both answers")
+    ordered = [
+        a is not None and b is not None and (a > b if s.answer == "A" else b > a)
+        for s, a, b in zip(pairs, scored[::2], scored[1::2], strict=True)
+    ]
+    points = [s for s in samples if len(s.details["responses"]) == 1][:per_kind]
+    values = score_points(
+        judge, [(s.details["question"], s.images, s.details["responses"][0]) for s in points]
+    )
+    known = [
+        (value, point_score(s.answer, 1, 10))
+        for value, s in zip(values, points, strict=True)
+        if value is not None
+    ]
+    unreadable = [not v.readable for v in verdicts] + [v is None for v in values]
+    metrics = {
+        "pair_accuracy": float(np.mean(right)),
+        "pairs": float(len(pairs)),
+        "pair_majority": _majority([s.answer for s in pairs]),
+        "swap_consistency": float(np.mean([v.consistent for v in verdicts])),
+        "unreadable": float(np.mean(unreadable)),
+        "score_pair_accuracy": float(np.mean(ordered)),
+        "score_correlation": float(spearmanr(*zip(*known, strict=True)).statistic),
+        "score_exact": float(np.mean([value == truth for value, truth in known])),
+        "scores": float(len(points)),
+    }
+    return metrics | {
+        f"pair_accuracy_margin_{margin}": float(np.mean(hits)) for margin, hits in sorted(margins.items())
+    }
+
+
+def _majority(answers: list[str]) -> float:
+    return max(answers.count(answer) for answer in set(answers)) / len(answers)

@@ -1,0 +1,1 @@
+"""The micro-world: rendered pictures whose whole truth is known."""

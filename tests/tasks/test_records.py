@@ -1,0 +1,106 @@
+"""Records survive the shards, and Hugging Face `datasets` opens the folders as they are."""
+
+import numpy as np
+import pytest
+from datasets import load_dataset
+from PIL import Image
+from pydantic import ValidationError
+
+from tasks.boxes import Box
+from tasks.images import to_png
+from tasks.records import (
+    REJECTED,
+    ROWS_PER_SHARD,
+    SAMPLES,
+    Sample,
+    read_rows,
+    read_samples,
+    read_summary,
+    sample_of,
+    sample_row,
+    table_of,
+    write_shards,
+    write_summary,
+)
+
+
+def red(width: int, height: int) -> bytes:
+    return to_png(Image.new("RGB", (width, height), (200, 10, 10)))
+
+
+SAMPLE = Sample(
+    id="one",
+    task="ground",
+    split="train",
+    prompt="Wo ist der rote Kreis? “hier”",
+    answer="[1, 2, 3, 4]",
+    images=[red(20, 10), red(8, 8)],
+    corners=[[1, 2, 3.5, 4], [0, 0, 20, 10]],
+    size=(20, 10),
+    label="red circle",
+    final="4",
+    details={"faults": [0, 2], "facts": [["A", "7"]], "nested": {"none": None}},
+)
+BARE = Sample(id="two", task="text_only", split="test", prompt="What is 1 + 1?")
+
+
+def test_samples_survive_the_shards(tmp_path):
+    assert write_shards([sample_row(SAMPLE), sample_row(BARE)], tmp_path, SAMPLES) == 2
+    assert [sample_of(row) for row in read_rows(tmp_path)] == [SAMPLE, BARE]
+
+
+def test_datasets_opens_a_shard_folder_and_decodes_its_pictures(tmp_path):
+    write_shards([sample_row(SAMPLE), sample_row(BARE)], tmp_path / "shards", SAMPLES)
+    loaded = load_dataset(
+        "parquet", data_dir=str(tmp_path / "shards"), cache_dir=str(tmp_path / "cache")
+    )["train"]
+    assert loaded.features == SAMPLES
+    assert loaded["id"][:] == ["one", "two"]
+    assert [image.size for image in loaded[0]["images"]] == [(20, 10), (8, 8)]
+    assert np.asarray(loaded[0]["images"][0])[0, 0].tolist() == [200, 10, 10]
+    assert loaded[1]["images"] == []
+
+
+def test_many_rows_become_several_shards_in_the_same_order(tmp_path):
+    number = ROWS_PER_SHARD + 3
+    rows = ({"id": str(i), "reason": "r", "source": "s"} for i in range(number))
+    assert write_shards(rows, tmp_path, REJECTED) == number
+    assert len(list(tmp_path.glob("part-*.parquet"))) == 2
+    assert [row["id"] for row in read_rows(tmp_path)] == [str(i) for i in range(number)]
+    assert table_of(tmp_path).column("id").to_pylist() == [str(i) for i in range(number)]
+
+
+@pytest.mark.xfail(strict=True, reason="Dataset.from_list([]) has no columns to match the features")
+def test_no_rows_become_an_empty_shard_with_the_schema(tmp_path):
+    assert write_shards([], tmp_path, SAMPLES) == 0
+    assert list(read_rows(tmp_path)) == []
+    assert table_of(tmp_path).column_names == list(SAMPLES)
+
+
+def test_samples_are_chosen_by_split_and_task(tmp_path):
+    samples = [
+        Sample(id=f"{split}-{task}", task=task, split=split, prompt="?")
+        for split in ("train", "test")
+        for task in ("count", "ground", "find")
+    ]
+    write_shards(map(sample_row, samples), tmp_path, SAMPLES)
+    assert len(read_samples(tmp_path, "train")) == 3
+    chosen = read_samples(tmp_path, "test", ["find", "count"])
+    assert [sample.id for sample in chosen] == ["test-count", "test-find"]
+    assert read_samples(tmp_path, "dev") == []
+
+
+def test_boxes_know_the_size_of_the_picture():
+    assert SAMPLE.boxes == [Box(1, 2, 3.5, 4, (20, 10)), Box(0, 0, 20, 10, (20, 10))]
+    assert BARE.boxes == []
+
+
+def test_a_misspelt_field_is_refused():
+    with pytest.raises(ValidationError, match="anwser"):
+        Sample(id="a", task="t", split="train", prompt="p", anwser="x")
+
+
+def test_a_summary_is_read_as_it_was_written(tmp_path):
+    facts = {"read": 3, "kept": 2, "set_aside": {"empty prompt": 1}, "share": 0.5}
+    write_summary(tmp_path, **facts)
+    assert read_summary(tmp_path) == facts
