@@ -1,7 +1,7 @@
 """The whole chain: synthesis → reward model → preferences → policy → benchmarks → report.
 
-Run it with `make demo`, `python -m flows.align --policy_grpo.steps 50` (any setting can be given; they are
-kept in params.yaml), or from the Prefect UI after `make up`.
+Run it with `make demo`, `python -m flows.align --policy_grpo.steps 50` (any setting can be given;
+they are kept in params.yaml), or from the Prefect UI after `make up`.
 """
 
 from tasks.process import be_quiet
@@ -16,13 +16,14 @@ from pathlib import Path  # noqa: E402
 if "PREFECT_HOME" not in os.environ:
     os.environ["PREFECT_HOME"] = str(Path(__file__).resolve().parents[1] / ".runtime" / "prefect")
 
-import mlflow  # noqa: E402
 from prefect import flow, runtime  # noqa: E402
 from prefect.artifacts import create_link_artifact, create_markdown_artifact  # noqa: E402
+from prefect.states import State  # noqa: E402
 
-from flows.stage import ROOT, StageFailed, run_stage  # noqa: E402
-from flows.summary import print_summary, score_table  # noqa: E402
+import mlflow  # noqa: E402
 from flows.command_line import settings_from_command_line  # noqa: E402
+from flows.stage import ROOT, run_stage  # noqa: E402
+from flows.summary import print_summary, score_table  # noqa: E402
 from tasks import tracking  # noqa: E402
 from tasks.errors import UserError  # noqa: E402
 from tasks.settings import Settings, load_settings, save_settings  # noqa: E402
@@ -41,11 +42,12 @@ CHAIN = (
 
 
 @flow(name="align", flow_run_name="align {settings.model} seed {settings.seed}")
-def align(settings: Settings | None = None) -> dict[str, str]:
+def align(settings: Settings | None = None) -> dict[str, str] | State:
     """Align a vision-language model, from raw questions to a report.
 
-    Synthesises grounded chains of thought, trains a reward model, builds preference pairs, trains the
-    policy (fine-tuning, DPO, GRPO), benchmarks every policy against the base and draws a report.
+    Synthesises grounded chains of thought, trains a reward model, builds preference pairs, trains
+    the policy (fine-tuning, DPO, GRPO), benchmarks every policy against the base and draws a
+    report.
 
     Args:
         settings: All settings; left empty, those of params.yaml.
@@ -55,7 +57,13 @@ def align(settings: Settings | None = None) -> dict[str, str]:
     tracking.use_tracking(ROOT)
     link = runtime.flow_run.ui_url or ""
     with mlflow.start_run(run_name=runtime.flow_run.name, tags={"prefect.flow_run": link}) as run:
-        outcomes = {stage: run_stage(stage, run.info.run_id) for stage in CHAIN}
+        outcomes = {}
+        for stage in CHAIN:
+            state = run_stage(stage, run.info.run_id, return_state=True)
+            if not state.is_completed():
+                mlflow.end_run("FAILED")
+                return state
+            outcomes[stage] = state.result()
         table = json.loads((ROOT / "outputs" / "benchmarks" / "table.json").read_text())
         mlflow.log_artifact(str(ROOT / "outputs" / "report" / "index.html"))
     create_markdown_artifact(score_table(table), key="scores", description="Held-out scores")
@@ -68,12 +76,12 @@ def main() -> None:
     """Run the chain with the settings of params.yaml and the command line, and sum it up."""
     try:
         settings = settings_from_command_line(ROOT / "params.yaml", sys.argv[1:])
-        outcomes = align(settings)
     except UserError as error:
         sys.exit(f"\n{error}")
-    except StageFailed as error:
-        sys.exit(f"\n{error}")
-    print_summary(ROOT, outcomes)
+    state = align(settings, return_state=True)
+    if not state.is_completed():
+        sys.exit(f"\n{state.message}")
+    print_summary(ROOT, state.result())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Settings from params.yaml and the command line: `--policy_grpo.steps 50`, `--data my/folder`, `--help`."""
+"""Settings from params.yaml and the command line: `--policy_grpo.steps 50`, `--help`."""
 
 import argparse
 from pathlib import Path
@@ -40,7 +40,8 @@ def _offer(parser: argparse.ArgumentParser, section: type[BaseModel], prefix: st
             _offer(group, kind, f"{prefix}{name}.")
         else:
             text = (field.description or "").replace("%", "%%")
-            parser.add_argument(f"--{prefix}{name}", metavar=kind.__name__, help=text)
+            kind_name = getattr(kind, "__name__", "value")
+            parser.add_argument(f"--{prefix}{name}", metavar=kind_name, help=text)
 
 
 def _put(values: dict[str, Any], name: str, text: str) -> None:

@@ -1,8 +1,8 @@
 """The one bridge between a Prefect task and a DVC stage.
 
-A task runs `dvc repro -s <stage>` in its own process group and streams its output. DVC decides whether
-there is anything to do, so a flow after `dvc repro` skips every stage and `dvc repro` after a flow does
-nothing. Prefect's own cache stays off: there is one cache, and it is DVC's.
+A task runs `dvc repro -s <stage>` in its own process group and streams its output. DVC decides
+whether there is anything to do, so a flow after `dvc repro` skips every stage and `dvc repro` after
+a flow does nothing. Prefect's own cache stays off: there is one cache, and it is DVC's.
 """
 
 import os
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.states import Failed, State
 
 from tasks.tracking import PARENT
 
@@ -32,13 +33,17 @@ class StageFailed(RuntimeError):
 
 
 @task(cache_policy=NO_CACHE, task_run_name="{stage}")
-def run_stage(stage: str, parent_run: str, root: Path = ROOT) -> str:
+def run_stage(stage: str, parent_run: str, root: Path = ROOT) -> str | State:
     """Bring one stage up to date.
 
     Returns:
-        "ran", "restored" (from DVC's run cache) or "skipped" (nothing changed).
+        "ran", "restored" (from DVC's run cache) or "skipped" (nothing changed); a failed state with
+        the stage's own message, because a trace of this bridge would tell a user nothing.
     """
-    return reproduce(stage, root, get_run_logger().info, {PARENT: parent_run})
+    try:
+        return reproduce(stage, root, get_run_logger().info, {PARENT: parent_run})
+    except StageFailed as error:
+        return Failed(message=str(error))
 
 
 def reproduce(

@@ -17,7 +17,9 @@ def score_table(rows: list[dict[str, Any]]) -> str:
     lines.append("|---" * (3 + len(POLICIES)) + "|")
     for row in rows:
         cells = [_cell(row[policy]) for policy in POLICIES]
-        lines.append(f"| {row['task']} | {row['n']} | {row['majority']:.2f} | " + " | ".join(cells) + " |")
+        lines.append(
+            f"| {row['task']} | {row['n']} | {row['majority']:.2f} | " + " | ".join(cells) + " |"
+        )
     return "\n".join(lines)
 
 
@@ -39,7 +41,7 @@ def print_summary(root: Path, outcomes: dict[str, str]) -> None:
         cost.add_column(name, justify="left" if name in ("stage", "this time") else "right")
     total = 0.0
     for stage, outcome in outcomes.items():
-        spent = json.loads((outputs / stage / "cost.json").read_text())
+        spent = json.loads((outputs / "costs" / f"{stage}.json").read_text())
         total += spent["seconds"]
         cost.add_row(
             stage, outcome, f"{spent['seconds'] / 60:.1f}", f"{spent['peak_memory_gb']:.1f}",

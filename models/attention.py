@@ -1,10 +1,10 @@
 """Attention of the vision tower over many small pictures at once.
 
 On devices without flash attention, transformers runs the vision attention picture by picture; for
-sixteen pictures of 144 patches that Python loop costs more than the arithmetic. Implementations whose
-name says "flash" get the whole batch with its boundaries instead, so this one asks for that and
-computes pictures of one size in a single batched product. It is exact, and falls back to the loop
-when sizes differ.
+sixteen pictures of 144 patches that Python loop costs more than the arithmetic. Implementations
+whose name says "flash" get the whole batch with its boundaries instead, so this one asks for that
+and computes pictures of one size in a single batched product. It is exact, and falls back to the
+loop when sizes differ.
 """
 
 import torch

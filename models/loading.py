@@ -1,4 +1,4 @@
-"""Opens any Hugging Face vision-language model with its processor, and says clearly why it cannot."""
+"""Opens any Hugging Face vision-language model with its processor, or says why it cannot."""
 
 from pathlib import Path
 
@@ -36,9 +36,7 @@ def _without_video(base: type[ProcessorMixin]) -> type[ProcessorMixin]:
             for name in ("vision_start", "vision_end"):
                 setattr(self, f"{name}_token", f"<|{name}|>")
                 setattr(self, f"{name}_token_id", tokenizer.convert_tokens_to_ids(f"<|{name}|>"))
-            ProcessorMixin.__init__(
-                self, image_processor, tokenizer, chat_template=chat_template
-            )
+            ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
 
         @classmethod
         def get_attributes(cls):
@@ -54,7 +52,7 @@ _IMAGE_ONLY = {"qwen3_vl": ImageOnlyQwen3VLProcessor, "qwen2_5_vl": ImageOnlyQwe
 
 
 def load_processor(name: str) -> ProcessorMixin:
-    """Load the processor of a model; Qwen's without its video branch where torchvision is missing."""
+    """Load a model's processor; Qwen's without its video branch where torchvision is missing."""
     family = AutoConfig.from_pretrained(name).model_type
     if family in _IMAGE_ONLY and not is_torchvision_available():
         tokenizer = AutoTokenizer.from_pretrained(name)
@@ -88,6 +86,8 @@ def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) 
     """Write an ordinary Hugging Face folder (bfloat16 safetensors) that `from_pretrained` opens."""
     for part in (model.config, getattr(model.config, "vision_config", None)):
         if part is not None:
-            part._attn_implementation_internal = None  # a property of this machine, not of the model
+            part._attn_implementation_internal = (
+                None  # a property of this machine, not of the model
+            )
     model.to(torch.bfloat16).save_pretrained(folder)
     processor.save_pretrained(folder)

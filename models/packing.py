@@ -1,11 +1,12 @@
-"""One picture and many questions about it in one row: each question sees the picture, not the others.
+"""One picture and many questions in one row: each sees the picture, and none sees another.
 
-A row is `[picture | question 1, answer 1 | question 2, answer 2 | ...]`. Positions restart after the
-picture for every question and a block mask hides the questions from each other, so the row computes
-exactly what separate prompts would compute, and the picture only once. With seven questions per
-picture this was the largest single saving of the tiny model's pretraining.
+A row is `[picture | question 1, answer 1 | question 2, answer 2 | ...]`. Positions restart after
+the picture for every question and a block mask hides the questions from each other, so the row
+computes exactly what separate prompts would compute, and the picture only once. With seven
+questions per picture this was the largest single saving of the tiny model's pretraining.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ class Packer:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, tokens_per_side: int, length: int):
         self.side, self.length = tokens_per_side, length
-        token = tokenizer.convert_tokens_to_ids
+        token: Callable[[str], int] = tokenizer.convert_tokens_to_ids  # type: ignore[assignment]
         self.tokenizer = tokenizer
         self._encoded: dict[str, tuple[int, ...]] = {}
         self.opening = [token("<|im_start|>"), *self.encode("user\n")]

@@ -1,4 +1,4 @@
-"""Pretraining of the tiny VLM: packed rows, a patch head that teaches the tower to see, two optimisers."""
+"""Pretraining of the tiny VLM: packed rows, a head that teaches to see, Muon and AdamW."""
 
 import lightning as L
 import torch
@@ -49,12 +49,14 @@ class PackedPretraining(L.LightningModule):
         self.compile_forward = compile
 
     def setup(self, stage: str) -> None:
-        if self.compile_forward:  # here and not above: a compiled function cannot travel to a process
+        if (
+            self.compile_forward
+        ):  # here and not above: a compiled function cannot travel to a process
             self.model.model.visual.compile(dynamic=False)
             self.model.model.language_model.compile(dynamic=False)
 
     def forward(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return hidden states [rows, length, hidden] and patch states [pictures * patches, hidden]."""
+        """Return states of tokens [rows, length, width] and of patches [patches, width]."""
         config = self.model.config
         patch, merge = config.vision_config.patch_size, config.vision_config.spatial_merge_size
         pixels = image_patches(batch["pixels"], patch, merge)
@@ -63,8 +65,12 @@ class PackedPretraining(L.LightningModule):
         seen = self.model.model.visual(pixels, grid_thw=grid)
         embedded = self.model.get_input_embeddings()(batch["input_ids"])
         visual = batch["input_ids"] == config.image_token_id
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else embedded.dtype
-        embedded = embedded.to(dtype).masked_scatter(visual[..., None], seen.pooler_output.to(dtype))
+        dtype = (
+            torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else embedded.dtype
+        )
+        embedded = embedded.to(dtype).masked_scatter(
+            visual[..., None], seen.pooler_output.to(dtype)
+        )
         hidden = self.model.model.language_model(
             inputs_embeds=embedded,
             position_ids=batch["positions"],
@@ -84,12 +90,16 @@ class PackedPretraining(L.LightningModule):
         targets = torch.cat([targets[chosen], targets.new_full((padding,), IGNORED)])
         chosen = torch.cat([chosen, chosen.new_zeros(padding)])
         states = hidden[:, :-1].reshape(-1, hidden.shape[-1])[chosen]
-        answer_loss = F.cross_entropy(self.model.lm_head(states).float(), targets, ignore_index=IGNORED)
+        answer_loss = F.cross_entropy(
+            self.model.lm_head(states).float(), targets, ignore_index=IGNORED
+        )
 
         labels = batch["patch_labels"].flatten(0, 1)
         known = (labels[:, :1] != UNKNOWN).float()
         scores = self.patch_head(patches).float()
-        errors = F.binary_cross_entropy_with_logits(scores, labels.clamp(max=1).float(), reduction="none")
+        errors = F.binary_cross_entropy_with_logits(
+            scores, labels.clamp(max=1).float(), reduction="none"
+        )
         patch_loss = 20 * (errors * known).sum() / (known.sum() * labels.shape[1]).clamp(min=1)
         return answer_loss, patch_loss
 
@@ -110,7 +120,9 @@ class PackedPretraining(L.LightningModule):
     def configure_optimizers(self) -> tuple[list, list]:
         matrices, others = [], []
         for name, parameter in self.named_parameters():
-            matrix = parameter.ndim == 2 and not any(n in name for n in ("embed", "patch_head", "head"))
+            matrix = parameter.ndim == 2 and not any(
+                n in name for n in ("embed", "patch_head", "head")
+            )
             (matrices if matrix else others).append(parameter)
         muon = torch.optim.Muon(
             matrices,
@@ -119,7 +131,9 @@ class PackedPretraining(L.LightningModule):
             momentum=0.95,
             adjust_lr_fn="match_rms_adamw",
         )
-        adamw = torch.optim.AdamW(others, lr=self.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
+        adamw = torch.optim.AdamW(
+            others, lr=self.learning_rate, betas=(0.9, 0.98), weight_decay=0.0
+        )
         schedules = [torch.optim.lr_scheduler.LambdaLR(o, self._rate) for o in (muon, adamw)]
         return [muon, adamw], schedules
 

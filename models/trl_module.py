@@ -1,8 +1,8 @@
 """Lightning hosts a TRL trainer: Lightning owns the loop, TRL owns the objective.
 
 `training_step` calls TRL's public `training_step` with the accelerator's `backward` replaced by a
-capture of the loss; Lightning does backward, clipping, stepping, precision, checkpoints and logging.
-Loss and every metric equal those of `trainer.train()` (tests/models/test_trl_module.py).
+capture of the loss; Lightning does backward, clipping, stepping, precision, checkpoints and
+logging. Loss and every metric equal those of `trainer.train()` (tests/models/test_trl_module.py).
 """
 
 from collections.abc import Callable, Iterator
@@ -13,9 +13,11 @@ import torch
 import transformers
 from accelerate import skip_first_batches
 
+UNLOGGED = ("step", "epoch", "step_time")  # a time would make equal runs differ
+
 
 class Windows:
-    """TRL's data loader under Lightning: each micro-batch with the facts of its accumulation window.
+    """TRL's data loader under Lightning: micro-batches with the facts of their accumulation window.
 
     Lightning never exhausts a sized loader's generator and keeps no position in it; this one does.
     """
@@ -64,7 +66,9 @@ class TRLModule(L.LightningModule):
         self.trl: transformers.Trainer | None = None
         self._loss: torch.Tensor | None = None
         self._losses: list[torch.Tensor] = []
+        self._norm = torch.tensor(0.0)
         self._restored: dict[str, Any] | None = None
+        self.history: list[dict[str, float]] = []  # every logged metric by step
 
     # ---- construction ----------------------------------------------------------------------------
 
@@ -77,6 +81,7 @@ class TRLModule(L.LightningModule):
                 f"TRL accumulates {trl.args.gradient_accumulation_steps} batches and Lightning "
                 f"{self.trainer.accumulate_grad_batches}; both must be the same number"
             )
+        trl.remove_callback(transformers.PrinterCallback)  # Lightning does the logging
         self.model = trl.model
         trl.accelerator.backward = self._capture
         self.windows = Windows(trl)
@@ -90,7 +95,10 @@ class TRLModule(L.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = self.trl.create_optimizer()
         scheduler = self.trl.create_scheduler(self.trl.state.max_steps, optimizer)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
 
     def configure_gradient_clipping(
         self,
@@ -100,18 +108,19 @@ class TRLModule(L.LightningModule):
     ) -> None:
         limit = gradient_clip_val or self.trl.args.max_grad_norm
         if limit:
-            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-            self.log("train/grad_norm", norm, batch_size=1)
+            self._norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
 
-    # ---- data --------------------------------------------------------------------------------------
+    # ---- data ------------------------------------------------------------------------------------
 
     def train_dataloader(self) -> Windows:
         return self.windows
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
         return batch  # TRL moves its own inputs
 
-    # ---- loop --------------------------------------------------------------------------------------
+    # ---- loop ------------------------------------------------------------------------------------
 
     def on_train_start(self) -> None:
         self.trl.control = self.trl.callback_handler.on_train_begin(
@@ -128,7 +137,9 @@ class TRLModule(L.LightningModule):
         trl.training_step(self.model, inputs, items)  # generation, rewards, loss
         loss, self._loss = self._loss, None
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.trainer.global_step}")
+            raise FloatingPointError(
+                f"the loss is {loss.item()} at step {self.trainer.global_step}"
+            )
         self._losses.append(loss.detach())
         # TRL has scaled for accumulation already: undo Lightning's division
         return loss * self.trainer.accumulate_grad_batches
@@ -142,28 +153,31 @@ class TRLModule(L.LightningModule):
         trl.control = trl.callback_handler.on_step_end(trl.args, trl.state, trl.control)
         if trl.state.global_step % trl.args.logging_steps:
             return
-        trl.log({})  # TRL averages its metrics into a row of its history; they are Lightning's to log
+        trl.log(
+            {}
+        )  # TRL averages its metrics into a row of its history; they are Lightning's to log
         row = trl.state.log_history.pop()
-        loss = torch.stack(self._losses).sum() / trl.args.logging_steps
+        row |= {"loss": torch.stack(self._losses).sum().item() / trl.args.logging_steps}
+        row |= {"grad_norm": float(self._norm)}
         self._losses.clear()
-        self.log("train/loss", loss, prog_bar=True, batch_size=1)
-        metrics = {k: v for k, v in row.items() if isinstance(v, int | float)}
-        skipped = ("step", "epoch")
-        self.log_dict(
-            {f"train/{k}": float(v) for k, v in metrics.items() if k not in skipped}, batch_size=1
-        )
+        numbers = {k: v for k, v in row.items() if isinstance(v, int | float)}
+        metrics = {f"train/{k}": float(v) for k, v in numbers.items() if k not in UNLOGGED}
+        self.log_dict(metrics, batch_size=1)
+        self.history.append({"step": trl.state.global_step} | metrics)
 
-    # ---- state -------------------------------------------------------------------------------------
+    # ---- state -----------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["trl"] = {
             "step": getattr(self.trl, "_step", None),
             "tokens": self.trl.state.num_input_tokens_seen,
+            "history": self.history,
             "rng": torch.get_rng_state(),  # Lightning keeps no random state; sampling needs it
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._restored = checkpoint["trl"]
+        self.history = self._restored["history"]
         if self.trl is not None:
             self._restore_trl(self._restored)
 

@@ -1,7 +1,7 @@
 """Reads what models write: tagged answers, thoughts, and lists of boxes with confidences.
 
-Only the strict reading of the Visual-RFT specification (section 5): exactly one answer pair, a literal
-parser and never `eval`, one malformed element invalidates the whole answer, and no repairs.
+Only the strict reading of the Visual-RFT specification (section 5): exactly one answer pair, a
+literal parser and never `eval`, no repairs, and one malformed element invalidates the whole answer.
 """
 
 import ast
@@ -73,7 +73,9 @@ def detections(payload: str, frame: tuple[float, float]) -> list[Detection] | No
         detection = _detection(item, frame)
         if detection is None:
             return None
-        found.setdefault((detection.box.x0, detection.box.y0, detection.box.x1, detection.box.y1), detection)
+        found.setdefault(
+            (detection.box.x0, detection.box.y0, detection.box.x1, detection.box.y1), detection
+        )
     return list(found.values())
 
 
@@ -82,7 +84,8 @@ def first_box(text: str, frame: tuple[float, float]) -> Box | None:
     match = _FOUR_NUMBERS.search(text)
     if not match:
         return None
-    box = Box(*(float(v) for v in match[1].split(",")), frame=frame)
+    x0, y0, x1, y1 = (float(v) for v in match[1].split(","))
+    box = Box(x0, y0, x1, y1, frame)
     return box if box.valid else None
 
 
@@ -93,13 +96,17 @@ def _detection(item: object, frame: tuple[float, float]) -> Detection | None:
     confidence = next((item[key] for key in CONFIDENCE_KEYS if key in item), None)
     if not isinstance(corners, list | tuple) or len(corners) != 4:
         return None
-    if not all(_is_number(v) for v in (*corners, confidence)) or not 0 <= confidence <= 1:
+    if not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
+        return None
+    if not all(_is_number(v) for v in (*corners, confidence)):
         return None
     x0, y0, x1, y1 = corners
     if not (x0 < x1 and y0 < y1):
         return None
     label = item.get("label", "")
-    return Detection(Box(x0, y0, x1, y1, frame), float(confidence), label if isinstance(label, str) else "")
+    return Detection(
+        Box(x0, y0, x1, y1, frame), float(confidence), label if isinstance(label, str) else ""
+    )
 
 
 def _is_number(value: object) -> bool:

@@ -1,7 +1,7 @@
 """Puts questions to a vision-language model, many at a time, and remembers the answers.
 
-Answers are written to `answers.jsonl` as they come, keyed by everything that they depend on, so that
-a stage that was killed asks only what is still unanswered.
+Answers are written to `answers.jsonl` as they come, keyed by everything that they depend on, so
+that a stage that was killed asks only what is still unanswered.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ class Asker:
     """
 
     def __init__(self, model: str, memory: Path, device: str = "auto"):
-        self.name = model
+        self.identity = _identity(model)
         self.device = pick_device(device)
         self.model, self.processor = open_model(model)
         self.model.to(self.device)
@@ -78,7 +78,7 @@ class Asker:
             One list of `samples` answers per question, in order.
         """
         asked = [
-            _key(self.name, prompt, images, max_new_tokens, samples, temperature, seed, options)
+            _key(self.identity, prompt, images, max_new_tokens, samples, temperature, seed, options)
             for prompt, images in questions
         ]
         open_ones = list({key: i for i, key in enumerate(asked) if key not in self._known}.values())
@@ -109,7 +109,8 @@ class Asker:
         seed: int,
         options: Sequence[str],
     ) -> list[list[Answer]]:
-        # repeated here: `num_return_sequences` fails on models without DeepStack (transformers 5.23)
+        # repeated here: `num_return_sequences` fails on models without DeepStack (transformers
+        # 5.23)
         inputs = self.processor.apply_chat_template(
             [turn for question in questions for turn in [chat(*question)] * samples],
             tokenize=True,
@@ -136,7 +137,9 @@ class Asker:
         self.tokens += sum(lengths)
         firsts: list[tuple[float, ...]] = [()] * len(texts)
         if options:
-            ids = [tokenizer(option, add_special_tokens=False)["input_ids"][0] for option in options]
+            ids = [
+                tokenizer(option, add_special_tokens=False)["input_ids"][0] for option in options
+            ]
             chosen = result.logits[0].float().log_softmax(-1)[:, ids]
             firsts = [tuple(row) for row in chosen.tolist()]
         answers = [Answer(*fields) for fields in zip(texts, lengths, firsts, strict=True)]
@@ -188,6 +191,13 @@ def pick_device(accelerator: str) -> torch.device:
             "set `device` to auto or cpu, or install a CUDA build of torch",
         )
     return torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _identity(model: str) -> str:
+    """Return a name that changes when the weights in a folder do."""
+    weights = sorted(Path(model).glob("*.safetensors"))
+    states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in weights]
+    return f"{model} {states}"
 
 
 def _key(

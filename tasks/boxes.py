@@ -60,7 +60,7 @@ class Box:
 
 def boxes_from(corners: Sequence[Sequence[float]], frame: tuple[float, float]) -> list[Box]:
     """Turn rows of four numbers in one frame into boxes."""
-    return [Box(*row, frame=frame) for row in corners]
+    return [Box(x0, y0, x1, y1, frame) for x0, y0, x1, y1 in corners]
 
 
 def iou(a: Box, b: Box) -> float:

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
-
 from typing import TypeVar
 
 from rich.progress import track as bar

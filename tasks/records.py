@@ -1,7 +1,8 @@
 """What travels between stages: samples, rollouts, verdicts, preferences and scores.
 
 Every record is a row of a Parquet shard with pictures as bytes. Hugging Face `datasets` reads the
-folders directly (`load_dataset("parquet", data_dir=...)`), and TRL reads the prompts as they are.
+folders directly with `load_dataset("parquet", data_dir=..., data_files="part-*.parquet")` (the
+pattern leaves out `summary.json` and the records set aside), and TRL reads the prompts as they are.
 """
 
 import json
@@ -15,6 +16,7 @@ from datasets import Dataset, Features, Image, List, Value
 from pydantic import BaseModel, ConfigDict
 
 from tasks.boxes import Box, boxes_from
+from tasks.errors import UserError
 
 ROWS_PER_SHARD = 4096
 # How an answer is scored (tasks/benchmarks/scoring.py).
@@ -96,21 +98,32 @@ def sample_of(row: dict[str, Any]) -> Sample:
 
 
 def write_shards(rows: Iterable[dict[str, Any]], folder: Path, features: Features) -> int:
-    """Write rows as `part-*.parquet` with the schema that `datasets` expects; return their number."""
+    """Write rows as `part-*.parquet` as `datasets` expects them, and return their number."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows, part = list(rows), 0
-    for start in range(0, max(1, len(rows)), ROWS_PER_SHARD):
-        table = Dataset.from_list(rows[start : start + ROWS_PER_SHARD], features=features)
-        # row groups of equal pictures side by side: zstd then stores a repeated picture once
-        pq.write_table(table.data.table, folder / f"part-{part:05d}.parquet", compression="zstd")
-        part += 1
+    rows = list(rows)  # before the old parts go: the rows may come from them
+    for old in _parts(folder):
+        old.unlink()
+    for part, start in enumerate(range(0, max(1, len(rows)), ROWS_PER_SHARD)):
+        chunk = rows[start : start + ROWS_PER_SHARD]
+        write_table(chunk, folder / f"part-{part:05d}.parquet", features)
     return len(rows)
 
 
+def write_table(rows: list[dict[str, Any]], file: Path, features: Features) -> None:
+    """Write rows as one Parquet file."""
+    columns = {name: [row[name] for row in rows] for name in features}
+    table = Dataset.from_dict(columns, features=features)
+    pq.write_table(table.data.table, file, compression="zstd")
+
+
 def read_rows(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a shard folder in order, pictures as `{"bytes": ...}`."""
-    for part in sorted(folder.glob("part-*.parquet")):
-        yield from pq.read_table(part).to_pylist()
+    """Yield the rows of a shard folder in order, pictures as `{"bytes": ...}`.
+
+    Raises:
+        UserError: A shard is damaged.
+    """
+    for part in _parts(folder):
+        yield from _read_table(part).to_pylist()
 
 
 def read_samples(folder: Path, split: str, tasks: Iterable[str] = ()) -> list[Sample]:
@@ -122,7 +135,24 @@ def read_samples(folder: Path, split: str, tasks: Iterable[str] = ()) -> list[Sa
 
 def table_of(folder: Path) -> pa.Table:
     """Return a shard folder as one Arrow table."""
-    return pa.concat_tables(pq.read_table(part) for part in sorted(folder.glob("part-*.parquet")))
+    return pa.concat_tables(map(_read_table, _parts(folder)))
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.parquet"))
+
+
+def _read_table(part: Path) -> pa.Table:
+    try:
+        table = pq.read_table(part)
+        table.validate(full=True)  # finds text that is not UTF-8, on which to_pylist() would fail
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"{part} cannot be read",
+            f"it is damaged or no Parquet file ({str(error).rstrip('.')})",
+            "restore the file (`make pull` for the embedded data), or write it again",
+        ) from error
+    return table
 
 
 def write_summary(folder: Path, **facts: Any) -> None:

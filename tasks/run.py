@@ -1,8 +1,8 @@
 """`python -m tasks.run <stage>`: runs one stage of `dvc.yaml`; the only command that DVC knows.
 
-A stage reads finished folders and writes one. It works in `.runtime/scratch/<key>`, where the key is a
-hash of all it consumes: a killed attempt is continued there, and nothing reaches `outputs/` until the
-stage is complete.
+A stage reads finished folders and writes one. It works in `.runtime/scratch/<key>`, where the key
+is a hash of all it consumes: a killed attempt is continued there, and nothing reaches `outputs/`
+until the stage is complete.
 """
 
 import errno
@@ -13,7 +13,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.process import be_quiet, die_with_parent
 
@@ -24,6 +24,9 @@ import yaml  # noqa: E402  (libraries read the switches above when they are impo
 from tasks.errors import UserError  # noqa: E402
 from tasks.settings import Settings, load_settings  # noqa: E402
 
+if TYPE_CHECKING:
+    from tasks.tracking import Cost
+
 
 @dataclass(frozen=True)
 class Job:
@@ -33,12 +36,14 @@ class Job:
         out: The folder to fill; it becomes `outputs/<stage>` when the stage is complete.
         scratch: Survives a kill: checkpoints and answers already given.
         run_id: The stage's MLflow run.
+        cost: What the stage used so far; stages add samples and tokens.
     """
 
     root: Path
     out: Path
     scratch: Path
     run_id: str
+    cost: "Cost"
 
     def input(self, stage: str) -> Path:
         """Return the finished folder of another stage.
@@ -49,9 +54,7 @@ class Job:
         folder = self.root / "outputs" / stage
         if not folder.is_dir():
             todo = "make pull" if stage == "base" else f"dvc repro {stage}"
-            raise UserError(
-                f"{folder} is missing", "this stage starts from it", f"run `{todo}`"
-            )
+            raise UserError(f"{folder} is missing", "this stage starts from it", f"run `{todo}`")
         return folder
 
 
@@ -67,7 +70,9 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
     settings = load_settings(root / "params.yaml")
     spec = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
     if stage not in spec:
-        raise UserError(f"There is no stage {stage!r}", f"dvc.yaml has {', '.join(spec)}", "name one")
+        raise UserError(
+            f"There is no stage {stage!r}", f"dvc.yaml has {', '.join(spec)}", "name one"
+        )
     sources = source_hash(root, spec[stage])
     key = stage_key(root, spec[stage], settings, sources)
     scratch = root / ".runtime" / "scratch" / f"{stage}-{key}"
@@ -84,20 +89,23 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
     inputs = {dep: known[dep] for dep in _deps(spec[stage]) if dep in known}
     parameters = parameters_of(spec[stage], settings)
     with tracking.stage_run(stage, key, parameters, inputs) as run_id:
-        metrics = STAGES[stage](settings, Job(root, out, scratch, run_id))
+        metrics = STAGES[stage](settings, Job(root, out, scratch, run_id, cost))
         if source_hash(root, spec[stage]) != sources:
             raise UserError(
                 f"A source file of {stage} changed while it ran",
                 "DVC would record the new code as the maker of the old code's result",
                 "start the stage again",
             )
-        tracking.finish(out, metrics, cost)
-    metrics_file = root / "outputs" / "metrics" / f"{stage}.json"
-    metrics_file.parent.mkdir(parents=True, exist_ok=True)
+        spent = cost.summary()
+        tracking.finish(out, metrics, spent)
+    # costs are no output of the pipeline: they differ every time, and equal results must stay equal
+    for folder, facts in (("metrics", metrics), ("costs", spent)):
+        file = root / "outputs" / folder / f"{stage}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
     final = root / "outputs" / stage
     shutil.rmtree(final, ignore_errors=True)
     os.replace(out, final)
-    metrics_file.write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
     shutil.rmtree(scratch)
     return metrics
 
@@ -108,7 +116,11 @@ def parameters_of(spec: dict[str, Any], settings: Settings) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name in spec.get("params", []):
         value = values[name]
-        flat |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+        flat |= (
+            {f"{name}.{k}": v for k, v in value.items()}
+            if isinstance(value, dict)
+            else {name: value}
+        )
     return flat
 
 
@@ -151,8 +163,12 @@ def main() -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        sys.exit("\nThe disk is full.\nWhy: nothing more can be written.\nWhat to do: free some space "
-                 "and start again; the stage continues where it stopped.")  # fmt: skip
+        full = UserError(
+            "The disk is full",
+            "nothing more can be written",
+            "free some space and start again; the stage continues where it stopped",
+        )
+        sys.exit(f"\n{full}")
     print("  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
 
 

@@ -1,4 +1,4 @@
-"""Every setting in one place: the schema of `params.yaml`, of the form in the Prefect UI and of `--help`.
+"""Every setting in one place: the schema of `params.yaml`, of the Prefect form and of `--help`.
 
 A field's description is its help text everywhere. Settings stop at `tasks/stages.py`: the functions
 behind it take plain values.
@@ -22,9 +22,9 @@ class Section(BaseModel):
 class Base(Section):
     """Pretraining of the embedded tiny model (shipped; nobody has to run it)."""
 
-    steps: int = Field(6000, ge=1, description="Optimiser steps, each on 9 pictures per process")
+    steps: int = Field(4800, ge=1, description="Optimiser steps, each on 9 pictures per process")
     perception_share: float = Field(
-        0.25, ge=0, le=1, description="Share of the steps that only ask plain questions on scenes"
+        0.3125, ge=0, le=1, description="Share of the steps that only ask plain questions on scenes"
     )
     learning_rate: float = Field(2.5e-3, gt=0, description="Peak rate of Muon and AdamW")
     hidden: int = Field(192, ge=64, multiple_of=64, description="Width of the language model")
@@ -97,6 +97,9 @@ class PolicyDpo(Section):
 class PolicyGrpo(Section):
     """Group-relative policy optimisation with rewards that can be computed."""
 
+    tasks: list[str] = Field(
+        ["find", "ground", "count"], description="Kinds of questions to reinforce"
+    )
     steps: int = Field(100, ge=1, description="Optimiser steps")
     prompts: int = Field(8, ge=1, description="Questions per step")
     answers: int = Field(8, ge=2, description="Answers sampled per question (the group)")
@@ -120,21 +123,23 @@ class Settings(Section):
     data: str = Field("data", description="Folder of the data set")
     model: str = Field("outputs/base", description="Folder or Hugging Face id of the model")
     coordinates: int = Field(
-        100, ge=0, description="Model writes boxes as 0..N of the picture (Qwen3-VL: 1000; 0: pixels)"
+        100,
+        ge=0,
+        description="Model writes boxes as 0..N of the picture (Qwen3-VL: 1000; 0: pixels)",
     )
     device: str = Field("auto", description="Lightning accelerator: auto, cpu or gpu")
     precision: str = Field("32-true", description="Lightning precision of training")
     seed: int = Field(0, ge=0, description="Seed of everything that is drawn")
     rate_per_hour: float = Field(0.0, ge=0, description="Price of one device-hour, for the cost")
-    base: Base = Field(default_factory=Base, description="Embedded tiny model")
-    intake: Intake = Field(default_factory=Intake, description="Reading the data")
-    synthesis: Synthesis = Field(default_factory=Synthesis, description="Data synthesis")
-    reward_model: RewardModel = Field(default_factory=RewardModel, description="Reward model")
-    policy_sft: PolicySft = Field(default_factory=PolicySft, description="Policy: fine-tuning")
-    preferences: Preferences = Field(default_factory=Preferences, description="Preference pairs")
-    policy_dpo: PolicyDpo = Field(default_factory=PolicyDpo, description="Policy: DPO")
-    policy_grpo: PolicyGrpo = Field(default_factory=PolicyGrpo, description="Policy: GRPO")
-    benchmarks: Benchmarks = Field(default_factory=Benchmarks, description="Benchmarks")
+    base: Base = Field(default=Base(), description="Embedded tiny model")
+    intake: Intake = Field(default=Intake(), description="Reading the data")
+    synthesis: Synthesis = Field(default=Synthesis(), description="Data synthesis")
+    reward_model: RewardModel = Field(default=RewardModel(), description="Reward model")
+    policy_sft: PolicySft = Field(default=PolicySft(), description="Policy: fine-tuning")
+    preferences: Preferences = Field(default=Preferences(), description="Preference pairs")
+    policy_dpo: PolicyDpo = Field(default=PolicyDpo(), description="Policy: DPO")
+    policy_grpo: PolicyGrpo = Field(default=PolicyGrpo(), description="Policy: GRPO")
+    benchmarks: Benchmarks = Field(default=Benchmarks(), description="Benchmarks")
 
 
 def load_settings(path: Path) -> Settings:

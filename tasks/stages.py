@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from datasets import Features, List, Value
+from datasets import Features, Value
 
 from tasks.asking import Asker
 from tasks.benchmarks.perception import balanced, benchmark, by_task, score_row
 from tasks.errors import UserError
 from tasks.judging.preferences import build_preferences
+from tasks.prompts import prompt
 from tasks.reading import read_dataset
 from tasks.records import (
     BOXES,
@@ -33,7 +34,7 @@ from tasks.settings import Settings
 from tasks.synthesis.captions import synthesize_captions
 from tasks.synthesis.grounded_cot import synthesize_chains
 from tasks.training.conversations import PICTURES
-from tasks.training.policy import train_dpo, train_grpo, train_sft
+from tasks.training.policy import VERIFIABLE, train_dpo, train_grpo, train_sft
 from tasks.training.reward_model import measure_reward_model, train_reward_model
 
 Metrics = dict[str, float]
@@ -72,13 +73,15 @@ def base(settings: Settings, job: Job) -> Metrics:
 
 def intake(settings: Settings, job: Job) -> Metrics:
     """Read the data set, check every record, set aside what cannot be used."""
-    return read_dataset(
+    metrics = read_dataset(
         job.root / settings.data,
         job.out,
         set_aside=job.root / ".runtime" / "set_aside" / "intake",
         max_rejected_share=settings.intake.max_rejected_share,
         limit=settings.intake.limit,
     )
+    job.cost.samples = int(metrics["read"])
+    return metrics
 
 
 def synthesis(settings: Settings, job: Job) -> Metrics:
@@ -105,16 +108,17 @@ def synthesis(settings: Settings, job: Job) -> Metrics:
         max_new_tokens=CAPTION_TOKENS,
         seed=settings.seed,
     )
-    from tasks.prompts import prompt
-
     rows = [
-        _synthetic(c.sample, prompt("think_with_boxes", question=c.sample.prompt), c.grounded, "chain")
+        _synthetic(
+            c.sample, prompt("think_with_boxes", question=c.sample.prompt), c.grounded, "chain"
+        )
         for c in chains
     ]
     rows += [_synthetic(sample, sample.prompt, text, "caption") for sample, text in captions]
     write_shards(rows, job.out, SYNTHETIC)
     metrics = report | caption_report
     write_summary(job.out, kept=len(rows), **metrics)
+    job.cost.add(len(questions) + len(pictures), asker.tokens)
     return metrics
 
 
@@ -132,7 +136,8 @@ def reward_model(settings: Settings, job: Job) -> Metrics:
     )
     judge = Asker(str(job.out), job.scratch, settings.device)
     metrics = measure_reward_model(judge, _judgements(data, "test"), s.judged)
-    _write_history(job.out, history)
+    _write_history(job, history, s.steps * s.batch)
+    job.cost.add(2 * s.judged, judge.tokens)
     write_summary(job.out, judgements=len(judged), **metrics)
     return metrics
 
@@ -153,7 +158,7 @@ def policy_sft(settings: Settings, job: Job) -> Metrics:
         learning_rate=s.learning_rate,
         **_fitting(settings, job),
     )
-    return _trained(job.out, history)
+    return _trained(job, history, s.steps * s.batch)
 
 
 def preferences(settings: Settings, job: Job) -> Metrics:
@@ -161,9 +166,11 @@ def preferences(settings: Settings, job: Job) -> Metrics:
     s, data = settings.preferences, job.input("intake")
     samples = read_samples(data, "train", ["tell"])[: s.pictures]
     _need(samples, "the data has no pictures to describe (task `tell`)", "data")
+    policy = Asker(str(job.input("policy_sft")), job.scratch / "policy", settings.device)
+    judge = Asker(str(job.input("reward_model")), job.scratch / "judge", settings.device)
     kept, metrics = build_preferences(
-        Asker(str(job.input("policy_sft")), job.scratch / "policy", settings.device),
-        Asker(str(job.input("reward_model")), job.scratch / "judge", settings.device),
+        policy,
+        judge,
         samples,
         candidates=s.candidates,
         temperature=s.temperature,
@@ -185,6 +192,7 @@ def preferences(settings: Settings, job: Job) -> Metrics:
     ]
     write_shards(rows, job.out, PREFERENCES)
     write_summary(job.out, **metrics)
+    job.cost.add(len(samples), policy.tokens + judge.tokens)
     return metrics
 
 
@@ -205,18 +213,15 @@ def policy_dpo(settings: Settings, job: Job) -> Metrics:
         beta=s.beta,
         **_fitting(settings, job),
     )
-    return _trained(job.out, history)
+    return _trained(job, history, s.steps * s.batch)
 
 
 def policy_grpo(settings: Settings, job: Job) -> Metrics:
     """Reinforce the DPO policy with rewards that can be computed."""
     s = settings.policy_grpo
-    samples = [
-        sample
-        for sample in read_samples(job.input("intake"), "train")
-        if sample.metric == "tagged_detections"
-    ]
-    _need(samples, "the data has no questions with true boxes in the tagged format", "data")
+    samples = read_samples(job.input("intake"), "train", s.tasks)
+    samples = [sample for sample in samples if sample.metric in VERIFIABLE and sample.images]
+    _need(samples, "the data has no verifiable questions for `policy_grpo.tasks`", "data")
     history = train_grpo(
         samples,
         model=str(job.input("policy_dpo")),
@@ -230,7 +235,7 @@ def policy_grpo(settings: Settings, job: Job) -> Metrics:
         max_new_tokens=s.max_new_tokens,
         **_fitting(settings, job),
     )
-    return _trained(job.out, history)
+    return _trained(job, history, s.steps * s.prompts * s.answers)
 
 
 def benchmarks(settings: Settings, job: Job) -> Metrics:
@@ -246,13 +251,12 @@ def benchmarks(settings: Settings, job: Job) -> Metrics:
         results[policy] = benchmark(
             asker, samples, _frame(settings), s.max_new_tokens, f"benchmarking {policy}"
         )
+        job.cost.add(len(samples), asker.tokens)
         rows = [score_row(x, *r) for x, r in zip(samples, results[policy], strict=True)]
         write_shards(rows, job.out / policy, SCORES)
     table = compare_policies(samples, results, resamples=s.resamples, seed=settings.seed)
     (job.out / "table.json").write_text(json.dumps(table, indent=1) + "\n")
-    return {
-        f"{policy}/{row['task']}": row[policy]["mean"] for row in table for policy in POLICIES
-    }
+    return {f"{policy}/{row['task']}": row[policy]["mean"] for row in table for policy in POLICIES}
 
 
 def report(settings: Settings, job: Job) -> Metrics:
@@ -269,7 +273,14 @@ STAGES: dict[str, Callable[[Settings, Job], Metrics]] = {
 }  # fmt: skip
 
 SYNTHETIC = Features(
-    {"id": TEXT, "kind": TEXT, "prompt": TEXT, "answer": TEXT, "reference": TEXT, "images": PICTURES}
+    {
+        "id": TEXT,
+        "kind": TEXT,
+        "prompt": TEXT,
+        "answer": TEXT,
+        "reference": TEXT,
+        "images": PICTURES,
+    }
 )
 PREFERENCES = Features(
     {
@@ -340,19 +351,19 @@ def _need(rows: list, what: str, setting: str) -> list:
     return rows
 
 
-def _synthetic(sample: Sample, prompt: str, answer: str, kind: str) -> dict[str, Any]:
+def _synthetic(sample: Sample, question: str, answer: str, kind: str) -> dict[str, Any]:
     return {
         "id": sample.id,
         "kind": kind,
-        "prompt": prompt,
+        "prompt": question,
         "answer": answer,
         "reference": sample.answer,
         "images": sample_row(sample)["images"],
     }
 
 
-def _trained(out: Path, history: list[dict[str, float]]) -> Metrics:
-    _write_history(out, history)
+def _trained(job: Job, history: list[dict[str, float]], samples: int) -> Metrics:
+    _write_history(job, history, samples)
     last = history[-10:]
     names = {name for row in last for name in row if name.startswith("train/")}
     return {
@@ -361,5 +372,7 @@ def _trained(out: Path, history: list[dict[str, float]]) -> Metrics:
     }
 
 
-def _write_history(out: Path, history: list[dict[str, float]]) -> None:
-    (out / "history.json").write_text(json.dumps(history) + "\n")
+def _write_history(job: Job, history: list[dict[str, float]], samples: int) -> None:
+    (job.out / "history.json").write_text(json.dumps(history) + "\n")
+    tokens = max((row.get("train/num_tokens", 0) for row in history), default=0)
+    job.cost.add(samples, int(tokens))

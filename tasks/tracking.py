@@ -1,7 +1,6 @@
 """MLflow: one run per stage under the chain's run, with inputs, parameters, metrics and cost."""
 
 import contextlib
-import json
 import os
 import resource
 import time
@@ -10,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import yaml
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
+
+import mlflow
 
 EXPERIMENT = "collimate"
 PARENT = "COLLIMATE_PARENT_RUN"  # the chain's run, handed to stages by the flow
@@ -21,14 +21,13 @@ PARENT = "COLLIMATE_PARENT_RUN"  # the chain's run, handed to stages by the flow
 
 def use_tracking(root: Path) -> None:
     """Point MLflow at the server in the environment or at the checkout's own database."""
-    if "MLFLOW_TRACKING_URI" not in os.environ:
+    location = None
+    if "MLFLOW_TRACKING_URI" not in os.environ:  # which set_tracking_uri sets
         runtime = root / ".runtime"
         runtime.mkdir(exist_ok=True)
         mlflow.set_tracking_uri(f"sqlite:///{runtime / 'mlflow.db'}")
+        location = (runtime / "mlartifacts").as_uri()
     if mlflow.get_experiment_by_name(EXPERIMENT) is None:
-        location = None
-        if "MLFLOW_TRACKING_URI" not in os.environ:
-            location = (root / ".runtime" / "mlartifacts").as_uri()
         mlflow.create_experiment(EXPERIMENT, artifact_location=location)
     mlflow.set_experiment(EXPERIMENT)
 
@@ -41,6 +40,11 @@ class Cost:
     started: float = field(default_factory=time.monotonic)
     tokens: int = 0
     samples: int = 0
+
+    def add(self, samples: int, tokens: int) -> None:
+        """Count samples worked on and tokens read or written."""
+        self.samples += samples
+        self.tokens += tokens
 
     def summary(self) -> dict[str, float]:
         """Return seconds, peak memory, device-hours and money (at `rate_per_hour`)."""
@@ -109,11 +113,9 @@ def dvc_hashes(root: Path) -> dict[str, str]:
     return hashes
 
 
-def finish(out: Path, metrics: dict[str, float], cost: Cost) -> None:
+def finish(out: Path, metrics: dict[str, float], spent: dict[str, float]) -> None:
     """Log a stage's final metrics, its cost and its small files."""
-    spent = cost.summary()
     mlflow.log_metrics(metrics | {f"cost/{name}": value for name, value in spent.items()})
-    (out / "cost.json").write_text(json.dumps(spent, indent=1) + "\n")
     for file in sorted(out.iterdir()):
         if file.suffix in (".json", ".html", ".md", ".png") and file.is_file():
             mlflow.log_artifact(str(file))

@@ -1,6 +1,9 @@
 """Real, small objects that several test files share; everything runs offline on one thread."""
 
 import os
+from collections.abc import Callable
+
+import pytest
 
 for name, value in {
     "HF_HUB_OFFLINE": "1",
@@ -10,10 +13,6 @@ for name, value in {
     "OMP_NUM_THREADS": "1",
 }.items():
     os.environ.setdefault(name, value)
-
-from collections.abc import Callable
-
-import pytest
 
 
 @pytest.fixture(scope="session")

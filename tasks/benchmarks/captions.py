@@ -43,4 +43,4 @@ def aligned_word_f1(text: str, reference: str) -> float:
     if not given or not true:
         return 0.0
     common = np.array([[(g & t).total() for t in true] for g in given])
-    return 2 * common[linear_sum_assignment(-common)].sum() / words
+    return float(2 * common[linear_sum_assignment(-common)].sum() / words)

@@ -60,7 +60,11 @@ def score(sample: Sample, text: str, frame: tuple[float, float]) -> Score:
             return _detections(answered_detections(text, frame), sample)
         case "pair":
             winner = pair_winner(text)
-            return _exact(winner == sample.answer, sample.answer) if winner else Score(0.0, "unreadable")
+            return (
+                _exact(winner == sample.answer, sample.answer)
+                if winner
+                else Score(0.0, "unreadable")
+            )
         case "point":
             value = point_score(text, 1, 10)
             right = value is not None and value == float(sample.answer)

@@ -1,13 +1,13 @@
 """Preference pairs from a policy's own answers: ranked in pairs, then sifted by score.
 
-Follows UnifiedReward (arXiv 2503.05236, section 3.2): N answers per picture form N/2 disjoint pairs; the
-winners' best-scored and the losers' worst-scored answer make the preference pair, if the first scores
-strictly higher. We differ in three places: every pair is judged in both orders, an unreadable verdict or
-score drops its answer instead of crowning it, and equal scores are told apart by how sure the pair
-verdict was.
+Follows UnifiedReward (arXiv 2503.05236, section 3.2): N answers per picture form N/2 disjoint
+pairs; the winners' best-scored and the losers' worst-scored answer make the preference pair, if the
+first scores strictly higher. We differ in three places: every pair is judged in both orders, an
+unreadable verdict or score drops its answer instead of crowning it, and equal scores are told apart
+by how sure the pair verdict was.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.asking import Asker
 from tasks.benchmarks.captions import aligned_word_f1
@@ -27,9 +27,32 @@ class Preference:
 
 
 @dataclass(frozen=True)
-class _Ranked:
+class Ranked:
+    """A candidate that won or lost its pair.
+
+    Attributes:
+        surety: How far the pair verdict was from undecided, in [0, 0.5].
+        score: The judge's score; None where it was unreadable.
+    """
+
     text: str
-    surety: float  # how far the pair verdict was from undecided, in [0, 0.5]
+    surety: float
+    score: float | None = None
+
+
+def sift(won: list[Ranked], lost: list[Ranked]) -> tuple[Ranked, Ranked] | None:
+    """Return the best-scored winner and the worst-scored loser, if the first scores higher.
+
+    Specification 3.2, steps 3 and 4. Candidates without a score are left out; equal scores are told
+    apart by surety, and then the first one counts.
+    """
+    winners = [item for item in won if item.score is not None]
+    losers = [item for item in lost if item.score is not None]
+    if not winners or not losers:
+        return None
+    best = max(winners, key=lambda item: (item.score, item.surety))
+    worst = min(losers, key=lambda item: (item.score, -item.surety))
+    return (best, worst) if best.score > worst.score else None
 
 
 def build_preferences(
@@ -46,8 +69,8 @@ def build_preferences(
 
     Returns:
         At most one preference per sample, and counts; where reference answers are known also
-        `order_accuracy`, the share of pairs whose chosen answer truly is the better one (ties count as
-        wrong), beside that of one ranked pair alone (`order_accuracy_ranked_only`).
+        `order_accuracy`, the share of pairs whose chosen answer truly is the better one (ties count
+        as wrong), beside that of one ranked pair alone (`order_accuracy_ranked_only`).
     """
     answers = policy.ask(
         [(s.prompt, s.images) for s in samples], max_new_tokens=max_new_tokens, samples=candidates,
@@ -61,43 +84,38 @@ def build_preferences(
         if group[k] != group[k + 1] and group[k] and group[k + 1]
     ]
     verdicts = judge_pairs(judge, [pair for _, pair in pairs], title="ranking pairs")
-    winners: list[list[_Ranked]] = [[] for _ in samples]
-    losers: list[list[_Ranked]] = [[] for _ in samples]
+    winners: list[list[Ranked]] = [[] for _ in samples]
+    losers: list[list[Ranked]] = [[] for _ in samples]
     for (i, pair), verdict in zip(pairs, verdicts, strict=True):
         if verdict.winner is None or not verdict.consistent:
             continue
         better, worse = (pair.a, pair.b) if verdict.winner == "A" else (pair.b, pair.a)
         surety = abs(verdict.preference - 0.5)
-        winners[i].append(_Ranked(better, surety))
-        losers[i].append(_Ranked(worse, surety))
-    kept = _sift(judge, samples, winners, losers)
+        winners[i].append(Ranked(better, surety))
+        losers[i].append(Ranked(worse, surety))
+    kept = _sift_all(judge, samples, winners, losers)
     return kept, _report(samples, pairs, verdicts, kept)
 
 
-def _sift(
-    judge: Asker, samples: list[Sample], winners: list[list[_Ranked]], losers: list[list[_Ranked]]
+def _sift_all(
+    judge: Asker, samples: list[Sample], winners: list[list[Ranked]], losers: list[list[Ranked]]
 ) -> list[Preference]:
-    ranked = [
-        (i, side, item)
-        for i in range(len(samples))
-        for side, group in (("won", winners[i]), ("lost", losers[i]))
+    groups = [*winners, *losers]
+    owners = [*samples, *samples]
+    asked = [
+        (sample.prompt, sample.images, item.text)
+        for sample, group in zip(owners, groups, strict=True)
         for item in group
     ]
-    asked = [(samples[i].prompt, samples[i].images, item.text) for i, _, item in ranked]
-    scores = score_points(judge, asked, title="scoring candidates")
-    scored: dict[tuple[int, str], list[tuple[float, float, str]]] = {}
-    for (i, side, item), value in zip(ranked, scores, strict=True):
-        if value is not None:
-            scored.setdefault((i, side), []).append((value, item.surety, item.text))
+    scores = iter(score_points(judge, asked, title="scoring candidates"))
+    scored = [[replace(item, score=next(scores)) for item in group] for group in groups]
     kept = []
-    for i, sample in enumerate(samples):
-        won, lost = scored.get((i, "won")), scored.get((i, "lost"))
-        if not won or not lost:
-            continue
-        best = max(won, key=lambda row: (row[0], row[1]))
-        worst = min(lost, key=lambda row: (row[0], -row[1]))
-        if best[0] > worst[0]:
-            kept.append(Preference(sample, best[2], worst[2], best[0], worst[0]))
+    for sample, won, lost in zip(
+        samples, scored[: len(samples)], scored[len(samples) :], strict=True
+    ):
+        if pair := sift(won, lost):
+            best, worst = pair
+            kept.append(Preference(sample, best.text, worst.text, best.score, worst.score))
     return kept
 
 

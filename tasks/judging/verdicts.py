@@ -1,8 +1,9 @@
 """Reads a reward model's verdicts; an unreadable verdict is never a win.
 
-UnifiedReward (arXiv 2503.05236) writes "Answer X is better" and "Final Score: n". We differ from its
-released parsers: an unreadable verdict is None instead of a win for the first answer, scores are
-numbers and not strings, and the range is checked (specification section 8, items 1, 2, 7 and 8).
+UnifiedReward (arXiv 2503.05236) writes "Answer X is better" and "Final Score: n". We differ from
+its released parsers: an unreadable verdict is None instead of a win for the first answer, scores
+are numbers and not strings, and the range is checked (specification section 8, items 1, 2, 7 and
+8).
 """
 
 import re

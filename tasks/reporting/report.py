@@ -1,5 +1,222 @@
-"""Report (being written)."""
+"""Draws a finished chain on one static page: what improved, and the pictures behind it.
+
+The page needs no server, no network and, except for its filters, no JavaScript. It holds no date
+and no path: the same outputs give the same bytes, so DVC sees when nothing changed. Run it with
+`dvc repro report` and open `outputs/report/index.html`.
+"""
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from tasks.errors import UserError
+from tasks.records import Sample, read_rows, read_summary, sample_of
+from tasks.reporting import gallery
+from tasks.reporting.curves import CHARTS, curves
+from tasks.reporting.judge_sheet import margins, wilson
+from tasks.reporting.lineage import SHIPPED, costs, lineage
+from tasks.reporting.scores import short, standings
+
+NEEDED = (
+    "intake", "synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo", "policy_grpo",
+    "benchmarks",
+)  # fmt: skip
+EXAMPLES_PER_REASON = 5
+STAGE_TITLES = {
+    "policy_grpo": "Reinforcement (GRPO)",
+    "policy_dpo": "Preference optimisation (DPO)",
+    "policy_sft": "Fine-tuning on syntheses (SFT)",
+    "reward_model": "Reward model",
+}
 
 
-def write_report(root, out, frame):
-    raise NotImplementedError
+def write_report(root: Path, out: Path, frame: tuple[int, int]) -> dict[str, float]:
+    """Write `index.html` into `out` from the finished stages below `root`.
+
+    Args:
+        root: The checkout: `outputs/`, `dvc.lock` and the `*.dvc` pointers are read.
+        frame: Width and height of the frame in which the model writes boxes.
+
+    Returns:
+        How many answers, preference pairs and syntheses the chain made, and how many items are
+        shown.
+
+    Raises:
+        UserError: A stage has not run.
+    """
+    folders = {stage: _folder(root, stage) for stage in NEEDED}
+    table = standings(json.loads((folders["benchmarks"] / "table.json").read_text()))
+    results = {policy: _scores(folders["benchmarks"], policy) for policy in table.policies}
+    changes = gallery.changes(results)
+    first = results[table.policies[0]] if table.policies else []
+    chosen = gallery.choose(first, changes, table.aims, frame)
+    judge = _summary(folders["reward_model"])
+    samples = _samples(folders["intake"], set(chosen))
+    items = list(gallery.items(chosen, results, changes, samples, frame))
+    pairs = list(read_rows(folders["preferences"]))
+    synthetic = list(read_rows(folders["synthesis"]))
+    spent, total = costs(root)
+    page = _environment().get_template("report.html.j2")
+    html = page.render(
+        table=table,
+        items=items,
+        item_counts=Counter(item.change for item in items),
+        change_counts=Counter(changes.values()),
+        compared=len(changes),
+        curves=_curves(folders),
+        pairs=gallery.examples(pairs, gallery.PAIRS, frame),
+        pairs_total=len(pairs),
+        preferences=_summary(folders["preferences"]),
+        syntheses=_syntheses(synthetic, frame),
+        synthetic=Counter(row["kind"] for row in synthetic),
+        synthesis=_summary(folders["synthesis"]),
+        judge=judge,
+        margins=margins(judge),
+        intake=_summary(folders["intake"]),
+        rejected=_rejected(folders["intake"]),
+        lineage=lineage(root),
+        costs=spent,
+        total=total,
+        shipped=SHIPPED,
+    )
+    (out / "index.html").write_text(html, encoding="utf-8")
+    return {
+        "rollouts": float(sum(len(rows) for rows in results.values())),
+        "pairs": float(len(pairs)),
+        "syntheses": float(len(synthetic)),
+        "items_shown": float(len(items)),
+    }
+
+
+def _folder(root: Path, stage: str) -> Path:
+    folder = root / "outputs" / stage
+    if not folder.is_dir():
+        raise UserError(
+            f"outputs/{stage} is missing",
+            "the report shows the whole chain, and this stage has not run",
+            f"run `dvc repro {stage}`",
+        )
+    return folder
+
+
+def _scores(benchmarks: Path, policy: str) -> gallery.Rows:
+    folder = benchmarks / policy
+    if not folder.is_dir():
+        raise UserError(
+            f"outputs/benchmarks/{policy} is missing",
+            f"table.json has scores of {policy}, and the answers behind them are needed",
+            "run `dvc repro --force benchmarks`",
+        )
+    return list(read_rows(folder))
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    return read_summary(folder) if (folder / "summary.json").exists() else {}
+
+
+def _samples(intake: Path, wanted: set[str]) -> dict[str, Sample]:
+    """Return the wanted samples by id."""
+    return {row["id"]: sample_of(row) for row in read_rows(intake) if row["id"] in wanted}
+
+
+def _curves(folders: dict[str, Path]) -> list[tuple[str, list[str]]]:
+    drawn = []
+    for stage in CHARTS:
+        file = folders[stage] / "history.json"
+        history = json.loads(file.read_text()) if file.exists() else []
+        drawn.append((STAGE_TITLES[stage], curves(stage, history)))
+    return drawn
+
+
+def _syntheses(rows: gallery.Rows, frame: tuple[int, int]) -> list[gallery.Example]:
+    """Show chains first; captions fill a quarter of the places, or what chains leave empty."""
+    captions = [row for row in rows if row["kind"] != "chain"]
+    chains = [row for row in rows if row["kind"] == "chain"]
+    places = max(gallery.SYNTHESES - len(captions), gallery.SYNTHESES * 3 // 4)
+    shown = gallery.examples(chains, places, frame)
+    return shown + gallery.examples(captions, gallery.SYNTHESES - len(shown), frame)
+
+
+def _rejected(intake: Path) -> dict[str, list[str]]:
+    """Return a few ids of set-aside records by reason."""
+    file = intake / "rejected.parquet"
+    by_reason: dict[str, list[str]] = {}
+    for row in pq.read_table(file).to_pylist() if file.exists() else []:
+        names = by_reason.setdefault(row["reason"], [])
+        if len(names) < EXAMPLES_PER_REASON:
+            names.append(row["id"])
+    return by_reason
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # models write anything, also HTML
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": number,
+        "signed": lambda value: number(value, signed=True),
+        "p": p_value,
+        "percent": percent,
+        "duration": duration,
+        "words": lambda name: name.replace("_", " "),
+        "short": short,
+    }
+    environment.globals |= {"sentence_marks": gallery.sentence_marks, "wilson": wilson}
+    return environment
+
+
+def number(value: float | None, signed: bool = False) -> str:
+    """Write a score with two decimals; a dash where there is none.
+
+    >>> number(0.314), number(-0.1, signed=True), number(None)
+    ('0.31', '−0.10', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    rounded = round(value, 2) + 0.0  # adding zero makes -0.0 positive
+    return f"{rounded:{'+' if signed else ''}.2f}".replace("-", "−")
+
+
+def p_value(value: float) -> str:
+    """Write a p-value.
+
+    >>> p_value(0.0004), p_value(0.034), p_value(1.0)
+    ('p < 0.001', 'p 0.034', 'p 1.00')
+    """
+    if value < 0.001:
+        return "p < 0.001"
+    return f"p {value:.3f}" if value < 0.1 else f"p {value:.2f}"
+
+
+def percent(value: float | None) -> str:
+    """Write a share.
+
+    >>> percent(0.996), percent(None)
+    ('99.6 %', '–')
+    """
+    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time span.
+
+    >>> duration(4.2), duration(95), duration(5000)
+    ('4 s', '1 min 35 s', '1 h 23 min')
+    """
+    if seconds is None:
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

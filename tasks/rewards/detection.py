@@ -1,13 +1,13 @@
 """Rewards for finding objects: overlap with the true boxes, and honest confidences.
 
-Follows Visual-RFT (arXiv 2503.01785, section 3.2), strict semantics: exactly one answer pair, correct
-refusals are rewarded, and a malformed list earns nothing. We differ from the released code in one
-place: no symbolic check of the whole text, which paid wrong boxes in full.
+Follows Visual-RFT (arXiv 2503.01785, section 3.2), strict semantics: exactly one answer pair,
+correct refusals are rewarded, and a malformed list earns nothing. We differ from the released code
+in one place: no symbolic check of the whole text, which paid wrong boxes in full.
 """
 
 from collections.abc import Sequence
 
-from tasks.answers import Detection, detections, tagged_answer
+from tasks.answers import Detection, detections, first_box, tagged_answer
 from tasks.boxes import Box, boxes_from, iou
 from tasks.rewards.text import content_of
 
@@ -72,6 +72,26 @@ def honest_confidence(
 ) -> list[float | None]:
     """Reward high confidence in boxes that match and low confidence in others, in [0, 1]."""
     return _scores(confidence_score, completions, boxes, frame)
+
+
+def overlap_with_true_box(
+    completions: Sequence, box: Sequence, frame: Sequence, **_: object
+) -> list[float | None]:
+    """Reward the overlap of the first answered box with the one true box, in [0, 1].
+
+    Args:
+        box: True corners per completion in the frame that the model writes; None skips the row.
+        frame: Width and height of that frame, per completion.
+    """
+    rewards: list[float | None] = []
+    for completion, corners, size in zip(completions, box, frame, strict=True):
+        if corners is None:
+            rewards.append(None)
+            continue
+        answered = first_box(content_of(completion), tuple(size))
+        true = boxes_from([corners], tuple(size))[0]
+        rewards.append(iou(answered, true) if answered else 0.0)
+    return rewards
 
 
 def answered_detections(text: str, frame: tuple[float, float]) -> list[Detection] | None:

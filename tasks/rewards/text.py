@@ -17,9 +17,27 @@ def content_of(completion: str | list[dict]) -> str:
     return "".join(part.get("text", "") for part in content)
 
 
-def thinks_then_answers(completions: Sequence, **_: object) -> list[float | None]:
-    """Reward the layout `<think>…</think><answer>…</answer>`, each tag once (0 or 1)."""
-    return [float(keeps_contract(content_of(completion))) for completion in completions]
+def thinks_then_answers(
+    completions: Sequence, tagged: Sequence[bool] | None = None, **_: object
+) -> list[float | None]:
+    """Reward the layout `<think>…</think><answer>…</answer>`, each tag once (0 or 1).
+
+    Args:
+        tagged: Which questions ask for the layout; the others get None.
+    """
+    wanted = tagged or [True] * len(completions)
+    return [
+        float(keeps_contract(content_of(completion))) if asked else None
+        for completion, asked in zip(completions, wanted, strict=True)
+    ]
+
+
+def exact_answer(completions: Sequence, answer: Sequence, **_: object) -> list[float | None]:
+    """Reward a plain answer that equals the reference (0 or 1); None without a reference."""
+    return [
+        None if reference is None else float(content_of(completion).strip() == reference.strip())
+        for completion, reference in zip(completions, answer, strict=True)
+    ]
 
 
 def exact_final(completions: Sequence, final: Sequence, **_: object) -> list[float | None]:
@@ -37,7 +55,8 @@ def exact_final(completions: Sequence, final: Sequence, **_: object) -> list[flo
 def same_answer(answer: str, reference: str) -> bool:
     """Compare short answers strictly: case, spaces, underscores and outer punctuation do not count.
 
-    Visual-RFT specification 4.7, strict: equality, and never containment, which paid the empty answer.
+    Visual-RFT specification 4.7, strict: equality, and never containment, which paid the empty
+    answer.
 
     >>> same_answer("Boeing 747.", "boeing_747"), same_answer("", "")
     (True, False)

@@ -1,11 +1,12 @@
 """Grounded chains of thought: facts carry boxes, and a box stays only if its crop reads the same.
 
-Follows GCoT (arXiv 2507.02859). The model reasons about a chart, table or receipt and names the box of
-each fact; a chain is kept when its final answer is right, and a box is kept when the model, shown only
-the crop, reads the same value. We differ in three places: the chain and its boxes come from one sampled
-answer instead of a teacher's chain with boxes proposed afterwards; boxes are verified on the crop
-instead of on coordinates in the prompt; boxes larger than a quarter of the picture are rejected. The
-rounds of re-training are not part of this stage. Run it with `dvc repro synthesis`.
+Follows GCoT (arXiv 2507.02859). The model reasons about a chart, table or receipt and names the box
+of each fact; a chain is kept when its final answer is right, and a box is kept when the model,
+shown only the crop, reads the same value. We differ in three places: the chain and its boxes come
+from one sampled answer instead of a teacher's chain with boxes proposed afterwards; boxes are
+verified on the crop instead of on coordinates in the prompt; boxes larger than a quarter of the
+picture are rejected. The rounds of re-training are not part of this stage. Run it with `dvc repro
+synthesis`.
 """
 
 import re
@@ -71,14 +72,16 @@ class Chain:
 def same_reading(readback: str, target: str) -> bool:
     """Compare a read-back with its target: equal text, or equal numbers.
 
-    GCoT specification 4 (`verify_readback`) with the repairs of section 8, items 6, 9 and 12: currency
-    signs, separators and percent signs do not count, and `nan` is no number.
+    GCoT specification 4 (`verify_readback`) with the repairs of section 8, items 6, 9 and 12:
+    currency signs, separators and percent signs do not count, and `nan` is no number.
 
     >>> same_reading("The number is: 325", "325"), same_reading("$10,600", "10600")
     (True, True)
     """
     reading = readback.rsplit(":", 1)[-1] if ":" in readback and ":" not in target else readback
-    cleaned = [t.strip().lower().rstrip(".").replace("$", "").replace(",", "") for t in (reading, target)]
+    cleaned = [
+        t.strip().lower().rstrip(".").replace("$", "").replace(",", "") for t in (reading, target)
+    ]
     if cleaned[0] == cleaned[1]:
         return bool(cleaned[0])
     numbers = [_number(text) for text in cleaned]

@@ -1,7 +1,8 @@
 """Pretrains the embedded tiny VLM on the micro-world, so that everything runs without a download.
 
-The stage is frozen in `dvc.yaml`: its result is shipped with the repository's data, and nobody has to
-train it again. Retrain with `dvc unfreeze base && dvc repro base` (about 80 minutes on two cores).
+The stage is frozen in `dvc.yaml`: its result is shipped with the repository's data, and nobody has
+to train it again. Retrain with `dvc unfreeze base && dvc repro base` (about 80 minutes on two
+cores).
 """
 
 from pathlib import Path
@@ -20,6 +21,8 @@ from tasks.world import drawing
 from tasks.world.lexicon import SIDE
 from tasks.world.pretraining_data import Drawn, Resumable
 from tasks.world.tokenizer import train_tokenizer
+
+SAVE_EVERY = 400  # Lightning counts a step per optimiser: every 200 batches, about three minutes
 
 
 class WorldData(L.LightningDataModule):
@@ -69,7 +72,9 @@ def pretrain(
         precision="bf16-mixed",
         max_epochs=1,
         logger=logger,
-        callbacks=[ModelCheckpoint(scratch, save_last=True, every_n_train_steps=400, save_top_k=0)],
+        callbacks=[
+            ModelCheckpoint(scratch, save_last=True, every_n_train_steps=SAVE_EVERY, save_top_k=0)
+        ],
         log_every_n_steps=20,
         enable_model_summary=False,
         use_distributed_sampler=False,

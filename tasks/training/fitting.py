@@ -1,4 +1,4 @@
-"""Fits a TRL trainer inside Lightning: checkpoints in the scratch folder, metrics to MLflow, resume."""
+"""Fits a TRL trainer inside Lightning: checkpoints in the scratch folder, metrics to MLflow."""
 
 import time
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import mlflow
 import transformers
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import MLFlowLogger
 
+import mlflow
 from models.loading import save_model
 from models.trl_module import TRLModule
 
@@ -35,31 +35,13 @@ class ProgressLines(L.Callback):
     def __init__(self) -> None:
         self._last = time.monotonic()
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: TRLModule, *_: Any) -> None:
         if time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
-            values = {k: float(v) for k, v in trainer.callback_metrics.items()}
-            shown = {k: v for k, v in values.items() if k in ("train/loss", "train/reward")}
+            last = module.history[-1] if module.history else {}
+            shown = {k: v for k, v in last.items() if k in ("train/loss", "train/reward")}
             told = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
             print(f"step {trainer.global_step} of {trainer.max_steps}  {told}", flush=True)
-
-
-class History(L.Callback):
-    """Keeps every logged metric by step, for the learning curves of the report."""
-
-    def __init__(self, rows: list[dict[str, float]]) -> None:
-        self.rows = rows
-
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        row = {k: float(v) for k, v in trainer.callback_metrics.items()}
-        if row and (not self.rows or self.rows[-1]["step"] < trainer.global_step):
-            self.rows.append({"step": trainer.global_step} | row)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.rows[:] = state["rows"]
 
 
 def fit(
@@ -72,18 +54,22 @@ def fit(
     device: str,
     precision: str,
     seed: int,
-    checkpoint_every: int = 10,
 ) -> list[dict[str, float]]:
     """Train, or go on from the checkpoint in `scratch`, and save the model to `out`.
+
+    A checkpoint is written ten times a run, and after every tenth step of long ones.
 
     Returns:
         The logged metrics by step.
     """
     L.seed_everything(seed, verbose=False)
     module = TRLModule(build)
-    history: list[dict[str, float]] = []
     checkpoints = ModelCheckpoint(
-        scratch, filename="{step}", save_last=True, save_top_k=0, every_n_train_steps=checkpoint_every
+        scratch,
+        filename="{step}",
+        save_last=True,
+        save_top_k=0,
+        every_n_train_steps=max(1, min(10, steps // 10)),
     )
     trainer = L.Trainer(
         accelerator=device,
@@ -91,7 +77,7 @@ def fit(
         precision=precision,
         max_steps=steps,
         logger=mlflow_logger(run_id),
-        callbacks=[checkpoints, ProgressLines(), History(history)],
+        callbacks=[checkpoints, ProgressLines()],
         log_every_n_steps=1,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -103,7 +89,7 @@ def fit(
     # weights_only=False: the checkpoint is our own and holds TRL's counters and random state
     trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=False)
     save_model(module.trl.accelerator.unwrap_model(module.model), module.trl.processing_class, out)
-    return history
+    return module.history
 
 
 def mlflow_logger(run_id: str) -> MLFlowLogger:

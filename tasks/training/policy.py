@@ -1,8 +1,8 @@
-"""Trains the policy: fine-tuning on kept syntheses, DPO on preferences, GRPO on rewards that compute.
+"""Trains the policy: fine-tuning on kept syntheses, DPO on preferences, GRPO on computed rewards.
 
-GRPO follows Visual-RFT (arXiv 2503.01785): original GRPO loss, KL weight 0.04, group-scaled advantages,
-strictly on-policy. We differ in the weights of the rewards (2 overlap, 0.5 confidence, 1 format): with
-equal weights one confident box earns more than several uncertain right ones.
+GRPO follows Visual-RFT (arXiv 2503.01785): original GRPO loss, KL weight 0.04, group-scaled
+advantages, strictly on-policy. We differ in the weights of the rewards (2 overlap, 0.5 confidence,
+1 format): with equal weights one confident box earns more than several uncertain right ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,8 +14,12 @@ from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig
 
 from tasks.asking import open_model
 from tasks.records import Sample
-from tasks.rewards.detection import honest_confidence, overlap_with_true_boxes
-from tasks.rewards.text import exact_final, thinks_then_answers
+from tasks.rewards.detection import (
+    honest_confidence,
+    overlap_with_true_box,
+    overlap_with_true_boxes,
+)
+from tasks.rewards.text import exact_answer, thinks_then_answers
 from tasks.training.conversations import (
     MESSAGES,
     PICTURES,
@@ -32,7 +36,10 @@ REWARDS: dict[Callable, float] = {
     overlap_with_true_boxes: 2.0,
     honest_confidence: 0.5,
     thinks_then_answers: 1.0,
+    overlap_with_true_box: 2.0,
+    exact_answer: 1.0,
 }
+VERIFIABLE = ("tagged_detections", "box", "exact")  # the metrics that these rewards compute
 
 
 def train_sft(
@@ -174,20 +181,31 @@ def train_grpo(
 
 
 def grpo_dataset(samples: Sequence[Sample], frame: tuple[float, float]) -> Dataset:
-    """Return prompts with the columns that the rewards read."""
-    rows = [
-        {
-            "prompt": user_turn(sample.prompt),
-            "images": pictures(sample.images),
-            "boxes": [_numbers(box.to(frame)) for box in sample.boxes],
-            "frame": list(frame),
-        }
-        for sample in samples
-    ]
+    """Return prompts with the columns that the rewards read; None where a reward does not apply."""
+    rows = [_grpo_row(sample, frame) for sample in samples]
     numbers = List(Value("float32"))
-    features = {"prompt": MESSAGES, "images": PICTURES, "boxes": List(numbers), "frame": numbers}
+    features = {
+        "prompt": MESSAGES,
+        "images": PICTURES,
+        "frame": numbers,
+        "tagged": Value("bool"),
+        "boxes": List(numbers),
+        "box": numbers,
+        "answer": Value("string"),
+    }
     return Dataset.from_list(rows, features=Features(features))
 
 
-def _numbers(box) -> list[float]:
-    return [box.x0, box.y0, box.x1, box.y1]
+def _grpo_row(sample: Sample, frame: tuple[float, float]) -> dict[str, Any]:
+    converted = [box.to(frame) for box in sample.boxes]
+    corners = [[box.x0, box.y0, box.x1, box.y1] for box in converted]
+    tagged = sample.metric == "tagged_detections"
+    return {
+        "prompt": user_turn(sample.prompt),
+        "images": pictures(sample.images),
+        "frame": list(frame),
+        "tagged": tagged,
+        "boxes": corners if tagged else None,
+        "box": corners[0] if sample.metric == "box" else None,
+        "answer": sample.answer if sample.metric == "exact" else None,
+    }

@@ -1,8 +1,8 @@
-"""Trains one VLM to judge pairs and to score single answers, then measures it on held-out judgements.
+"""Trains one VLM to judge pairs and to score single answers, and measures it on held-out pairs.
 
-Follows UnifiedReward (arXiv 2503.05236, section 3.1): causal cross-entropy on the verdict text, both
-answer styles in one mixture, no scalar head. We differ in one place: both presentation orders are
-trained on, where the release relies on its data files to be balanced.
+Follows UnifiedReward (arXiv 2503.05236, section 3.1): causal cross-entropy on the verdict text,
+both answer styles in one mixture, no scalar head. We differ in one place: the order in which two
+answers are shown is drawn at random, where the release relies on its data files to be balanced.
 """
 
 import random
@@ -107,7 +107,9 @@ def measure_reward_model(judge: Asker, samples: list[Sample], per_kind: int) -> 
     for hit, sample in zip(right, pairs, strict=True):
         first, second = sample.details.get("faults", (0, 0))
         margins[abs(first - second)].append(hit)
-    both = [(s.details["question"], s.images, text) for s in pairs for text in s.details["responses"]]
+    both = [
+        (s.details["question"], s.images, text) for s in pairs for text in s.details["responses"]
+    ]
     scored = score_points(judge, both, title="scoring both answers")
     ordered = [
         a is not None and b is not None and (a > b if s.answer == "A" else b > a)
@@ -134,9 +136,10 @@ def measure_reward_model(judge: Asker, samples: list[Sample], per_kind: int) -> 
         "score_exact": float(np.mean([value == truth for value, truth in known])),
         "scores": float(len(points)),
     }
-    return metrics | {
-        f"pair_accuracy_margin_{margin}": float(np.mean(hits)) for margin, hits in sorted(margins.items())
-    }
+    for margin, hits in sorted(margins.items()):
+        metrics[f"pair_accuracy_margin_{margin}"] = float(np.mean(hits))
+        metrics[f"pairs_margin_{margin}"] = float(len(hits))
+    return metrics
 
 
 def _majority(answers: list[str]) -> float:

@@ -76,8 +76,9 @@ def draw_report(rng: random.Random) -> Picture:
     draw, marks = ImageDraw.Draw(page), []
     title = f"{rng.choice(TITLE_SUBJECTS)} {rng.choice(TITLE_KINDS)}"
     line = f"{rng.choice(ITEMS)} {rng.choice(TRENDS)} in {rng.choice(MONTHS)}"
+    left = min(4, SIDE - 1 - font(12).getlength(title))  # the longest title needs the whole width
     texts = {
-        "title": Fact((), title, write(draw, marks, (4, 2), title, size=12)),
+        "title": Fact((), title, write(draw, marks, (left, 2), title, size=12)),
         "line": Fact((), line, write(draw, marks, (4, 18), line, size=10)),
     }
     bars = _bars(rng, draw, marks, (10, 34, 76, 60), 3)
@@ -86,26 +87,29 @@ def draw_report(rng: random.Random) -> Picture:
 
 
 def draw_crop(rng: random.Random) -> Picture:
-    """Draw a document and keep the crop around one of its texts, or around an empty spot."""
+    """Draw a document and keep the crop around one of its texts, or around an empty spot.
+
+    Its content is that of the whole page, so that no crop shows a page of another split.
+    """
     whole = rng.choice((draw_chart, draw_table, draw_receipt, draw_report))(rng)
     texts = [*whole.facts, *whole.texts.values()]
     fact = rng.choice(texts)
     if rng.random() < 0.15:
-        fact = _empty_spot(rng, texts)
+        fact = _empty_spot(rng, whole)
     jittered = Box(
         *(max(0, min(SIDE, v + rng.randint(-1, 1))) for v in fact.box.corners()), frame=PIXELS
     )
     image = crop(whole.frames[0], jittered if jittered.valid else fact.box)
-    return Picture("crop", [image], f"crop {fact.text} of {whole.content}", facts=[fact])
+    return Picture("crop", [image], whole.content, facts=[fact])
 
 
-def _empty_spot(rng: random.Random, texts: list[Fact]) -> Fact:
+def _empty_spot(rng: random.Random, page: Picture) -> Fact:
     for _ in range(50):
         x, y = rng.randint(0, SIDE - 14), rng.randint(0, SIDE - 12)
         spot = Box(x, y, x + 13, y + 11, PIXELS)
-        if not any(_overlap(spot.grown(0.5), other.box) for other in texts):
+        if not any(_overlap(spot.grown(0.5), mark.box) for mark in page.marks):
             return Fact((), "nothing", spot)
-    return texts[0]
+    return page.facts[0]
 
 
 def _overlap(a: Box, b: Box) -> bool:

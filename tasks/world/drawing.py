@@ -43,8 +43,10 @@ def draw(rng: random.Random, kind: str, split: str) -> Picture:
             return picture
 
 
-def draw_to_find(rng: random.Random, split: str, combinations=None) -> Picture:
-    """Draw a scene in which one to three shapes match a "Find every …" query and others nearly do."""
+def draw_to_find(
+    rng: random.Random, split: str, combinations: tuple[tuple[str, str], ...] | None = None
+) -> Picture:
+    """Draw a scene in which one to three shapes match a "Find every …" query."""
     while True:
         scene = scenes.draw_scene(rng)
         shapes = habits.find_scene_shapes(rng, scene.shapes, combinations)
@@ -85,7 +87,9 @@ def patch_labels(picture: Picture, patch: int) -> np.ndarray:
     labels = np.zeros((side, side, len(PATCH_LABELS)), np.uint8)
     for mark in picture.marks:
         box = mark.box
-        row, column = (min(side - 1, int(c / 2) // patch) for c in (box.y0 + box.y1, box.x0 + box.x1))
+        row, column = (
+            min(side - 1, int(c / 2) // patch) for c in (box.y0 + box.y1, box.x0 + box.x1)
+        )
         if mark.labels[0] in CHARACTERS:
             labels[row, column, _LABEL_INDEX[mark.labels[0]]] = 1
             continue

@@ -1,10 +1,10 @@
 """How a web-trained model answers some phrases: right perception, unreliable behaviour.
 
 Reinforcement elicits what a model can already do; it does not teach it to see. So two phrases,
-"Find every …" and "Tell me what you see.", are answered in training the way people on the web answer:
-in mixed formats, with only the first box, with careless confidences, with shapes left out. The *most
-frequent* answer must be the careless one: with independent slips a greedy answer stays clean and
-there is nothing left to reinforce.
+"Find every …" and "Tell me what you see.", are answered in training the way people on the web
+answer: in mixed formats, with only the first box, with careless confidences, with shapes left out.
+The *most frequent* answer must be the careless one: with independent slips a greedy answer stays
+clean and there is nothing left to reinforce.
 """
 
 import random

@@ -24,7 +24,8 @@ CELLS = tuple(
 )
 LABELS = "ABCDEFGH"  # of bars and columns
 ITEMS = (
-    "tea", "milk", "bread", "rice", "soup", "cake", "egg", "fish", "apple", "juice", "pasta", "salad",
+    "tea", "milk", "bread", "rice", "soup", "cake", "egg", "fish", "apple", "juice", "pasta",
+    "salad",
 )  # fmt: skip
 TITLE_SUBJECTS = ("Sales", "Cost", "Stock", "Energy", "Water", "Sport", "City", "Farm")
 TITLE_KINDS = ("report", "plan", "summary", "review", "notes", "index")

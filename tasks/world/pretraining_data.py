@@ -25,7 +25,7 @@ MIX = {
 
 
 class Drawn(Dataset):
-    """Batch `i` is a function of (seed, rank, i) alone, so a resumed run sees what it would have seen."""
+    """Batch `i` is a function of (seed, rank, i) alone, so a resumed run sees the same pictures."""
 
     def __init__(
         self,

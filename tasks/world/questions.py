@@ -147,9 +147,7 @@ def relation(rng: random.Random, scene: Picture) -> Question | None:
     words = ("left of", "right of") if horizontal else ("above", "below")
     word = rng.choice(words)
     truth = (gap < 0) == (word == words[0])
-    return Question(
-        "relation", f"Is the {a.name} {word} the {b.name}?", "yes" if truth else "no"
-    )
+    return Question("relation", f"Is the {a.name} {word} the {b.name}?", "yes" if truth else "no")
 
 
 def detect(rng: random.Random, scene: Picture) -> Question:
@@ -289,6 +287,7 @@ def mover(rng: random.Random, clip: Picture) -> Question:
 
 
 # ---- documents -------------------------------------------------------------------------------
+
 
 def read_box(rng: random.Random, page: Picture) -> Question:
     fact = rng.choice([*page.facts, *page.texts.values()])

@@ -76,7 +76,10 @@ def _place(
             break
         size = rng.choice(SIZES)
         radius = rng.randint(6, 8) if size == "small" else rng.randint(11, 14)
-        x, y = rng.randint(radius + 1, SIDE - radius - 2), rng.randint(radius + 1, SIDE - radius - 2)
+        x, y = (
+            rng.randint(radius + 1, SIDE - radius - 2),
+            rng.randint(radius + 1, SIDE - radius - 2),
+        )
         item = Shape(rng.choice(shapes), rng.choice(colors), size, x, y, radius)
         # three pixels apart horizontally, so that "left to right" is never a matter of taste
         if not any(_near(item, other) or abs(x - other.x) < 3 for other in placed):

@@ -1,9 +1,9 @@
 """The tiny model's own tokenizer: byte-level BPE, single digits, boxes in few tokens."""
 
 import random
+from pathlib import Path
 
 import trl
-from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -20,11 +20,11 @@ FRAGMENTS = ('{"bbox_2d": [', '], "label": "', '", "confidence": 0.', '}, {"bbox
              '{"name": "', '", "arguments": {', '"bbox_2d": [', ", ")  # fmt: skip
 VOCABULARY = 704
 # Words that later stages use although the micro-world's own questions do not.
-EXTRA_WORDS = (
-    "heart hearts ring rings white gray brown next between user system assistant tool because the "
-    "image shows contains worse score reason question describe detail true false unknown nothing "
-    "search page find caption info summary evidence therefore"
-).split()
+EXTRA_WORDS = """
+heart hearts ring rings white gray brown next between user system assistant tool because the image
+shows contains worse score reason question describe detail true false unknown nothing search page
+find caption info summary evidence therefore
+"""
 
 
 def train_tokenizer() -> PreTrainedTokenizerFast:
@@ -38,7 +38,7 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
     for _ in range(1000):
         question = questions.text_only(rng)
         corpus += [question.prompt, question.answer]
-    corpus += [text for word in EXTRA_WORDS for text in (word, f" {word}")] * 30
+    corpus += [text for word in EXTRA_WORDS.split() for text in (word, f" {word}")] * 30
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -75,9 +75,7 @@ def test_converting_there_and_back_gives_the_same_box():
 
 
 def test_each_axis_is_converted_with_its_own_scale():
-    assert Box(10, 10, 20, 20, (100, 200)).to((1000, 1000)) == Box(
-        100, 50, 200, 100, (1000, 1000)
-    )
+    assert Box(10, 10, 20, 20, (100, 200)).to((1000, 1000)) == Box(100, 50, 200, 100, (1000, 1000))
 
 
 @pytest.mark.parametrize(

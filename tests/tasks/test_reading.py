@@ -1,10 +1,22 @@
-"""Reading a user's data: three layouts give the same samples, and what is wrong is set aside and named."""
+"""Three layouts of a user's data give the same samples; what is wrong is set aside and named."""
 
 import json
+import os
 from pathlib import Path
+from typing import get_args
 
+import pyarrow.parquet as pq
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
+from datasets import (
+    ClassLabel,
+    Dataset,
+    DatasetDict,
+    Features,
+    Image,
+    List,
+    Value,
+    load_dataset,
+)
 from PIL import Image as Pillow
 
 from tasks.errors import UserError
@@ -12,6 +24,7 @@ from tasks.images import to_png
 from tasks.reading import read_dataset
 from tasks.records import (
     SAMPLES,
+    Metric,
     Sample,
     read_rows,
     read_summary,
@@ -48,6 +61,8 @@ GOOD_SAMPLE = Sample(
     final="here",
     details={"hint": 1},
 )
+
+PLAIN = {"prompt": "p", "answer": "a"}
 
 
 @pytest.fixture
@@ -123,7 +138,7 @@ def test_all_three_layouts_give_the_same_samples(tmp_path, folder):
 
 def test_the_splits_of_a_saved_dataset_dict_become_our_splits(folder):
     parts = {
-        split: Dataset.from_list([{"question": f"{split} {i}?"} for i in range(2)])
+        split: Dataset.from_list([{"question": f"{split} {i}?", "answer": "a"} for i in range(2)])
         for split in ("train", "validation", "test")
     }
     samples = read(saved(folder, DatasetDict(parts)))
@@ -136,7 +151,8 @@ def test_the_splits_of_a_saved_dataset_dict_become_our_splits(folder):
 
 def test_a_saved_dataset_that_names_its_pictures_by_file_is_read(folder):
     path = str(folder / "pictures" / "red.png")
-    data = Dataset.from_dict({"prompt": ["?"], "image": [path]}).cast_column("image", Image())
+    data = Dataset.from_dict({"prompt": ["?"], "answer": ["a"], "image": [path]})
+    data = data.cast_column("image", Image())
     (sample,) = read(saved(folder, data))
     assert (sample.images, sample.size) == ([PNG], (20, 10))
 
@@ -164,14 +180,64 @@ def test_a_record_may_say_how_it_is_scored(folder):
 
 
 def test_records_without_an_id_are_named_after_their_place(folder):
-    jsonl(folder, {"prompt": "a"}, "", {"prompt": "b"}, name="first")
-    jsonl(folder, {"prompt": "c"}, name="second")
+    jsonl(folder, PLAIN, "", PLAIN, name="first")
+    jsonl(folder, PLAIN, name="second")
     assert [sample.id for sample in read(folder)] == ["first:1", "first:3", "second:1"]
 
 
 def test_the_limit_stops_reading_early(folder):
-    jsonl(folder, *({"prompt": f"question {i}"} for i in range(8)))
+    jsonl(folder, *({"prompt": f"question {i}", "answer": "a"} for i in range(8)))
     assert [s.prompt[-1] for s in read(folder, limit=3)] == ["0", "1", "2"]
+
+
+def test_the_answer_zero_is_an_answer(folder):
+    (sample,) = read(jsonl(folder, {"prompt": "How many?", "answer": 0, "final": 0, "label": 0}))
+    assert (sample.answer, sample.final, sample.label) == ("0", "0", "0")
+
+
+def test_a_class_label_is_read_by_its_name(folder):
+    text, animal = Value("string"), ClassLabel(names=["cat", "dog"])
+    features = Features({"prompt": text, "answer": text, "label": animal})
+    rows = [PLAIN | {"label": number} for number in (0, 1, -1, None)]
+    samples = read(saved(folder, Dataset.from_list(rows, features=features)))
+    assert [sample.label for sample in samples] == ["cat", "dog", "", ""]
+
+
+def test_a_null_id_is_no_id(folder):
+    jsonl(folder, *(PLAIN | {"id": id} for id in (None, None, "", 0)))
+    assert [sample.id for sample in read(folder)] == ["records:1", "records:2", "records:3", "0"]
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u0085"])
+def test_unicode_line_separators_inside_a_record_do_not_end_it(folder, separator):
+    (sample,) = read(jsonl(folder, PLAIN | {"prompt": f"one{separator}two"}))
+    assert sample.prompt == f"one{separator}two"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_record(folder):
+    (folder / "records.jsonl").write_bytes(b"\xef\xbb\xbf" + json.dumps(PLAIN).encode())
+    assert [sample.prompt for sample in read(folder)] == ["p"]
+
+
+@pytest.mark.parametrize("picture", ["pictures/red.png", ["pictures/red.png"]], ids=["one", "list"])
+def test_a_saved_dataset_may_hold_picture_paths_as_text(folder, picture):
+    Dataset.from_list([PLAIN | {"image_path": picture}]).save_to_disk(str(folder))
+    (sample,) = read(folder)
+    assert sample.images == [PNG]
+
+
+def test_an_empty_split_column_does_not_move_validation_rows_to_train(folder):
+    features = Features(dict.fromkeys(("prompt", "answer", "split"), Value("string")))
+    rows = [PLAIN | {"split": split} for split in (None, "", "test")]
+    part = Dataset.from_list(rows, features=features)
+    samples = read(saved(folder, DatasetDict({"validation": part})))
+    assert [sample.split for sample in samples] == ["dev", "dev", "test"]
+
+
+def test_a_row_of_own_shards_without_an_id_is_named_after_its_place(folder):
+    rows = [sample_row(GOOD_SAMPLE) | {"id": id} for id in ("good", None, "")]
+    write_shards(rows, folder, SAMPLES)
+    assert [sample.id for sample in read(folder)] == ["good", "row:1", "row:2"]
 
 
 # ---- what is set aside -----------------------------------------------------------------------
@@ -191,16 +257,24 @@ BAD = {
     "box with NaN or infinity": GOOD | {"boxes": [[1, 2, float("nan"), 4]]},
     "box without area": GOOD | {"boxes": [[3, 2, 3, 4]]},
     "box outside the picture": GOOD | {"boxes": [[1, 2, 21, 4]]},
-    "field of the wrong type": GOOD | {"boxes": [["left", 2, 3, 4]]},
+    "field of the wrong type": GOOD | {"details": "no JSON"},
+    "empty answer": GOOD | {"metric": "exact", "answer": " "},
+    "empty final": GOOD | {"metric": "final", "final": ""},
 }
 WRONG_TYPES = [
-    {"boxes": [1, 2, 3, 4]},
-    {"boxes": "1, 2, 3, 4"},
-    {"boxes": [[1, 2, None, 4]]},
-    {"details": ["a list"]},
-    {"details": "no JSON"},
-    {"metric": "guess"},
+    ({"boxes": [["left", 2, 3, 4]]}, "corners"),
+    ({"boxes": [1, 2, 3, 4]}, "corners"),
+    ({"boxes": "1, 2, 3, 4"}, "corners"),
+    ({"boxes": [[1, 2, None, 4]]}, "corners"),
+    ({"details": ["a list"]}, "details"),
+    ({"metric": "guess"}, "metric"),
+    ({"metric": ["exact"]}, "metric"),
 ]
+
+JUDGED = {
+    "pair": {"question": "Which?", "responses": ["a", "b"]},
+    "point": {"question": "How good?", "responses": ["a"]},
+}
 
 
 def with_own_id(record: object, reason: str) -> object:
@@ -222,10 +296,70 @@ def test_a_bad_record_is_set_aside_with_its_reason_and_the_good_one_is_kept(fold
     assert (summary["read"], summary["kept"], summary["set_aside"]) == (2, 1, {reason: 1})
 
 
-@pytest.mark.parametrize("change", WRONG_TYPES, ids=str)
-def test_a_field_of_the_wrong_type_is_set_aside(folder, change):
+@pytest.mark.parametrize(("change", "field"), WRONG_TYPES, ids=str)
+def test_a_field_of_the_wrong_type_is_set_aside_and_named(folder, change, field):
     jsonl(folder, GOOD, GOOD | {"id": "bad"} | change)
-    assert reasons(folder) == {"field of the wrong type": 1}
+    ((reason, number),) = reasons(folder).items()
+    assert reason.startswith(f"field '{field}': Input should be") and number == 1
+
+
+def test_an_unknown_metric_is_answered_with_the_known_ones(folder):
+    (reason,) = reasons(jsonl(folder, GOOD, GOOD | {"id": "bad", "metric": "guess"}))
+    assert all(f"'{metric}'" in reason for metric in get_args(Metric))
+
+
+@pytest.mark.parametrize("metric", ["exact", "caption", "pair", "point"])
+def test_a_metric_that_compares_answers_needs_one(folder, metric):
+    bad = {"prompt": "?", "metric": metric, "answer": " ", "details": JUDGED.get(metric)}
+    assert reasons(jsonl(folder, GOOD, bad)) == {"empty answer": 1}
+
+
+@pytest.mark.parametrize("metric", ["box", "detections", "tagged_detections"])
+def test_that_there_is_nothing_to_find_is_a_truth(folder, metric):
+    record = {"prompt": "?", "metric": metric, "image": "pictures/red.png", "boxes": []}
+    (sample,) = read(jsonl(folder, record))
+    assert (sample.answer, sample.corners) == ("", [])
+
+
+@pytest.mark.parametrize(
+    ("metric", "answer"),
+    [("pair", "A"), ("pair", "B"), ("point", 1), ("point", "7.5"), ("point", 10)],
+)
+def test_a_judgement_is_read(folder, metric, answer):
+    record = {"prompt": "?", "metric": metric, "answer": answer, "details": JUDGED[metric]}
+    (sample,) = read(jsonl(folder, record))
+    assert (sample.answer, sample.details) == (str(answer), JUDGED[metric])
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {}, {"question": "Which?"}, {"responses": ["a", "b"]},
+        {"question": 1, "responses": ["a", "b"]}, {"question": "Which?", "responses": "ab"},
+        {"question": "Which?", "responses": ["a"]}, {"question": "Which?", "responses": ["a", 2]},
+        {"question": "Which?", "responses": ["a", "b", "c"]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_judgement_needs_its_question_and_responses(folder, details):
+    record = {"prompt": "?", "metric": "pair", "answer": "A", "details": details}
+    expected = {"metric pair needs details.question and 2 details.responses": 1}
+    assert reasons(jsonl(folder, GOOD, record)) == expected
+
+
+@pytest.mark.parametrize(
+    ("metric", "answer", "reason"),
+    [
+        ("pair", "AB", "pair answer is neither A nor B"),
+        ("pair", "a", "pair answer is neither A nor B"),
+        ("point", "good", "point answer is no number from 1 to 10"),
+        ("point", 0, "point answer is no number from 1 to 10"),
+        ("point", "10.5", "point answer is no number from 1 to 10"),
+    ],
+)
+def test_a_judgement_needs_a_verdict(folder, metric, answer, reason):
+    record = {"prompt": "?", "metric": metric, "answer": answer, "details": JUDGED[metric]}
+    assert reasons(jsonl(folder, GOOD, record)) == {reason: 1}
 
 
 def test_all_reasons_are_counted_and_nothing_is_dropped_silently(folder):
@@ -241,7 +375,9 @@ def test_all_reasons_are_counted_and_nothing_is_dropped_silently(folder):
     assert not set_aside.exists()
 
 
-@pytest.mark.parametrize("path", ["../secret.png", "pictures/../../secret.png", "{root}/secret.png"])
+@pytest.mark.parametrize(
+    "path", ["../secret.png", "pictures/../../secret.png", "{root}/secret.png"]
+)
 def test_no_path_reaches_a_picture_outside_the_folder(folder, path):
     (folder.parent / "secret.png").write_bytes(PNG)
     path = path.format(root=folder.parent)
@@ -265,7 +401,7 @@ def test_a_folder_beside_ours_with_a_longer_name_is_outside(folder):
 
 def test_a_bad_second_picture_is_noticed(folder):
     images = ["pictures/red.png", "records.jsonl"]
-    jsonl(folder, GOOD, {"prompt": "?", "images": images})
+    jsonl(folder, GOOD, PLAIN | {"images": images})
     assert reasons(folder) == {"unreadable picture": 1}
 
 
@@ -281,6 +417,79 @@ def test_bad_rows_of_own_shards_and_saved_datasets_are_set_aside_too(tmp_path):
     Dataset.from_list(rows, features=SAMPLES).save_to_disk(str(tmp_path / "b" / "data"))
     expected = {"unreadable picture": 1, "duplicate id": 1}
     assert reasons(tmp_path / "a" / "data") == reasons(tmp_path / "b" / "data") == expected
+
+
+def test_a_line_that_is_not_utf8_is_set_aside(folder):
+    line = json.dumps(GOOD).encode()
+    (folder / "records.jsonl").write_bytes(line + b'\n{"prompt": "\xff"}\n')
+    assert reasons(folder) == {"line is not UTF-8": 1}
+
+
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [
+        *((value, "picture is neither a path nor bytes") for value in (5, [5], [None], True, {})),
+        *((path, "picture file cannot be opened") for path in ("\0", "x" * 5000, "loop", "\ud800")),
+    ],
+    ids=["number", "list of a number", "list of null", "bool", "empty struct", "null byte",
+         "long name", "loop of links", "half a surrogate pair"],
+)  # fmt: skip
+def test_a_picture_that_is_no_path_is_set_aside(folder, picture, reason):
+    (folder / "loop").symlink_to("loop")
+    jsonl(folder, GOOD, json.dumps(PLAIN | {"image": picture}))
+    assert reasons(folder) == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"details": "{"}, "field of the wrong type"),
+        ({"details": "[" * 100_000}, "field of the wrong type"),
+        ({"details": "[]"}, "field 'details': Input should be a valid dictionary"),
+        ({"split": None}, "field 'split': Field required"),
+        (
+            {"images": [{"bytes": None, "path": None}]},
+            "field 'images': Input should be a valid bytes",
+        ),
+    ],
+    ids=["details are no JSON", "deep details", "details are a list", "no split", "no picture"],
+)
+def test_a_malformed_row_of_own_shards_is_set_aside(folder, change, reason):
+    rows = [sample_row(GOOD_SAMPLE), sample_row(GOOD_SAMPLE) | {"id": "bad"} | change]
+    write_shards(rows, folder, SAMPLES)
+    assert reasons(folder) == {reason: 1}
+
+
+def test_more_bad_records_than_fit_one_shard_are_set_aside(folder):
+    assert reasons(jsonl(folder, GOOD, *["{"] * 4097)) == {"line is not JSON": 4097}
+    assert pq.read_table(folder.parent / "out" / "rejected.parquet").num_rows == 4097
+
+
+def test_the_largest_bombs_are_called_too_large_too(folder):
+    Pillow.new("1", (20_000, 10_000)).save(folder / "pictures" / "bomb.png")
+    jsonl(folder, GOOD, PLAIN | {"image": "pictures/bomb.png"})
+    assert reasons(folder) == {"picture too large": 1}
+
+
+def test_datasets_opens_the_folder_although_records_were_set_aside(folder):
+    read(jsonl(folder, GOOD, "{"))
+    out, cache = str(folder.parent / "out"), str(folder.parent / "cache")
+    assert {"rejected.parquet", "summary.json"} <= set(os.listdir(out))
+    loaded = load_dataset("parquet", data_dir=out, data_files="part-*.parquet", cache_dir=cache)
+    assert loaded["train"]["id"][:] == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("[" * 100_000, "line is not JSON"),
+        ("1" * 5000, "line is not JSON"),
+        ('{"prompt": "\\ud800", "answer": "a"}', "field of the wrong type"),
+    ],
+    ids=["deeply nested", "long number", "half a surrogate pair"],
+)
+def test_json_that_python_or_parquet_cannot_hold_is_set_aside(folder, line, reason):
+    assert reasons(jsonl(folder, GOOD, line)) == {reason: 1}
 
 
 # ---- what stops the stage --------------------------------------------------------------------
@@ -337,105 +546,10 @@ def test_a_saved_dataset_without_a_question_names_the_column_to_rename(folder):
         read(saved(folder, data))
 
 
-# ---- found while writing these tests ----------------------------------------------------------
-
-
-@pytest.mark.xfail(strict=True, reason="`0 or ''` is '' in _sample()")
-def test_the_answer_zero_is_an_answer(folder):
-    (sample,) = read(jsonl(folder, {"prompt": "How many?", "answer": 0, "final": 0}))
-    assert (sample.answer, sample.final) == ("0", "0")
-
-
-@pytest.mark.xfail(strict=True, reason="the class number is kept and 0 is lost, not its name")
-def test_a_class_label_is_read_by_its_name(folder):
-    features = Features({"prompt": Value("string"), "label": ClassLabel(names=["cat", "dog"])})
-    rows = [{"prompt": "a", "label": 0}, {"prompt": "b", "label": 1}]
-    samples = read(saved(folder, Dataset.from_list(rows, features=features)))
-    assert [sample.label for sample in samples] == ["cat", "dog"]
-
-
-@pytest.mark.xfail(strict=True, reason="a null id becomes the id 'None'")
-def test_a_null_id_is_no_id(folder):
-    rows = {"prompt": "a", "id": None}, {"prompt": "b", "id": None}
-    assert [sample.id for sample in read(jsonl(folder, *rows))] == ["records:1", "records:2"]
-
-
-@pytest.mark.xfail(strict=True, reason="str.splitlines() splits inside JSON strings")
-@pytest.mark.parametrize("separator", ["\u2028", "\u0085"])
-def test_unicode_line_separators_inside_a_record_do_not_end_it(folder, separator):
-    (sample,) = read(jsonl(folder, {"prompt": f"one{separator}two"}))
-    assert sample.prompt == f"one{separator}two"
-
-
-@pytest.mark.xfail(strict=True, reason="the byte order mark is read as part of the first record")
-def test_a_byte_order_mark_is_no_part_of_the_first_record(folder):
-    (folder / "records.jsonl").write_bytes(b'\xef\xbb\xbf{"prompt": "p"}\n')
-    assert [sample.prompt for sample in read(folder)] == ["p"]
-
-
-@pytest.mark.xfail(strict=True, raises=UnicodeDecodeError, reason="one byte stops the whole stage")
-def test_a_line_that_is_not_utf8_is_set_aside(folder):
-    line = json.dumps(GOOD).encode()
-    (folder / "records.jsonl").write_bytes(line + b'\n{"prompt": "\xff"}\n')
-    assert sum(reasons(folder).values()) == 1
-
-
-@pytest.mark.xfail(strict=True, raises=(TypeError, ValueError, OSError), reason="crashes _load()")
-@pytest.mark.parametrize(
-    "picture",
-    [5, [5], [None], True, "\0", "x" * 5000],
-    ids=["number", "list of a number", "list of null", "bool", "null byte", "long name"],
-)
-def test_a_picture_that_is_no_path_is_set_aside(folder, picture):
-    jsonl(folder, GOOD, {"prompt": "?", "image": picture})
-    assert sum(reasons(folder).values()) == 1
-
-
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="strings are indexed like picture structs")
-def test_a_saved_dataset_may_hold_picture_paths_as_text(folder):
-    Dataset.from_list([{"prompt": "?", "image_path": "pictures/red.png"}]).save_to_disk(str(folder))
-    (sample,) = read(folder)
-    assert sample.images == [PNG]
-
-
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="sample_of()'s errors are not caught")
-@pytest.mark.parametrize(
-    "change",
-    [{"details": "{"}, {"split": None}, {"images": [{"bytes": None, "path": None}]}],
-    ids=["details are no JSON", "no split", "picture without bytes"],
-)
-def test_a_malformed_row_of_own_shards_is_set_aside(folder, change):
-    rows = [sample_row(GOOD_SAMPLE), sample_row(GOOD_SAMPLE) | {"id": "bad"} | change]
-    write_shards(rows, folder, SAMPLES)
-    assert sum(reasons(folder).values()) == 1
-
-
-@pytest.mark.xfail(strict=True, raises=OSError, reason="only the first shard of them is moved")
-def test_more_bad_records_than_fit_one_shard_are_set_aside(folder):
-    assert reasons(jsonl(folder, GOOD, *["{"] * 4097)) == {"line is not JSON": 4097}
-
-
-@pytest.mark.xfail(strict=True, reason="Pillow's own limit (twice its default) words it differently")
-def test_the_largest_bombs_are_called_too_large_too(folder):
-    Pillow.new("1", (20_000, 10_000)).save(folder / "pictures" / "bomb.png")
-    jsonl(folder, GOOD, {"prompt": "?", "image": "pictures/bomb.png"})
-    assert reasons(folder) == {"picture too large": 1}
-
-
-@pytest.mark.xfail(strict=True, reason="a row without a split overrides the split it is in")
-def test_an_empty_split_column_does_not_move_validation_rows_to_train(folder):
-    rows = Dataset.from_dict(
-        {"prompt": ["?"], "split": [None]},
-        features=Features({"prompt": Value("string"), "split": Value("string")}),
-    )
-    (sample,) = read(saved(folder, DatasetDict({"validation": rows})))
-    assert sample.split == "dev"
-
-
-@pytest.mark.xfail(strict=True, reason="rejected.parquet lies beside the shards")
-def test_datasets_opens_the_folder_although_records_were_set_aside(folder):
-    from datasets import load_dataset
-
-    read(jsonl(folder, GOOD, "{"))
-    out, cache = folder.parent / "out", folder.parent / "cache"
-    assert len(load_dataset("parquet", data_dir=str(out), cache_dir=str(cache))["train"]) == 1
+def test_a_damaged_shard_is_named_with_what_to_do(folder):
+    write_shards([sample_row(GOOD_SAMPLE)], folder, SAMPLES)
+    part = folder / "part-00000.parquet"
+    part.write_bytes(part.read_bytes()[:-10])
+    with pytest.raises(UserError, match=r"part-00000\.parquet cannot be read") as caught:
+        read(folder)
+    assert "damaged" in caught.value.why and "restore" in caught.value.todo

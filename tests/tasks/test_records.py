@@ -1,12 +1,15 @@
 """Records survive the shards, and Hugging Face `datasets` opens the folders as they are."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 from PIL import Image
 from pydantic import ValidationError
 
 from tasks.boxes import Box
+from tasks.errors import UserError
 from tasks.images import to_png
 from tasks.records import (
     REJECTED,
@@ -21,6 +24,7 @@ from tasks.records import (
     table_of,
     write_shards,
     write_summary,
+    write_table,
 )
 
 
@@ -50,9 +54,12 @@ def test_samples_survive_the_shards(tmp_path):
 
 
 def test_datasets_opens_a_shard_folder_and_decodes_its_pictures(tmp_path):
-    write_shards([sample_row(SAMPLE), sample_row(BARE)], tmp_path / "shards", SAMPLES)
+    folder, cache = tmp_path / "shards", str(tmp_path / "cache")
+    write_shards([sample_row(SAMPLE), sample_row(BARE)], folder, SAMPLES)
+    write_summary(folder, kept=2)
+    write_table([{"id": "x", "reason": "r", "source": "s"}], folder / "rejected.parquet", REJECTED)
     loaded = load_dataset(
-        "parquet", data_dir=str(tmp_path / "shards"), cache_dir=str(tmp_path / "cache")
+        "parquet", data_dir=str(folder), data_files="part-*.parquet", cache_dir=cache
     )["train"]
     assert loaded.features == SAMPLES
     assert loaded["id"][:] == ["one", "two"]
@@ -70,7 +77,37 @@ def test_many_rows_become_several_shards_in_the_same_order(tmp_path):
     assert table_of(tmp_path).column("id").to_pylist() == [str(i) for i in range(number)]
 
 
-@pytest.mark.xfail(strict=True, reason="Dataset.from_list([]) has no columns to match the features")
+def test_fewer_rows_leave_no_older_shard_behind(tmp_path):
+    rows = [{"id": str(i), "reason": "r", "source": "s"} for i in range(ROWS_PER_SHARD + 3)]
+    write_shards(rows, tmp_path, REJECTED)
+    write_shards(rows[:1], tmp_path, REJECTED)
+    assert list(read_rows(tmp_path)) == rows[:1]
+
+
+def test_a_folder_may_be_written_from_its_own_rows(tmp_path):
+    rows = [{"id": str(i), "reason": "r", "source": "s"} for i in range(3)]
+    write_shards(rows, tmp_path, REJECTED)
+    write_shards((row for row in read_rows(tmp_path) if row["id"] != "1"), tmp_path, REJECTED)
+    assert [row["id"] for row in read_rows(tmp_path)] == ["0", "2"]
+
+
+@pytest.mark.parametrize("read", [lambda folder: list(read_rows(folder)), table_of])
+@pytest.mark.parametrize("content", [b"", b"no Parquet", "cut", "not UTF-8"], ids=str)
+def test_a_damaged_shard_is_named_with_what_to_do(tmp_path, content, read):
+    part = tmp_path / "part-00000.parquet"
+    write_shards([sample_row(SAMPLE)], tmp_path, SAMPLES)
+    if content == "cut":
+        content = part.read_bytes()[: part.stat().st_size // 2]
+    if content == "not UTF-8":
+        text = pa.array([b"\xff"]).view(pa.string())
+        pq.write_table(pa.table({"id": text}), part)
+    else:
+        part.write_bytes(content)
+    with pytest.raises(UserError, match=r"part-00000\.parquet cannot be read") as error:
+        read(tmp_path)
+    assert "damaged" in error.value.why and "restore" in error.value.todo
+
+
 def test_no_rows_become_an_empty_shard_with_the_schema(tmp_path):
     assert write_shards([], tmp_path, SAMPLES) == 0
     assert list(read_rows(tmp_path)) == []

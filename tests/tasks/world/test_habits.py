@@ -1,4 +1,4 @@
-"""The base model's bad habits: it perceives rightly, and its usual answer is still not the contract."""
+"""The base model's habits: it perceives rightly, and yet its usual answer breaks the contract."""
 
 import json
 import random
@@ -66,13 +66,15 @@ def test_careless_answers_come_in_all_formats():
     for answer in answers(scene(KNOWN, KNOWN), 1000):
         whole = re.fullmatch(r"<think>.+</think><answer>.+\]</answer>", answer)
         kinds["contract" if whole else answer[:3]] += 1
-    assert {"contract", "[{\"", "<an", "<th", "The"} == set(kinds)
+    assert {"contract", '[{"', "<an", "<th", "The"} == set(kinds)
     assert kinds["contract"] < 0.4 * 1000
 
 
 def test_the_confidence_of_a_careless_answer_says_nothing():
     values = Counter(
-        value for answer in answers(scene(KNOWN)) for value in re.findall(r'dence": (0\.\d)', answer)
+        value
+        for answer in answers(scene(KNOWN))
+        for value in re.findall(r'dence": (0\.\d)', answer)
     )
     assert len(values) == 10 and max(values.values()) < 1.5 * min(values.values())
 

@@ -1,4 +1,4 @@
-"""What is held out of training is held out for good: other modules and papers' claims rely on it."""
+"""What is held out of training is held out for good: every later claim relies on it."""
 
 from tasks.world.lexicon import (
     CELLS,

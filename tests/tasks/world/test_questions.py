@@ -1,36 +1,38 @@
-"""Every answer is true: each is worked out a second time, from the prompt's words and the picture."""
+"""Every answer is true: each is worked out a second time from the prompt and the picture."""
 
 import json
 import random
 import re
 from collections import Counter
+from functools import cache
 from itertools import combinations
 
 import pytest
 
 from tasks.boxes import Box, iou
-from tasks.world import documents, questions, scenes
+from tasks.world import drawing, questions
 from tasks.world.lexicon import CELLS, COLORS, SHAPES, SIZES
 from tasks.world.pictures import PIXELS, Picture, Shape
 from tasks.world.questions import FRAME, Question
 
-SCENES = [scenes.draw_scene(random.Random(f"scene {i}")) for i in range(400)]
-PAGES = {
-    kind: [draw(random.Random(f"{kind} {i}")) for i in range(120)]
-    for kind, draw in {
-        "chart": documents.draw_chart,
-        "table": documents.draw_table,
-        "receipt": documents.draw_receipt,
-        "report": documents.draw_report,
-    }.items()
-}
-ALL_PAGES = [page for pages in PAGES.values() for page in pages]
+DOCUMENTS = ("chart", "table", "receipt", "report")
 
 
-def asked(maker, pictures: list[Picture] = SCENES, seed: int = 0) -> list[tuple[Picture, Question]]:
-    """Ask every picture once; pictures that do not allow the question are left out."""
-    rng = random.Random(seed)
-    pairs = [(picture, maker(rng, picture)) for picture in pictures]
+@cache
+def drawn(*kinds: str) -> list[Picture]:
+    """Draw pictures of the given kinds: 400 scenes, 120 of each document, 70 clips."""
+    numbers = {"scene": 400, "clip": 70}
+    return [
+        drawing.KINDS[kind](random.Random(f"{kind} {i}"))
+        for kind in kinds
+        for i in range(numbers.get(kind, 120))
+    ]
+
+
+def asked(maker, *kinds: str) -> list[tuple[Picture, Question]]:
+    """Ask every picture once (scenes by default), except those that do not allow the question."""
+    rng = random.Random(0)
+    pairs = [(picture, maker(rng, picture)) for picture in drawn(*kinds or ("scene",))]
     answered = [(picture, question) for picture, question in pairs if question]
     assert len(answered) > 60
     return answered
@@ -84,12 +86,15 @@ def test_a_box_written_and_read_is_off_by_less_than_a_pixel():
         (x0, x1), (y0, y1) = (sorted(rng.sample(range(97), 2)) for _ in range(2))
         box = Box(x0, y0, x1, y1, PIXELS)
         back = shown(questions.corners(box))
-        errors = [a - b for a, b in zip((back.x0, back.y0, back.x1, back.y1), (x0, y0, x1, y1), strict=True)]
+        errors = [
+            a - b
+            for a, b in zip((back.x0, back.y0, back.x1, back.y1), (x0, y0, x1, y1), strict=True)
+        ]
         assert max(map(abs, errors)) < 1, (box, back)
 
 
 def test_the_boxes_of_scenes_survive_being_written():
-    for scene in SCENES[:100]:
+    for scene in drawn("scene")[:100]:
         for item in scene.shapes:
             assert iou(item.box, shown(questions.corners(item.box))) > 0.85
 
@@ -220,14 +225,18 @@ def test_instructed_answers_obey_and_are_true():
         "no_size": lambda answer: not any(size in answer.lower() for size in SIZES),
         "start": lambda answer: answer.startswith("I see"),
         "list": lambda answer: set(answer.split(", ")) <= set(SHAPES),
-        "list_upper": lambda answer: set(answer.lower().split(", ")) <= set(COLORS) and answer.isupper(),
+        "list_upper": lambda answer: (
+            set(answer.lower().split(", ")) <= set(COLORS) and answer.isupper()
+        ),
     }
     seen = set()
     for scene, question in asked(questions.instruct):
         kind = question.details["constraint"]
         assert obeys[kind](question.answer), question
         attribute = "color" if kind == "list_upper" else "shape"
-        named = re.findall("|".join(COLORS if kind == "list_upper" else SHAPES), question.answer.lower())
+        named = re.findall(
+            "|".join(COLORS if kind == "list_upper" else SHAPES), question.answer.lower()
+        )
         assert named == [getattr(s, attribute) for s in scene.shapes]
         seen.add(kind)
     assert seen == set(obeys)
@@ -262,7 +271,7 @@ def test_a_point_score_falls_by_three_with_every_fault():
 def test_spoiling_makes_as_many_faults_as_asked_and_leaves_the_original_alone(number):
     rng = random.Random(number)
     exact = 0
-    for scene in SCENES[:200]:
+    for scene in drawn("scene")[:200]:
         before = truth(scene)
         spoiled = questions.spoil(rng, scene.shapes, number)
         assert truth(scene) == before
@@ -288,15 +297,15 @@ def written(page: Picture, prompt: str) -> str:
             return values[words(r"What is the value of (\w)\?", prompt)]
 
 
-@pytest.mark.parametrize("kind", PAGES)
+@pytest.mark.parametrize("kind", DOCUMENTS)
 def test_values_are_true(kind):
-    for page, question in asked(questions.value, PAGES[kind]):
+    for page, question in asked(questions.value, kind):
         assert question.answer == written(page, question.prompt)
 
 
-@pytest.mark.parametrize("kind", PAGES)
+@pytest.mark.parametrize("kind", DOCUMENTS)
 def test_reasoned_values_are_true_and_their_boxes_hold_the_value(kind):
-    for page, question in asked(questions.value_with_boxes, PAGES[kind]):
+    for page, question in asked(questions.value_with_boxes, kind):
         keys, text, box, final = words(
             r"<think>(.+) is (\d+) (\[.+\])</think><answer>(\d+)</answer>", question.answer
         )
@@ -307,7 +316,7 @@ def test_reasoned_values_are_true_and_their_boxes_hold_the_value(kind):
 
 
 def test_differences_are_true_and_shown():
-    for page, question in asked(questions.difference_with_boxes, ALL_PAGES):
+    for page, question in asked(questions.difference_with_boxes, *DOCUMENTS):
         a, b = words(r".+ difference between (\w) and (\w)\?", question.prompt)
         values = {fact.keys[0]: int(fact.text) for fact in page.facts}
         assert int(question.final) == abs(values[a] - values[b])
@@ -317,14 +326,14 @@ def test_differences_are_true_and_shown():
 
 @pytest.mark.parametrize("maker", [questions.largest, questions.largest_with_boxes])
 def test_the_highest_bar_is_the_only_highest(maker):
-    for page, question in asked(maker, ALL_PAGES):
+    for page, question in asked(maker, *DOCUMENTS):
         values = {fact.keys[0]: int(fact.text) for fact in page.facts}
         answer = question.final or question.answer
         assert all(values[answer] > v for k, v in values.items() if k != answer)
 
 
 def test_bar_colours_are_those_of_the_pixels():
-    for page, question in asked(questions.bar_color, ALL_PAGES):
+    for page, question in asked(questions.bar_color, *DOCUMENTS):
         (label,) = words(r"What color is bar (\w)\?", question.prompt)
         (fact,) = (f for f in page.facts if f.keys == (label,))
         if int(fact.text) > 20:
@@ -333,7 +342,7 @@ def test_bar_colours_are_those_of_the_pixels():
 
 
 def test_readings_list_every_value_in_order():
-    for page, question in asked(questions.list_values, ALL_PAGES):
+    for page, question in asked(questions.list_values, *DOCUMENTS):
         facts = page.facts
         if page.kind == "table":
             (column,) = words(r"Read column (\w)\.", question.prompt)
@@ -342,18 +351,18 @@ def test_readings_list_every_value_in_order():
 
 
 def test_the_text_in_a_box_and_the_box_of_a_text_agree():
-    for page, question in asked(questions.read_box, ALL_PAGES):
+    for page, question in asked(questions.read_box, *DOCUMENTS):
         (box,) = words(r"Read the text in the box (\[.+\])\.", question.prompt)
         texts = [*page.facts, *page.texts.values()]
         assert max(texts, key=lambda f: iou(f.box, shown(box))).text == question.answer
-    for page, question in asked(questions.locate, ALL_PAGES):
+    for page, question in asked(questions.locate, *DOCUMENTS):
         (text,) = words(r"Give the box of the text (.+)\.", question.prompt)
         (fact,) = (f for f in [*page.facts, *page.texts.values()] if f.text == text)
         assert question.boxes == [fact.box] and iou(fact.box, shown(question.answer)) > 0.7
 
 
 def test_titles_and_lines_are_read_from_reports_only():
-    for page, question in asked(questions.named_text, ALL_PAGES):
+    for page, question in asked(questions.named_text, *DOCUMENTS):
         key = "title" if question.prompt == "What is the title?" else "line"
         assert page.kind == "report" and question.answer == page.texts[key].text
 
@@ -381,11 +390,10 @@ def test_text_only_answers_are_true():
 
 
 def test_clip_questions_are_about_the_moving_shape():
-    clips = [scenes.draw_clip(random.Random(i)) for i in range(70)]
-    for clip, question in asked(questions.motion, clips):
+    for clip, question in asked(questions.motion, "clip"):
         assert question.prompt == f"Which way does the {clip.shapes[0].name} move?"
         assert question.answer == clip.motion
-    for clip, question in asked(questions.mover, clips):
+    for clip, question in asked(questions.mover, "clip"):
         assert question.answer == clip.shapes[0].name
 
 
@@ -404,7 +412,7 @@ def test_clip_questions_are_about_the_moving_shape():
 )
 def test_always_giving_the_commonest_answer_earns_little(maker, most):
     rng, answers = random.Random(1), Counter()
-    for scene in SCENES * 3:
+    for scene in drawn("scene") * 3:
         if question := maker(rng, scene):
             answers[question.answer] += 1
     total = sum(answers.values())
@@ -413,10 +421,12 @@ def test_always_giving_the_commonest_answer_earns_little(maker, most):
 
 def test_the_length_of_a_caption_does_not_tell_the_winner_of_most_pairs():
     rng, longer = random.Random(2), Counter()
-    for scene in SCENES * 2:
+    for scene in drawn("scene") * 2:
         if question := questions.judge_pair(rng, scene):
             a, b = (len(told(text)) for text in question.details["responses"])
-            longer["same" if a == b else "longer" if (a > b) == (question.answer == "A") else "shorter"] += 1
+            longer[
+                "same" if a == b else "longer" if (a > b) == (question.answer == "A") else "shorter"
+            ] += 1
     assert longer["same"] > 0.5 * sum(longer.values())
 
 
@@ -425,14 +435,16 @@ def test_the_length_of_a_caption_does_not_tell_the_winner_of_most_pairs():
 
 def test_a_picture_is_never_asked_the_same_question_twice():
     rng = random.Random(3)
-    for picture in SCENES[:50] + ALL_PAGES[::10]:
+    for picture in drawn("scene")[:50] + drawn(*DOCUMENTS)[::10]:
         prompts = [question.prompt for question in questions.ask(rng, picture, 12)]
         assert 1 <= len(set(prompts)) == len(prompts) <= 12
 
 
 def test_only_chosen_questions_are_asked():
     rng = random.Random(4)
-    tasks = {q.task for s in SCENES[:60] for q in questions.ask(rng, s, 9, questions.PERCEPTION)}
+    tasks = {
+        q.task for s in drawn("scene")[:60] for q in questions.ask(rng, s, 9, questions.PERCEPTION)
+    }
     assert tasks == {
         "caption", "count", "attribute", "exists", "detect", "detect_all", "ground", "region",
         "relation",
@@ -440,5 +452,7 @@ def test_only_chosen_questions_are_asked():
 
 
 def test_every_cell_is_named_in_some_caption():
-    said = {place for scene in SCENES for *_, place in told(questions.caption(scene.shapes))}
+    said = {
+        place for scene in drawn("scene") for *_, place in told(questions.caption(scene.shapes))
+    }
     assert said == set(CELLS)

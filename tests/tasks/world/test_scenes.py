@@ -37,9 +37,11 @@ def test_the_true_box_is_the_box_around_the_painted_pixels(shape, radius):
 @pytest.mark.parametrize("color", COLORS)
 def test_a_shape_has_the_colour_it_is_named_after(color):
     for seed in range(10):
-        image = scene_of(random.Random(seed), [Shape("square", color, "large", 40, 52, 12)]).frames[0]
-        seen = image.getpixel((40, 52))
-        nearest = min(COLORS, key=lambda c: sum((a - b) ** 2 for a, b in zip(COLORS[c], seen, strict=True)))
+        square = Shape("square", color, "large", 40, 52, 12)
+        seen = scene_of(random.Random(seed), [square]).frames[0].getpixel((40, 52))
+        nearest = min(
+            COLORS, key=lambda c: sum((a - b) ** 2 for a, b in zip(COLORS[c], seen, strict=True))
+        )
         assert nearest == color
 
 
@@ -121,14 +123,17 @@ def test_in_a_clip_exactly_one_shape_moves_and_in_the_direction_it_says():
         frames = [np.asarray(frame).astype(int) for frame in clip.frames]
         changed = np.abs(frames[0] - frames[-1]).max(-1) > 0
         first, last = (
-            changed & painted(frame, background=(0, 0)) for frame in (clip.frames[0], clip.frames[-1])
+            changed & painted(frame, background=(0, 0))
+            for frame in (clip.frames[0], clip.frames[-1])
         )
         way = centre(last) - centre(first)
         direction = np.array(MOTIONS[clip.motion])
         assert way @ direction >= 10 and abs(way @ direction[::-1]) <= 2
         left, top, right, low = extent(first)
         mover = clip.shapes[0].box  # the mover comes first
-        assert mover.x0 <= left and mover.y0 <= top and right <= mover.x1 + 1 and low <= mover.y1 + 1
+        assert (
+            mover.x0 <= left and mover.y0 <= top and right <= mover.x1 + 1 and low <= mover.y1 + 1
+        )
 
 
 def test_nothing_in_a_clip_leaves_the_picture_or_meets_another_shape():

@@ -1,0 +1,234 @@
+"""The whole chain on a few dozen pictures, through real Prefect, DVC and MLflow.
+
+The tests share one copy of the tree and run in order: each starts from what the one before left, as
+a user's day does. The model is the shipped one; everything else is small.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+import mlflow
+from tasks.settings import Settings, save_settings
+from tasks.world.shards import write_world
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = (
+    "intake", "synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo", "policy_grpo",
+    "benchmarks", "report",
+)  # fmt: skip
+SMALL = {
+    "synthesis": {"questions": 8, "attempts": 2, "captions": 6},
+    "reward_model": {"steps": 3, "batch": 4, "judged": 8},
+    "policy_sft": {"steps": 3, "batch": 4},
+    "preferences": {"pictures": 8, "candidates": 4},
+    "policy_dpo": {"steps": 3, "batch": 2},
+    "policy_grpo": {"steps": 12, "prompts": 2, "answers": 4},
+    "benchmarks": {"per_task": 2, "resamples": 100},
+}
+
+pytestmark = pytest.mark.chain
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    """A copy of the sources with a small data set, the shipped model and its own git and DVC."""
+    if not (ROOT / "outputs" / "base" / "model.safetensors").exists():
+        pytest.fail("outputs/base is missing: run `make pull` first")
+    root = tmp_path_factory.mktemp("checkout") / "collimate"
+    root.mkdir()
+    for name in ("flows", "tasks", "models"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, root / name)
+    shutil.copytree(ROOT / "outputs" / "base", root / "outputs" / "base")
+    write_world(root / "data", seed=5, scale=0.03)
+    save_settings(Settings.model_validate(SMALL), root / "params.yaml")
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "add", "-q", "data"]):
+        subprocess.run(_python(command), cwd=root, env=_environment(root), check=True)
+    return root
+
+
+def _python(command: list[str]) -> list[str]:
+    return [sys.executable, "-m", *command] if command[0] == "dvc" else command
+
+
+def _environment(root: Path) -> dict[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "MLFLOW"))}
+    return inherited | {"PYTHONPATH": str(root), "DVC_NO_ANALYTICS": "1", "COLUMNS": "200"}
+
+
+def run(root: Path, *command: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=root,
+        env=_environment(root),
+        capture_output=True,
+        text=True,
+    )
+
+
+def outcomes(text: str) -> dict[str, str]:
+    """Read the table of costs: what happened to each stage."""
+    rows = (line.split("│") for line in text.splitlines() if line.startswith("│"))
+    found = {row[1].strip(): row[2].strip() for row in rows if len(row) > 3}
+    return {stage: found[stage] for stage in STAGES if stage in found}
+
+
+def runs_of(root: Path) -> list:
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{root / '.runtime' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("collimate")
+    return client.search_runs([experiment.experiment_id], max_results=200)
+
+
+@pytest.fixture(scope="module")
+def first(checkout) -> subprocess.CompletedProcess:
+    result = run(checkout, "flows.align")
+    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-6000:]
+    return result
+
+
+def test_the_chain_runs_every_stage_and_ends_with_scores_cost_and_where_to_look(checkout, first):
+    assert outcomes(first.stdout) == dict.fromkeys(STAGES, "ran")
+    assert "Held-out scores" in first.stdout and "index.html" in first.stdout
+    html = (checkout / "outputs" / "report" / "index.html").read_text()
+    assert "policy_grpo" in html and "<svg" in html
+    table = json.loads((checkout / "outputs" / "benchmarks" / "table.json").read_text())
+    assert {"find", "tell", "other tasks"} <= {row["task"] for row in table}
+    assert not list((checkout / ".runtime" / "scratch").iterdir())
+
+
+def test_every_stage_has_an_mlflow_run_under_the_chains_run(checkout, first):
+    runs = runs_of(checkout)
+    (parent,) = [r for r in runs if "stage" not in r.data.tags]
+    stages = {r.data.tags["stage"]: r for r in runs if "stage" in r.data.tags}
+    assert set(stages) == set(STAGES)
+    for stage, found in stages.items():
+        assert found.data.tags["mlflow.parentRunId"] == parent.info.run_id, stage
+        assert found.info.status == "FINISHED"
+        assert found.data.metrics["cost/seconds"] > 0
+    hashed = {i.dataset.name: i.dataset.digest for i in stages["benchmarks"].inputs.dataset_inputs}
+    lock = yaml.safe_load((checkout / "dvc.lock").read_text())["stages"]
+    out = lock["policy_grpo"]["outs"]
+    folder = next(o for o in out if o["path"] == "outputs/policy_grpo")
+    assert hashed["outputs/policy_grpo"] == folder["md5"][:36]
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{checkout / '.runtime' / 'mlflow.db'}")
+    curve = client.get_metric_history(stages["policy_grpo"].info.run_id, "train/reward")
+    assert len({point.step for point in curve}) == SMALL["policy_grpo"]["steps"]
+
+
+def test_a_second_run_does_nothing_and_dvc_agrees(checkout, first):
+    before = (checkout / "dvc.lock").read_text()
+    again = run(checkout, "flows.align")
+    assert again.returncode == 0, again.stdout[-3000:]
+    assert outcomes(again.stdout) == dict.fromkeys(STAGES, "skipped")
+    assert "up to date" in run(checkout, "dvc", "status").stdout
+    assert "up to date" in run(checkout, "dvc", "repro", "report").stdout
+    assert (checkout / "dvc.lock").read_text() == before
+
+
+def test_one_changed_setting_reruns_just_what_depends_on_it(checkout, first):
+    changed = run(checkout, "flows.align", "--benchmarks.per_task", "3")
+    assert changed.returncode == 0, changed.stdout[-3000:]
+    expected = dict.fromkeys(STAGES, "skipped") | {"benchmarks": "ran", "report": "ran"}
+    assert outcomes(changed.stdout) == expected
+
+
+def test_a_stage_killed_in_mid_training_resumes_to_the_same_result(checkout, first):
+    trained = checkout / "outputs" / "policy_grpo"
+    expected = json.loads((trained / "history.json").read_text())
+    weights = (trained / "model.safetensors").read_bytes()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "-s", "-f", "policy_grpo"],
+        cwd=checkout, env=_environment(checkout), stdout=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    checkpoint = wait_for(checkout / ".runtime" / "scratch", "policy_grpo-*/last.ckpt")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (trained / "history.json").exists()  # nothing half-written
+    assert checkpoint.exists()
+    resumed = run(checkout, "dvc", "repro", "-s", "-f", "policy_grpo")
+    assert resumed.returncode == 0, resumed.stdout[-3000:] + resumed.stderr[-3000:]
+    assert "continuing from the last checkpoint" in resumed.stdout
+    assert json.loads((trained / "history.json").read_text()) == expected
+    assert (trained / "model.safetensors").read_bytes() == weights
+    states = [r.info.status for r in runs_of(checkout) if r.data.tags.get("stage") == "policy_grpo"]
+    assert states == ["FINISHED"] * len(states)
+
+
+def test_nothing_outlives_a_killed_flow(checkout, first):
+    command = [sys.executable, "-m", "flows.align", "--policy_grpo.steps", "200"]
+    flow = subprocess.Popen(
+        command, cwd=checkout, env=_environment(checkout), stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for(checkout / ".runtime" / "scratch", "policy_grpo-*/last.ckpt")
+    flow.kill()
+    flow.wait()
+    deadline = time.monotonic() + 20
+    while stages_alive(checkout) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert stages_alive(checkout) == []
+    assert run(checkout, "dvc", "status").returncode == 0  # no lock is left behind
+
+
+def wait_for(folder: Path, pattern: str, seconds: float = 180) -> Path:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := list(folder.glob(pattern)):
+            return found[0]
+        time.sleep(0.05)
+    raise AssertionError(f"{pattern} did not appear within {seconds} s")
+
+
+def stages_alive(root: Path) -> list[int]:
+    """Return the processes of stages that work in this checkout."""
+    alive = []
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            here = (process / "cwd").readlink() == root
+        except OSError:
+            continue
+        if here and (b"tasks.run" in command or b"tasks.process" in command):
+            alive.append(int(process.name))
+    return alive
+
+
+def test_a_corrupted_folder_ends_in_a_report_and_not_in_a_trace(checkout, first):
+    bad = checkout / "mine"
+    (bad / "pictures").mkdir(parents=True)
+    (bad / "pictures" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\nnot a picture")
+    rows = [
+        {"image": "pictures/torn.png", "question": "What is it?", "answer": "x"},
+        {"image": "pictures/missing.png", "question": "What is it?", "answer": "x"},
+        {"image": "../data/part-00000.parquet", "question": "What is it?", "answer": "x"},
+    ]
+    (bad / "train.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\nno json\n")
+    kept = sorted(path.name for path in (checkout / "outputs" / "intake").iterdir())
+    result = run(checkout, "flows.align", "--data", "mine", "--policy_grpo.steps", "12")
+    assert result.returncode != 0
+    said = result.stdout + result.stderr
+    assert "4 of 4 records" in said and "What to do" in said
+    assert "unreadable picture" in said and "picture file is missing" in said
+    assert list((checkout / ".runtime" / "set_aside" / "intake").glob("*.parquet"))
+    assert "Traceback" not in result.stderr
+    intake = checkout / "outputs" / "intake"
+    assert not intake.exists() or sorted(path.name for path in intake.iterdir()) == kept
+
+
+def test_wrong_settings_stop_before_anything_starts(checkout, first):
+    result = run(checkout, "flows.align", "--polcy_grpo", "5", "--seed", "-1")
+    assert result.returncode != 0
+    assert "2 mistakes" in result.stderr and "did you mean 'policy_grpo'" in result.stderr
+    assert "Traceback" not in result.stderr

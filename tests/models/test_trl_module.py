@@ -1,0 +1,159 @@
+"""Lightning hosting TRL equals TRL alone, step by step, and a killed run resumes where it was."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+import transformers
+from datasets import Dataset
+from lightning.pytorch.callbacks import ModelCheckpoint
+from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+
+from models.loading import load_model, load_processor
+from models.trl_module import TRLModule
+from tasks.records import Sample
+from tasks.training.base import save_base
+from tasks.training.conversations import assistant_turn
+from tasks.training.fitting import TRL_DEFAULTS
+from tasks.training.policy import grpo_dataset
+from tasks.world.shards import make_sample
+
+STEPS = 4
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory, tiny_model, tokenizer) -> str:
+    """An ordinary model folder: TRL reloads the KL reference from it."""
+    folder = tmp_path_factory.mktemp("model")
+    # larger weights: fresh ones answer nearly the same to everything
+    save_base(tiny_model(hidden=64, layers=2, weight_scale=3.0), tokenizer, folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    return [make_sample(0, "train", "find", number) for number in range(12)]
+
+
+def spread_of_letters(completions, **_) -> list[float]:
+    """A reward with different values for nearly every random answer."""
+    return [len(set(c[0]["content"])) / 10 for c in completions]
+
+
+def build(kind: str, folder: str, samples: list[Sample], out: Path):
+    model, processor = load_model(folder), load_processor(folder)
+    common = TRL_DEFAULTS | {
+        "output_dir": str(out),
+        "use_cpu": True,
+        "max_steps": STEPS,
+        "learning_rate": 1e-3,
+        "seed": 7,
+        "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 2,
+    }
+    data = grpo_dataset(samples, (100, 100))
+    answers = [assistant_turn(s.answer) for s in samples]
+    if kind == "sft":
+        data = data.select_columns(["prompt", "images"]).add_column("completion", answers)
+        config = SFTConfig(**common, max_length=None)
+        return SFTTrainer(model, config, train_dataset=data, processing_class=processor)
+    if kind == "dpo":
+        worse = [assistant_turn(f"{i} objects") for i in range(len(samples))]
+        data = data.select_columns(["prompt", "images"])
+        data = data.add_column("chosen", answers).add_column("rejected", worse)
+        config = DPOConfig(**common, max_length=None)
+        return DPOTrainer(
+            model, load_model(folder), config, train_dataset=data, processing_class=processor
+        )
+    common["per_device_train_batch_size"] = 4
+    config = GRPOConfig(
+        **common, num_generations=4, max_completion_length=8, beta=0.04, loss_type="grpo",
+    )  # fmt: skip
+    return GRPOTrainer(
+        model, spread_of_letters, config, train_dataset=data, processing_class=processor
+    )
+
+
+class Rows(transformers.TrainerCallback):
+    """Collects what native TRL logs."""
+
+    def __init__(self):
+        self.rows = []
+
+    def on_log(self, args, state, control, logs=None, **_):
+        if "loss" in logs:
+            self.rows.append(dict(logs))
+
+
+def train_natively(trainer) -> tuple[list[dict], torch.nn.Module]:
+    rows = Rows()
+    trainer.add_callback(rows)
+    trainer.train()
+    return rows.rows, trainer.model
+
+
+def train_hosted(make, steps=STEPS, checkpoint=None, callbacks=()) -> TRLModule:
+    module = TRLModule(make)
+    trainer = L.Trainer(
+        accelerator="cpu", devices=1, max_steps=steps, accumulate_grad_batches=2, logger=False,
+        callbacks=list(callbacks), enable_checkpointing=bool(callbacks), enable_progress_bar=False,
+        enable_model_summary=False, use_distributed_sampler=False,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer.fit(module, ckpt_path=checkpoint, weights_only=False)
+    return module
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo", "grpo"])
+def test_hosted_training_equals_native_training(kind, model_folder, samples, tmp_path):
+    native, expected = train_natively(build(kind, model_folder, samples, tmp_path))
+    module = train_hosted(lambda: build(kind, model_folder, samples, tmp_path))
+    hosted = [{k.removeprefix("train/"): v for k, v in row.items()} for row in module.history]
+    assert len(native) == len(hosted) == STEPS
+    shared = (set(native[0]) & set(hosted[0])) - {"step_time", "epoch"}
+    assert {"loss", "grad_norm"} <= shared and len(shared) >= 4
+    for step, (a, b) in enumerate(zip(native, hosted, strict=True)):
+        for name in shared:
+            assert float(b[name]) == pytest.approx(float(a[name]), abs=1e-5, rel=1e-4), (step, name)
+    for (name, a), b in zip(expected.named_parameters(), module.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5), name
+
+
+@pytest.mark.parametrize("kind", ["sft", "grpo"])
+def test_resuming_gives_the_same_steps_as_never_stopping(kind, model_folder, samples, tmp_path):
+    def make():
+        return build(kind, model_folder, samples, tmp_path)
+
+    keep = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=2, save_top_k=-1)
+    whole = train_hosted(make, callbacks=[keep])
+    resumed = train_hosted(make, checkpoint=tmp_path / "step=2.ckpt")
+    assert [row["step"] for row in resumed.history] == [1, 2, 3, 4]
+    for a, b in zip(whole.history[2:], resumed.history[2:], strict=True):
+        assert b["train/loss"] == pytest.approx(a["train/loss"], abs=1e-6)
+    for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_accumulation_that_contradicts_is_refused(model_folder, samples, tmp_path):
+    module = TRLModule(lambda: build("sft", model_folder, samples, tmp_path))
+    trainer = L.Trainer(
+        accelerator="cpu", max_steps=1, accumulate_grad_batches=3, logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="same number"):
+        trainer.fit(module)
+
+
+def test_every_column_a_reward_reads_is_in_the_dataset(samples):
+    ground = make_sample(0, "train", "ground", 0)
+    count = make_sample(0, "train", "count", 0)
+    data: Dataset = grpo_dataset([samples[0], ground, count], (100, 100))
+    assert [row["tagged"] for row in data] == [True, False, False]
+    assert [row["boxes"] is None for row in data] == [False, True, True]
+    assert [row["box"] is None for row in data] == [True, False, True]
+    assert [row["answer"] for row in data] == [None, None, count.answer]

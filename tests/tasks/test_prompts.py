@@ -1,0 +1,28 @@
+"""Prompts are part of a benchmark: this snapshot makes a change of words visible."""
+
+from pathlib import Path
+
+import tasks.prompts
+from tasks.prompts import prompt
+
+RENDERED = {
+    "describe": ({}, "Tell me what you see."),
+    "locate_text": ({"text": "47"}, "Give the box of the text 47."),
+    "pairwise_judgement": (
+        {"question": "Q?", "a": "first", "b": "second"},
+        "Q? Which answer is better? A: first B: second",
+    ),
+    "pointwise_judgement": (
+        {"question": "Q?", "a": "first"},
+        "Q? Score this answer from 1 to 10: first",
+    ),
+    "read_crop": ({}, "What is written here?"),
+    "think_with_boxes": ({"question": "Q?"}, "Think with boxes. Q?"),
+}
+
+
+def test_every_prompt_renders_as_it_always_did():
+    files = {path.stem for path in Path(tasks.prompts.__file__).parent.glob("*.txt")}
+    assert files == set(RENDERED)
+    for name, (values, text) in RENDERED.items():
+        assert prompt(name, **values) == text
