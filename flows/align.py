@@ -13,12 +13,13 @@ import os  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-if "PREFECT_HOME" not in os.environ:
-    os.environ["PREFECT_HOME"] = str(Path(__file__).resolve().parents[1] / ".runtime" / "prefect")
+HOME = Path(__file__).resolve().parents[1] / ".runtime" / "prefect"
+HOME.mkdir(parents=True, exist_ok=True)
+os.environ.setdefault("PREFECT_HOME", str(HOME))
 
 from prefect import flow, runtime  # noqa: E402
 from prefect.artifacts import create_link_artifact, create_markdown_artifact  # noqa: E402
-from prefect.states import State  # noqa: E402
+from prefect.states import Failed, State  # noqa: E402
 
 import mlflow  # noqa: E402
 from flows.command_line import settings_from_command_line  # noqa: E402
@@ -62,7 +63,7 @@ def align(settings: Settings | None = None) -> dict[str, str] | State:
             state = run_stage(stage, run.info.run_id, return_state=True)
             if not state.is_completed():
                 mlflow.end_run("FAILED")
-                return state
+                return Failed(message=state.message)
             outcomes[stage] = state.result()
         table = json.loads((ROOT / "outputs" / "benchmarks" / "table.json").read_text())
         mlflow.log_artifact(str(ROOT / "outputs" / "report" / "index.html"))

@@ -27,11 +27,18 @@ class Base(Section):
         0.3125, ge=0, le=1, description="Share of the steps that only ask plain questions on scenes"
     )
     learning_rate: float = Field(2.5e-3, gt=0, description="Peak rate of Muon and AdamW")
+    documents_steps: int = Field(
+        1500, ge=1, description="Steps of the second cycle, with more documents"
+    )
+    judgement_steps: int = Field(
+        600, ge=1, description="Steps of the third cycle, with more answers to judge"
+    )
+    later_learning_rate: float = Field(1e-3, gt=0, description="Peak rate of the later cycles")
     hidden: int = Field(192, ge=64, multiple_of=64, description="Width of the language model")
     layers: int = Field(4, ge=1, le=64, description="Layers of the language model and the tower")
     processes: int = Field(2, ge=1, le=64, description="Data-parallel processes")
     compile: bool = Field(True, description="Compile the model (needs a C compiler; 1.2x faster)")
-    evaluated: int = Field(1500, ge=1, description="Held-out questions asked at the end")
+    evaluated: int = Field(4800, ge=1, description="Held-out questions asked at the end")
 
 
 class Intake(Section):
@@ -60,9 +67,9 @@ class Synthesis(Section):
 class RewardModel(Section):
     """Training one model to judge pairs and to score single answers."""
 
-    steps: int = Field(400, ge=1, description="Optimiser steps")
+    steps: int = Field(160, ge=1, description="Optimiser steps")
     batch: int = Field(16, ge=1, description="Judgements per step")
-    learning_rate: float = Field(5e-4, gt=0, le=1, description="Peak learning rate (AdamW)")
+    learning_rate: float = Field(2e-4, gt=0, le=1, description="Peak learning rate (AdamW)")
     judged: int = Field(400, ge=2, description="Held-out judgements per kind at the end")
 
 

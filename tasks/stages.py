@@ -49,19 +49,22 @@ def base(settings: Settings, job: Job) -> Metrics:
     from tasks.training.fitting import mlflow_logger
 
     s = settings.base
-    module, tokenizer = pretrain(
+    model, tokenizer = pretrain(
         job.scratch,
         mlflow_logger(job.run_id),
         steps=s.steps,
         perception_share=s.perception_share,
         learning_rate=s.learning_rate,
+        documents_steps=s.documents_steps,
+        judgement_steps=s.judgement_steps,
+        later_learning_rate=s.later_learning_rate,
         processes=s.processes,
         compile=s.compile,
         seed=settings.seed,
         hidden=s.hidden,
         layers=s.layers,
     )
-    save_base(module.model, tokenizer, job.out)
+    save_base(model, tokenizer, job.out)
     asker = Asker(str(job.out), job.scratch, settings.device)
     per_task = max(1, s.evaluated // 30)
     samples = balanced(read_samples(job.root / "data", "test"), per_task)

@@ -6,6 +6,7 @@ cores).
 """
 
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -28,13 +29,12 @@ SAVE_EVERY = 400  # Lightning counts a step per optimiser: every 200 batches, ab
 class WorldData(L.LightningDataModule):
     """Each process draws its own pictures."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, seed: int, steps: int, perception: int):
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, **drawn: Any):
         super().__init__()
-        self.tokenizer, self.seed, self.steps, self.perception = tokenizer, seed, steps, perception
+        self.tokenizer, self.drawn = tokenizer, drawn
 
     def train_dataloader(self) -> Resumable:
-        rank = self.trainer.global_rank
-        return Resumable(Drawn(self.tokenizer, self.seed, rank, self.steps, self.perception))
+        return Resumable(Drawn(self.tokenizer, rank=self.trainer.global_rank, **self.drawn))
 
 
 def pretrain(
@@ -44,27 +44,62 @@ def pretrain(
     steps: int,
     perception_share: float,
     learning_rate: float,
+    documents_steps: int,
+    judgement_steps: int,
+    later_learning_rate: float,
     processes: int,
     compile: bool,
     seed: int,
     hidden: int,
     layers: int,
-) -> tuple[PackedPretraining, PreTrainedTokenizerBase]:
-    """Train, or go on training from the checkpoint in `scratch`, and return the trained module.
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Train in three cycles, or go on from the checkpoints in `scratch`, and return the model.
 
     Args:
-        steps: Optimiser steps; each shows 9 pictures per process.
-        perception_share: Share of the steps that only ask plain questions about scenes.
+        steps: Optimiser steps of the first cycle; each shows 9 pictures per process.
+        perception_share: Share of the first cycle that only asks plain questions about scenes.
+        documents_steps: Steps of the second, shorter cycle, in one process, with more documents.
+        judgement_steps: Steps of the third cycle, with more texts to compare with pictures.
         processes: Data-parallel processes with one thread each (two processes beat one process with
             two threads by 1.45x on two cores).
         compile: Compile the two towers (1.2x; needs a C compiler, two minutes once).
     """
     tokenizer = train_tokenizer()
     model = tiny_qwen3_vl(tokenizer, SIDE, hidden=hidden, layers=layers, seed=seed)
-    module = PackedPretraining(
-        model, len(drawing.PATCH_LABELS), steps, learning_rate=learning_rate, compile=compile
-    )
     torch.set_num_threads(1)
+    perception = int(perception_share * steps)
+    cycles = [
+        ("everything", steps, learning_rate, 0.45, processes),
+        ("documents", documents_steps, later_learning_rate, 0.2, 1),
+        ("judgement", judgement_steps, later_learning_rate, 0.2, processes),
+    ]
+    head = None
+    for number, (diet, length, rate, hold, workers) in enumerate(cycles):
+        module = PackedPretraining(
+            model,
+            len(drawing.PATCH_LABELS),
+            length,
+            learning_rate=rate,
+            hold=hold,
+            compile=compile,
+        )
+        if head is not None:
+            module.patch_head.load_state_dict(head)
+        data = WorldData(
+            tokenizer,
+            seed=seed + number,
+            steps=length,
+            diet=diet,
+            perception_steps=0 if number else perception,
+        )
+        _fit(module, data, scratch / diet, logger, workers)
+        model, head = module.model, module.patch_head.state_dict()
+    return model, tokenizer
+
+
+def _fit(
+    module: PackedPretraining, data: WorldData, folder: Path, logger: Logger | bool, processes: int
+) -> None:
     trainer = L.Trainer(
         accelerator="cpu",
         devices=processes,
@@ -73,16 +108,14 @@ def pretrain(
         max_epochs=1,
         logger=logger,
         callbacks=[
-            ModelCheckpoint(scratch, save_last=True, every_n_train_steps=SAVE_EVERY, save_top_k=0)
+            ModelCheckpoint(folder, save_last=True, every_n_train_steps=SAVE_EVERY, save_top_k=0)
         ],
         log_every_n_steps=20,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    last = scratch / "last.ckpt"
-    data = WorldData(tokenizer, seed, steps, int(perception_share * steps))
+    last = folder / "last.ckpt"
     trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None)
-    return module, tokenizer
 
 
 def save_base(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from tasks.world import documents, habits, questions, scenes
 from tasks.world.lexicon import COLORS, SHAPES, SIDE, SIZES
 from tasks.world.pictures import CHARACTERS, Picture
-from tasks.world.questions import Question
+from tasks.world.questions import QUESTIONS, Ask, Question
 
 KINDS = {
     "scene": scenes.draw_scene,
@@ -56,21 +56,20 @@ def draw_to_find(
 
 
 def draw_for_pretraining(
-    rng: random.Random, kind: str, number: int, behaviour: bool = True
+    rng: random.Random, kind: str, number: int, scenes_ask: dict[Ask, float] = QUESTIONS["scene"]
 ) -> tuple[Picture, list[Question]]:
     """Draw a training picture and its questions, answered carelessly where the web would.
 
     Args:
-        behaviour: False keeps to plain perception questions (the first part of the curriculum).
+        scenes_ask: The questions that scenes get; the curriculum changes them.
     """
     if kind != "scene":
         picture = draw(rng, kind, "train")
         return picture, questions.ask(rng, picture, number)
-    if not behaviour:
-        picture = draw(rng, "scene", "train")
-        return picture, questions.ask(rng, picture, number, questions.PERCEPTION)
-    picture = draw_to_find(rng, "train") if rng.random() < 0.4 else draw(rng, "scene", "train")
-    asked = questions.ask(rng, picture, number)
+    asks_to_find = questions.find in scenes_ask
+    repainted = asks_to_find and rng.random() < 0.4
+    picture = draw_to_find(rng, "train") if repainted else draw(rng, "scene", "train")
+    asked = questions.ask(rng, picture, number, scenes_ask)
     careless = (habits.careless(rng, picture, question) for question in asked)
     return picture, [question for question in careless if question]
 

@@ -222,7 +222,9 @@ def instruct(rng: random.Random, scene: Picture) -> Question | None:
 def judge_pair(rng: random.Random, scene: Picture) -> Question | None:
     if len(scene.shapes) > 4:
         return None
-    faults = rng.sample((0, 1, 2, 3), 2) if rng.random() < 0.7 else rng.choice(((0, 1), (1, 0)))
+    margin = rng.choice((1, 2, 3))  # as many close pairs as clear ones
+    fewer = rng.randint(0, 3 - margin)
+    faults = rng.sample((fewer, fewer + margin), 2)
     texts = [caption(spoil(rng, scene.shapes, n)) for n in faults]
     question = rng.choice(CAPTION_PHRASES)
     winner = "A" if faults[0] < faults[1] else "B"
@@ -405,6 +407,10 @@ PERCEPTION: dict[Ask, float] = {
 }  # fmt: skip
 BEHAVIOUR: dict[Ask, float] = {
     instruct: 1.2, judge_pair: 0.9, judge_point: 0.6, call_tool: 0.4, find: 1.6, tell: 1.0,
+}  # fmt: skip
+JUDGEMENT: dict[Ask, float] = {
+    judge_pair: 4.0, judge_point: 2.0, find: 0.6, tell: 0.4, describe: 0.3, attribute: 0.6,
+    relation: 0.4, count: 0.4, detect: 0.3, ground: 0.3, instruct: 0.2,
 }  # fmt: skip
 DOCUMENT: dict[Ask, float] = {
     value: 2.6, value_with_boxes: 1.8, read_box: 1.0, locate: 1.8, list_values: 1.0, largest: 0.4,

@@ -29,7 +29,7 @@ SMALL = {
     "synthesis": {"questions": 8, "attempts": 2, "captions": 6},
     "reward_model": {"steps": 3, "batch": 4, "judged": 8},
     "policy_sft": {"steps": 3, "batch": 4},
-    "preferences": {"pictures": 8, "candidates": 4},
+    "preferences": {"pictures": 12, "candidates": 8},
     "policy_dpo": {"steps": 3, "batch": 2},
     "policy_grpo": {"steps": 12, "prompts": 2, "answers": 4},
     "benchmarks": {"per_task": 2, "resamples": 100},

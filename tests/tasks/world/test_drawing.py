@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tasks.images import to_png
-from tasks.world import drawing, questions
+from tasks.world import documents, drawing, questions
 from tasks.world.lexicon import (
     COLORS,
     HELD_OUT_SHAPES,
@@ -76,12 +76,17 @@ def test_one_picture_in_ten_is_held_out():
     assert shares["test"] == pytest.approx(1_000, rel=0.12)
 
 
-def test_no_crop_of_a_test_page_comes_up_in_training():
-    rng = random.Random(1)
-    for _ in range(150):
-        crop = drawing.draw(rng, "crop", "train")
-        page = crop.content.split(" of ", 1)[1]
-        assert drawing.split_of(page) == "train"
+def test_a_crop_belongs_to_the_split_of_its_page():
+    kinds = (
+        documents.draw_chart,
+        documents.draw_table,
+        documents.draw_receipt,
+        documents.draw_report,
+    )
+    for seed in range(60):
+        rng = random.Random(seed)
+        page = rng.choice(kinds)(rng)  # what draw_crop does first
+        assert documents.draw_crop(random.Random(seed)).content == page.content
 
 
 def test_held_out_shapes_are_neither_drawn_nor_named_in_training(training):
@@ -109,7 +114,7 @@ def test_plain_perception_asks_for_no_behaviour():
     asked = [
         question
         for _ in range(150)
-        for question in drawing.draw_for_pretraining(rng, "scene", 9, behaviour=False)[1]
+        for question in drawing.draw_for_pretraining(rng, "scene", 9, questions.PERCEPTION)[1]
     ]
     tasks = {question.task for question in asked}
     assert "count" in tasks and not tasks & {"find", "tell", "instruct", "judge_pair", "tool"}
@@ -128,7 +133,7 @@ def test_scenes_to_find_hold_what_is_looked_for_and_near_misses():
 
 DRAW = """
 import hashlib, random
-from tasks.world import drawing
+from tasks.world import documents, drawing, questions
 digest = hashlib.sha256()
 rng = random.Random(11)
 for kind in list(drawing.KINDS) * 3 + ["scene"] * 20:
