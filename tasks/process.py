@@ -4,10 +4,12 @@ import ctypes
 import os
 import signal
 import sys
+import warnings
 
 QUIET = {
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -18,10 +20,21 @@ QUIET = {
 }
 
 
+# What libraries say to each other, not to a user.
+NOISE = (
+    ".*is deprecated and will be removed in v6.*",  # transformers 5.23 about TRL 1.16's names
+    ".*is deprecated, use `isinstance.*",  # torch 2.13 about Lightning 2.6.6's trees
+    ".*module\\(s\\) in eval mode at the start of training.*",  # TRL sets train mode at each step
+    ".*does not have many workers.*",  # the pictures of these stages are in memory
+)
+
+
 def be_quiet() -> None:
-    """Switch telemetry off and progress bars of libraries down; call it before importing them."""
+    """Switch off telemetry and the noise between libraries; call it before importing them."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    for message in NOISE:
+        warnings.filterwarnings("ignore", message)
 
 
 def die_with_parent() -> None:
