@@ -54,7 +54,7 @@ def reproduce(
     process = subprocess.Popen(
         command,
         cwd=root,
-        env=os.environ | environment | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(root)},
+        env=os.environ | environment | stage_environment(root),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -77,6 +77,12 @@ def reproduce(
     if code:
         raise StageFailed(f"Stage {stage} failed (exit status {code}):\n" + "\n".join(tail))
     return outcome
+
+
+def stage_environment(root: Path) -> dict[str, str]:
+    """Return the variables with which `python` in dvc.yaml is this interpreter."""
+    search = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    return {"PATH": search, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"}
 
 
 def stop(process: subprocess.Popen) -> None:

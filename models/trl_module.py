@@ -68,6 +68,7 @@ class TRLModule(L.LightningModule):
         self._losses: list[torch.Tensor] = []
         self._norm = torch.tensor(0.0)
         self._restored: dict[str, Any] | None = None
+        self._random_state: torch.Tensor | None = None
         self.history: list[dict[str, float]] = []  # every logged metric by step
 
     # ---- construction ----------------------------------------------------------------------------
@@ -126,11 +127,12 @@ class TRLModule(L.LightningModule):
         self.trl.control = self.trl.callback_handler.on_train_begin(
             self.trl.args, self.trl.state, self.trl.control
         )
-        if self._restored:  # last, because Lightning draws random numbers between restore and start
-            torch.set_rng_state(self._restored["rng"])
 
     def training_step(self, batch: tuple, batch_idx: int) -> torch.Tensor:
         (inputs, items, window, last), trl = batch, self.trl
+        if self._random_state is not None:  # here, because making a loader's iterator draws numbers
+            torch.set_rng_state(self._random_state)
+            self._random_state = None
         trl.state.global_step = self.trainer.global_step
         trl.current_gradient_accumulation_steps = window
         trl.accelerator.gradient_state._set_sync_gradients(last)
@@ -151,23 +153,28 @@ class TRLModule(L.LightningModule):
         trl.state.global_step = self.trainer.global_step
         trl.state.epoch = self.current_epoch + (batch_idx + 1) / len(self.windows)
         trl.control = trl.callback_handler.on_step_end(trl.args, trl.state, trl.control)
-        if trl.state.global_step % trl.args.logging_steps:
+        self._record()
+        if self.history and self.history[-1]["step"] == trl.state.global_step:
+            self.log_dict({k: v for k, v in self.history[-1].items() if k != "step"}, batch_size=1)
+
+    def _record(self) -> None:
+        """Add the finished step to the history, once; a checkpoint is written before it ends."""
+        step, trl = self.trainer.global_step, self.trl
+        if step % trl.args.logging_steps or not self._losses:
             return
-        trl.log(
-            {}
-        )  # TRL averages its metrics into a row of its history; they are Lightning's to log
+        trl.log({})  # TRL averages its metrics into a row of its history; Lightning logs them
         row = trl.state.log_history.pop()
         row |= {"loss": torch.stack(self._losses).sum().item() / trl.args.logging_steps}
         row |= {"grad_norm": float(self._norm)}
         self._losses.clear()
         numbers = {k: v for k, v in row.items() if isinstance(v, int | float)}
         metrics = {f"train/{k}": float(v) for k, v in numbers.items() if k not in UNLOGGED}
-        self.log_dict(metrics, batch_size=1)
-        self.history.append({"step": trl.state.global_step} | metrics)
+        self.history.append({"step": step} | metrics)
 
     # ---- state -----------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._record()
         checkpoint["trl"] = {
             "step": getattr(self.trl, "_step", None),
             "tokens": self.trl.state.num_input_tokens_seen,
@@ -178,6 +185,7 @@ class TRLModule(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._restored = checkpoint["trl"]
         self.history = self._restored["history"]
+        self._random_state = self._restored["rng"]
         if self.trl is not None:
             self._restore_trl(self._restored)
 

@@ -148,7 +148,11 @@ class Asker:
     def _remembered(self) -> dict[str, list[Answer]]:
         known = {}
         if self.memory.exists():
-            for line in self.memory.read_text().splitlines():
+            text = self.memory.read_text()
+            if text and not text.endswith("\n"):  # a killed run's torn line must not take the next
+                with self.memory.open("a") as memory:
+                    memory.write("\n")
+            for line in text.splitlines():
                 try:
                     row = json.loads(line)
                 except json.JSONDecodeError:

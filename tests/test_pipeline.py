@@ -42,11 +42,11 @@ def test_the_settings_in_force_are_valid_and_are_the_defaults():
 def test_the_map_in_the_readme_names_files_that_exist():
     text = (ROOT / "README.md").read_text()
     named = set(re.findall(r"\b(?:flows|tasks|models|tests)/[\w/]+\.py\b", text))
-    assert len(named) > 15
+    assert len(named) > 10
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_every_make_target_in_the_readme_exists():
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    asked = set(re.findall(r"`make (\w+)`", (ROOT / "README.md").read_text()))
+    asked = set(re.findall(r"(?:^|`)make (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert {"demo", "test"} <= asked <= targets

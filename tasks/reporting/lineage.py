@@ -40,7 +40,7 @@ def lineage(root: Path) -> list[Origin]:
     """Return the pointers (`data.dvc` ...) and then the recorded stages, in reading order."""
     current = dvc_hashes(root)
     origins = []
-    for pointer in sorted(root.glob("*.dvc")):
+    for pointer in sorted(root.glob("[!.]*.dvc")):
         outs = _versions((yaml.safe_load(pointer.read_text()) or {}).get("outs", []))
         origins.append(Origin(pointer.name, [], [], outs))
     lock = root / "dvc.lock"

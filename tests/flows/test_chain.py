@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 import mlflow
+from flows.stage import stage_environment
 from tasks.settings import Settings, save_settings
 from tasks.world.shards import write_world
 
@@ -50,20 +51,20 @@ def checkout(tmp_path_factory) -> Path:
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, root / name)
     shutil.copytree(ROOT / "outputs" / "base", root / "outputs" / "base")
+    (root / "outputs" / "metrics").mkdir()
+    shutil.copy(ROOT / "outputs" / "metrics" / "base.json", root / "outputs" / "metrics")
     write_world(root / "data", seed=5, scale=0.03)
     save_settings(Settings.model_validate(SMALL), root / "params.yaml")
-    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "add", "-q", "data"]):
-        subprocess.run(_python(command), cwd=root, env=_environment(root), check=True)
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    for command in (["init", "-q"], ["add", "-q", "data"], ["commit", "-q", "-f", "base"]):
+        assert run(root, "dvc", *command).returncode == 0
     return root
-
-
-def _python(command: list[str]) -> list[str]:
-    return [sys.executable, "-m", *command] if command[0] == "dvc" else command
 
 
 def _environment(root: Path) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "MLFLOW"))}
-    return inherited | {"PYTHONPATH": str(root), "DVC_NO_ANALYTICS": "1", "COLUMNS": "200"}
+    quiet = {"DVC_NO_ANALYTICS": "1", "COLUMNS": "200"}
+    return inherited | stage_environment(root) | quiet
 
 
 def run(root: Path, *command: str) -> subprocess.CompletedProcess:

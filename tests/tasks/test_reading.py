@@ -311,6 +311,7 @@ def test_an_unknown_metric_is_answered_with_the_known_ones(folder):
 @pytest.mark.parametrize("metric", ["exact", "caption", "pair", "point"])
 def test_a_metric_that_compares_answers_needs_one(folder, metric):
     bad = {"prompt": "?", "metric": metric, "answer": " ", "details": JUDGED.get(metric)}
+    bad["split"] = "test"
     assert reasons(jsonl(folder, GOOD, bad)) == {"empty answer": 1}
 
 
