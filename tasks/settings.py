@@ -107,7 +107,7 @@ class PolicyGrpo(Section):
     tasks: list[str] = Field(
         ["find", "ground", "count"], description="Kinds of questions to reinforce"
     )
-    steps: int = Field(100, ge=1, description="Optimiser steps")
+    steps: int = Field(80, ge=1, description="Optimiser steps")
     prompts: int = Field(8, ge=1, description="Questions per step")
     answers: int = Field(8, ge=2, description="Answers sampled per question (the group)")
     learning_rate: float = Field(5e-5, gt=0, le=1, description="Learning rate (AdamW)")
@@ -119,7 +119,7 @@ class PolicyGrpo(Section):
 class Benchmarks(Section):
     """Comparing the policies on held-out pictures."""
 
-    per_task: int = Field(150, ge=1, description="Held-out questions per kind of question")
+    per_task: int = Field(60, ge=1, description="Held-out questions per kind of question")
     max_new_tokens: int = Field(160, ge=1, description="Longest answer in tokens")
     resamples: int = Field(2000, ge=100, description="Bootstrap resamples behind each interval")
 
