@@ -5,7 +5,7 @@ STAMP := .venv/installed
 export DVC_NO_ANALYTICS := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint pull up repro reproduce world clean-runtime
+.PHONY: bench-grpo demo test lint pull up repro reproduce world clean-runtime
 
 demo: pull ## the main job on the embedded default
 	$(BIN)/python -m flows.align
@@ -34,3 +34,6 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install torch==2.13.0
 	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[dev]"
 	touch $(STAMP)
+
+bench-grpo: pull ## a GRPO step, stock TRL beside ours: bench/grpo.json
+	$(BIN)/python -m bench.grpo

@@ -7,16 +7,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-POLICIES = ("base", "policy_sft", "policy_dpo", "policy_grpo")
 AIMS = ("find", "tell", "other tasks")
 
 
 def score_table(rows: list[dict[str, Any]]) -> str:
     """Return the scores of all policies as a Markdown table."""
-    lines = ["| task | n | majority | " + " | ".join(POLICIES) + " |"]
-    lines.append("|---" * (3 + len(POLICIES)) + "|")
+    policies = _policies(rows)
+    lines = ["| task | n | majority | " + " | ".join(policies) + " |"]
+    lines.append("|---" * (3 + len(policies)) + "|")
     for row in rows:
-        cells = [_cell(row[policy]) for policy in POLICIES]
+        cells = [_cell(row[policy]) for policy in policies]
         lines.append(
             f"| {row['task']} | {row['n']} | {row['majority']:.2f} | " + " | ".join(cells) + " |"
         )
@@ -28,10 +28,11 @@ def print_summary(root: Path, outcomes: dict[str, str]) -> None:
     outputs, console = root / "outputs", Console()
     rows = json.loads((outputs / "benchmarks" / "table.json").read_text())
     scores = Table(title="Held-out scores (mean with 95 % interval; * differs from base, p < 0.05)")
-    for name in ("task", "n", "majority", *POLICIES):
+    policies = _policies(rows)
+    for name in ("task", "n", "majority", *policies):
         scores.add_column(name, justify="left" if name == "task" else "right")
     for row in rows:
-        cells = [_cell(row[policy]) for policy in POLICIES]
+        cells = [_cell(row[policy]) for policy in policies]
         style = "bold" if row["task"] in AIMS else None
         scores.add_row(row["task"], str(row["n"]), f"{row['majority']:.2f}", *cells, style=style)
     console.print(scores)
@@ -51,6 +52,10 @@ def print_summary(root: Path, outcomes: dict[str, str]) -> None:
     console.print(cost)
     console.print(f"Report:  {outputs / 'report' / 'index.html'}")
     console.print("Runs:    make up   (Prefect and MLflow in the browser)")
+
+
+def _policies(rows: list[dict[str, Any]]) -> list[str]:
+    return [name for name, entry in rows[0].items() if isinstance(entry, dict)]
 
 
 def _cell(entry: dict[str, float]) -> str:

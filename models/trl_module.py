@@ -67,6 +67,7 @@ class TRLModule(L.LightningModule):
         self._loss: torch.Tensor | None = None
         self._losses: list[torch.Tensor] = []
         self._norm = torch.tensor(0.0)
+        self._rate = 0.0
         self._restored: dict[str, Any] | None = None
         self._random_state: torch.Tensor | None = None
         self.history: list[dict[str, float]] = []  # every logged metric by step
@@ -100,6 +101,9 @@ class TRLModule(L.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self._rate = optimizer.param_groups[0]["lr"]  # the scheduler moves on before the step ends
 
     def configure_gradient_clipping(
         self,
@@ -165,7 +169,7 @@ class TRLModule(L.LightningModule):
         trl.log({})  # TRL averages its metrics into a row of its history; Lightning logs them
         row = trl.state.log_history.pop()
         row |= {"loss": torch.stack(self._losses).sum().item() / trl.args.logging_steps}
-        row |= {"grad_norm": float(self._norm)}
+        row |= {"grad_norm": float(self._norm), "learning_rate": self._rate}
         self._losses.clear()
         numbers = {k: v for k, v in row.items() if isinstance(v, int | float)}
         metrics = {f"train/{k}": float(v) for k, v in numbers.items() if k not in UNLOGGED}

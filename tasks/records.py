@@ -133,11 +133,6 @@ def read_samples(folder: Path, split: str, tasks: Iterable[str] = ()) -> list[Sa
     return [sample_of(row) for row in rows if not wanted or row["task"] in wanted]
 
 
-def table_of(folder: Path) -> pa.Table:
-    """Return a shard folder as one Arrow table."""
-    return pa.concat_tables(map(_read_table, _parts(folder)))
-
-
 def _parts(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))
 

@@ -49,3 +49,13 @@ def tiny_model(tokenizer) -> Callable:
         return model.eval()
 
     return build
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory, tiny_model, tokenizer) -> str:
+    """An ordinary model folder; larger weights, as fresh ones answer nearly the same to all."""
+    from tasks.training.base import save_base
+
+    folder = tmp_path_factory.mktemp("model")
+    save_base(tiny_model(hidden=64, layers=2, weight_scale=3.0), tokenizer, folder)
+    return str(folder)

@@ -12,6 +12,8 @@ from lightning.pytorch.loggers import MLFlowLogger
 
 import mlflow
 from models.loading import save_model
+from models.picture_memory import remember_pictures
+from models.shared_prefix import SharedPrefix, share_prefix
 from models.trl_module import TRLModule
 
 SECONDS_BETWEEN_LINES = 10
@@ -63,7 +65,16 @@ def fit(
         The logged metrics by step.
     """
     L.seed_everything(seed, verbose=False)
-    module = TRLModule(build)
+    sharing: list[SharedPrefix | None] = []
+
+    def build_sharing() -> transformers.Trainer:
+        trl = build()
+        remember_pictures(trl.processing_class)
+        networks = [trl.model, getattr(trl, "ref_model", None)]
+        sharing.extend(share_prefix(network) for network in networks if network is not None)
+        return trl
+
+    module = TRLModule(build_sharing)
     checkpoints = ModelCheckpoint(
         scratch,
         filename="{step}",
@@ -88,8 +99,17 @@ def fit(
         print("continuing from the last checkpoint", flush=True)
     # weights_only=False: the checkpoint is our own and holds TRL's counters and random state
     trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=False)
+    _log_sharing(run_id, [one for one in sharing if one])
     save_model(module.trl.accelerator.unwrap_model(module.model), module.trl.processing_class, out)
     return module.history
+
+
+def _log_sharing(run_id: str, sharing: list[SharedPrefix]) -> None:
+    client = mlflow.MlflowClient()
+    client.set_tag(run_id, "shared_prefix", "on" if sharing else "off: unsupported family")
+    given, computed = (sum(getattr(one, n) for one in sharing) for n in ("given", "computed"))
+    if given:
+        client.log_metric(run_id, "shared_prefix/tokens_saved", 1 - computed / given)
 
 
 def mlflow_logger(run_id: str) -> MLFlowLogger:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, Features, List, Value
-from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig
+from trl import DPOConfig, DPOTrainer, GRPOConfig, SFTConfig
 
+from models.rollouts import GroupedGRPOTrainer, shared_rollouts
+from models.shared_prefix import can_share_prefix
 from tasks.asking import open_model
 from tasks.records import Sample
 from tasks.rewards.detection import (
@@ -19,7 +21,7 @@ from tasks.rewards.detection import (
     overlap_with_true_box,
     overlap_with_true_boxes,
 )
-from tasks.rewards.text import exact_answer, thinks_then_answers
+from tasks.rewards.text import exact_answer, exact_final, thinks_then_answers
 from tasks.training.conversations import (
     MESSAGES,
     PICTURES,
@@ -38,8 +40,14 @@ REWARDS: dict[Callable, float] = {
     thinks_then_answers: 1.0,
     overlap_with_true_box: 2.0,
     exact_answer: 1.0,
+    exact_final: 1.0,
 }
-VERIFIABLE = ("tagged_detections", "box", "exact")  # the metrics that these rewards compute
+VERIFIABLE = (
+    "tagged_detections",
+    "box",
+    "exact",
+    "final",
+)  # the metrics that these rewards compute
 
 
 def train_sft(
@@ -173,9 +181,10 @@ def train_grpo(
             reward_weights=list(REWARDS.values()),
             seed=seed,
         )
-        return GRPOTrainer(
-            network, list(REWARDS), config, train_dataset=data, processing_class=processor
-        )
+        return GroupedGRPOTrainer(
+            network, list(REWARDS), config, train_dataset=data, processing_class=processor,
+            rollout_func=shared_rollouts if can_share_prefix(network) else None,
+        )  # fmt: skip
 
     return fit(build, steps=steps, scratch=scratch, seed=seed, device=device, **fitting)
 
@@ -192,6 +201,7 @@ def grpo_dataset(samples: Sequence[Sample], frame: tuple[float, float]) -> Datas
         "boxes": List(numbers),
         "box": numbers,
         "answer": Value("string"),
+        "final": Value("string"),
     }
     return Dataset.from_list(rows, features=Features(features))
 
@@ -199,13 +209,14 @@ def grpo_dataset(samples: Sequence[Sample], frame: tuple[float, float]) -> Datas
 def _grpo_row(sample: Sample, frame: tuple[float, float]) -> dict[str, Any]:
     converted = [box.to(frame) for box in sample.boxes]
     corners = [[box.x0, box.y0, box.x1, box.y1] for box in converted]
-    tagged = sample.metric == "tagged_detections"
+    detects = sample.metric == "tagged_detections"
     return {
         "prompt": user_turn(sample.prompt),
         "images": pictures(sample.images),
         "frame": list(frame),
-        "tagged": tagged,
-        "boxes": corners if tagged else None,
+        "tagged": detects or sample.metric == "final",  # asked to think, then to answer
+        "boxes": corners if detects else None,
         "box": corners[0] if sample.metric == "box" else None,
         "answer": sample.answer if sample.metric == "exact" else None,
+        "final": sample.final if sample.metric == "final" else None,
     }

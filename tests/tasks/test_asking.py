@@ -8,15 +8,7 @@ import torch
 
 from tasks.asking import Asker, open_model, pick_device
 from tasks.errors import UserError
-from tasks.training.base import save_base
 from tasks.world.shards import make_sample
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory, tiny_model, tokenizer) -> str:
-    folder = tmp_path_factory.mktemp("model")
-    save_base(tiny_model(hidden=64, layers=2, weight_scale=3.0), tokenizer, folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,6 @@ from tasks.records import (
     read_summary,
     sample_of,
     sample_row,
-    table_of,
     write_shards,
 )
 
@@ -505,7 +504,8 @@ def test_too_many_bad_records_stop_the_stage_and_leave_a_report_but_no_data(fold
     assert caught.value.why == "2x line is not a JSON object; 1x line is not JSON"
     assert str(set_aside) in caught.value.todo and "(now 0.5)" in caught.value.todo
     assert not out.exists()
-    assert table_of(set_aside).column("id").to_pylist() == ["records:2", "records:3", "records:4"]
+    ids = [row["id"] for row in read_rows(set_aside)]
+    assert ids == ["records:2", "records:3", "records:4"]
 
 
 def test_exactly_the_allowed_share_does_not_stop_the_stage(folder):
