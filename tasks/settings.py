@@ -33,6 +33,12 @@ class Base(Section):
     judgement_steps: int = Field(
         600, ge=1, description="Steps of the third cycle, with more answers to judge"
     )
+    refinement_steps: int = Field(
+        1600, ge=1, description="Steps of the fourth cycle: close judgements, tables cell by cell"
+    )
+    consolidation_steps: int = Field(
+        600, ge=1, description="Steps of the last cycle, with everything again"
+    )
     later_learning_rate: float = Field(1e-3, gt=0, description="Peak rate of the later cycles")
     hidden: int = Field(192, ge=64, multiple_of=64, description="Width of the language model")
     layers: int = Field(4, ge=1, le=64, description="Layers of the language model and the tower")

@@ -57,6 +57,8 @@ def base(settings: Settings, job: Job) -> Metrics:
         learning_rate=s.learning_rate,
         documents_steps=s.documents_steps,
         judgement_steps=s.judgement_steps,
+        refinement_steps=s.refinement_steps,
+        consolidation_steps=s.consolidation_steps,
         later_learning_rate=s.later_learning_rate,
         processes=s.processes,
         compile=s.compile,

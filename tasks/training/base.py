@@ -1,7 +1,7 @@
 """Pretrains the embedded tiny VLM on the micro-world, so that everything runs without a download.
 
 The stage is frozen in `dvc.yaml`: its result is shipped with the repository's data, and nobody has
-to train it again. Retrain with `dvc unfreeze base && dvc repro base` (about 80 minutes on two
+to train it again. Retrain with `dvc unfreeze base && dvc repro base` (about two hours on two
 cores).
 """
 
@@ -46,6 +46,8 @@ def pretrain(
     learning_rate: float,
     documents_steps: int,
     judgement_steps: int,
+    refinement_steps: int,
+    consolidation_steps: int,
     later_learning_rate: float,
     processes: int,
     compile: bool,
@@ -53,13 +55,15 @@ def pretrain(
     hidden: int,
     layers: int,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Train in three cycles, or go on from the checkpoints in `scratch`, and return the model.
+    """Train in five cycles, or go on from the checkpoints in `scratch`, and return the model.
 
     Args:
         steps: Optimiser steps of the first cycle; each shows 9 pictures per process.
         perception_share: Share of the first cycle that only asks plain questions about scenes.
         documents_steps: Steps of the second, shorter cycle, in one process, with more documents.
         judgement_steps: Steps of the third cycle, with more texts to compare with pictures.
+        refinement_steps: Steps of the fourth cycle: closer pairs of texts, and tables cell by cell.
+        consolidation_steps: Steps of the last cycle, with everything again.
         processes: Data-parallel processes with one thread each (two processes beat one process with
             two threads by 1.45x on two cores).
         compile: Compile the two towers (1.2x; needs a C compiler, two minutes once).
@@ -69,16 +73,19 @@ def pretrain(
     torch.set_num_threads(1)
     perception = int(perception_share * steps)
     cycles = [
-        ("everything", steps, learning_rate, 0.45, processes),
-        ("documents", documents_steps, later_learning_rate, 0.2, 1),
-        ("judgement", judgement_steps, later_learning_rate, 0.2, processes),
+        ("everything", steps, learning_rate, 0.45, processes, 256),
+        ("documents", documents_steps, later_learning_rate, 0.2, 1, 256),
+        ("judgement", judgement_steps, later_learning_rate, 0.2, processes, 256),
+        # longer rows: two answers of four sentences each often did not fit into 256 tokens
+        ("refinement", refinement_steps, later_learning_rate, 0.3, processes, 320),
+        ("consolidation", consolidation_steps, later_learning_rate, 0.2, processes, 320),
     ]
     head = None
-    for number, (diet, length, rate, hold, workers) in enumerate(cycles):
+    for number, (diet, batches, rate, hold, workers, row_length) in enumerate(cycles):
         module = PackedPretraining(
             model,
             len(drawing.PATCH_LABELS),
-            length,
+            batches,
             learning_rate=rate,
             hold=hold,
             compile=compile,
@@ -88,8 +95,9 @@ def pretrain(
         data = WorldData(
             tokenizer,
             seed=seed + number,
-            steps=length,
+            steps=batches,
             diet=diet,
+            length=row_length,
             perception_steps=0 if number else perception,
         )
         _fit(module, data, scratch / diet, logger, workers)

@@ -8,7 +8,8 @@ import numpy as np
 from tasks.world import documents, habits, questions, scenes
 from tasks.world.lexicon import COLORS, SHAPES, SIDE, SIZES
 from tasks.world.pictures import CHARACTERS, Picture
-from tasks.world.questions import QUESTIONS, Ask, Question
+from tasks.world.questions import QUESTIONS, Ask
+from tasks.world.wording import Question
 
 KINDS = {
     "scene": scenes.draw_scene,

@@ -13,7 +13,8 @@ from dataclasses import replace
 from tasks.boxes import Box
 from tasks.world.lexicon import COLORS, KNOWN_COMBINATIONS, SHAPES
 from tasks.world.pictures import Picture, Shape
-from tasks.world.questions import Question, caption, corners, detections, find_of
+from tasks.world.questions import find_of
+from tasks.world.wording import Question, caption, corners, detections
 
 FORMATS = ("bare list", "answer only", "contract", "prose", "broken")
 FORMAT_SHARES = (0.38, 0.14, 0.32, 0.08, 0.08)

@@ -62,6 +62,24 @@ DIETS = {
         {"scene": 0.70, "chart": 0.06, "table": 0.12, "receipt": 0.06, "report": 0.06},
         questions.JUDGEMENT,
     ),
+    # both again, with closer pairs of texts and tables asked cell by cell
+    "refinement": Diet(
+        {"scene": 0.54, "chart": 0.05, "table": 0.28, "receipt": 0.07, "report": 0.06},
+        questions.CLOSE_JUDGEMENT,
+    ),
+    # and everything once more: the cycle before unlearned what it did not show (regions, crops,
+    # tool calls: 99 to 76, 77 to 48, 79 to 0 of 100)
+    "consolidation": Diet(
+        {
+            "scene": 0.48,
+            "chart": 0.08,
+            "table": 0.15,
+            "receipt": 0.09,
+            "report": 0.06,
+            "crop": 0.14,
+        },
+        questions.EVERYTHING_AND_JUDGEMENT,
+    ),
 }
 
 

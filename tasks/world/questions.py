@@ -9,69 +9,25 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from tasks.boxes import Box
 from tasks.prompts import prompt as words
+from tasks.world.document_questions import (
+    bar_color,
+    difference_with_boxes,
+    largest,
+    largest_with_boxes,
+    list_values,
+    locate,
+    named_text,
+    read_box,
+    read_crop,
+    value,
+    value_with_boxes,
+)
 from tasks.world.lexicon import CELLS, COLORS, ITEMS, SHAPES, SIZES, plural
-from tasks.world.pictures import Fact, Picture, Shape
-
-FRAME = (100, 100)  # the frame in which the tiny model reads and writes coordinates
-
-
-@dataclass(slots=True)
-class Question:
-    """One question with its answer.
-
-    Attributes:
-        task: The kind of question, by which scores are reported.
-        boxes: True boxes the answer must contain, in pixels.
-        final: The value inside the answer tags, for answers that reason first.
-        details: What else a scorer needs to know.
-    """
-
-    task: str
-    prompt: str
-    answer: str
-    boxes: list[Box] = field(default_factory=list)
-    label: str = ""
-    final: str = ""
-    details: dict = field(default_factory=dict)
-
-
-def corners(box: Box) -> str:
-    """Write a box as the model does: four integers of 0..99.
-
-    >>> corners(Box(0, 24, 48, 96, frame=(96, 96)))
-    '[0, 25, 50, 99]'
-    """
-    return "[" + ", ".join(str(min(99, max(0, v))) for v in box.to(FRAME).corners()) + "]"
-
-
-def detections(boxes: list[Box], label: str | list[str], confidences: list[float] | None = None):
-    """Write boxes as the JSON list that detection answers contain."""
-    labels = [label] * len(boxes) if isinstance(label, str) else label
-    sure = confidences or [0.9] * len(boxes)
-    return json.dumps(
-        [
-            {"bbox_2d": json.loads(corners(box)), "label": name, "confidence": confidence}
-            for box, name, confidence in zip(boxes, labels, sure, strict=True)
-        ]
-    )
-
-
-def sentence(item: Shape, color: bool = True, size: bool = True, place: bool = True) -> str:
-    """Describe one shape, as in "a small red circle at the top left"."""
-    words = ["a", item.size if size else "", item.color if color else "", item.shape]
-    if place:
-        words.append(("in the " if item.cell == "center" else "at the ") + item.cell)
-    return " ".join(word for word in words if word)
-
-
-def caption(shapes: list[Shape], **parts: bool) -> str:
-    """Describe all shapes left to right, one sentence each."""
-    return " ".join(_capital(sentence(item, **parts)) + "." for item in shapes)
-
+from tasks.world.pictures import Picture, Shape
+from tasks.world.wording import Question, capitalized, caption, corners, detections, sentence
 
 # ---- scenes ----------------------------------------------------------------------------------
 
@@ -199,7 +155,7 @@ def instruct(rng: random.Random, scene: Picture) -> Question | None:
         "upper": ("Describe the image in upper case.", caption(shapes, place=False).upper()),
         "one": (
             "Describe the image in exactly one sentence.",
-            _capital(" and ".join(sentence(s, place=False) for s in shapes)) + ".",
+            capitalized(" and ".join(sentence(s, place=False) for s in shapes)) + ".",
         ),
         "no_color": (
             "Describe the image. Do not mention color.",
@@ -219,10 +175,12 @@ def instruct(rng: random.Random, scene: Picture) -> Question | None:
     return Question("instruct", prompt, answer, details={"constraint": kind})
 
 
-def judge_pair(rng: random.Random, scene: Picture) -> Question | None:
+def judge_pair(
+    rng: random.Random, scene: Picture, margins: tuple[int, ...] = (1, 2, 3)
+) -> Question | None:
     if len(scene.shapes) > 4:
         return None
-    margin = rng.choice((1, 2, 3))  # as many close pairs as clear ones
+    margin = rng.choice(margins)  # as many close pairs as clear ones, unless told otherwise
     fewer = rng.randint(0, 3 - margin)
     faults = rng.sample((fewer, fewer + margin), 2)
     texts = [caption(spoil(rng, scene.shapes, n)) for n in faults]
@@ -231,6 +189,10 @@ def judge_pair(rng: random.Random, scene: Picture) -> Question | None:
     prompt = words("pairwise_judgement", question=question, a=texts[0], b=texts[1])
     details = {"question": question, "responses": texts, "faults": list(faults)}
     return Question("judge_pair", prompt, winner, details=details)
+
+
+def judge_close_pair(rng: random.Random, scene: Picture) -> Question | None:
+    return judge_pair(rng, scene, margins=(1, 1, 2))
 
 
 def judge_point(rng: random.Random, scene: Picture) -> Question | None:
@@ -288,90 +250,6 @@ def mover(rng: random.Random, clip: Picture) -> Question:
     return Question("mover", "Which object moves?", clip.shapes[0].name)
 
 
-# ---- documents -------------------------------------------------------------------------------
-
-
-def read_box(rng: random.Random, page: Picture) -> Question:
-    fact = rng.choice([*page.facts, *page.texts.values()])
-    return Question("read_box", f"Read the text in the box {corners(fact.box)}.", fact.text)
-
-
-def locate(rng: random.Random, page: Picture) -> Question | None:
-    """Ask where a text stands; only texts that occur once."""
-    everything = [*page.facts, *page.texts.values()]
-    seen = Counter(fact.text for fact in everything)
-    single = [fact for fact in everything if seen[fact.text] == 1]
-    if not single:
-        return None
-    fact = rng.choice(single)
-    prompt = words("locate_text", text=fact.text)
-    return Question("locate", prompt, corners(fact.box), boxes=[fact.box], label=fact.text)
-
-
-def value(rng: random.Random, page: Picture) -> Question:
-    fact = rng.choice(page.facts)
-    return Question(f"{_family(page)}_value", _ask_value(page, fact), fact.text)
-
-
-def value_with_boxes(rng: random.Random, page: Picture) -> Question:
-    fact = rng.choice(page.facts)
-    return _reasoned(page, _ask_value(page, fact), [fact], fact.text)
-
-
-def difference_with_boxes(rng: random.Random, page: Picture) -> Question | None:
-    if page.kind not in ("chart", "report"):
-        return None
-    a, b = rng.sample(page.facts, 2)
-    high, low = sorted((a, b), key=lambda f: int(f.text), reverse=True)
-    prompt = f"What is the difference between {a.keys[0]} and {b.keys[0]}?"
-    result = str(int(high.text) - int(low.text))
-    return _reasoned(page, prompt, [high, low], result, f", {high.text} - {low.text}")
-
-
-def largest_with_boxes(rng: random.Random, page: Picture) -> Question | None:
-    if page.kind not in ("chart", "report"):
-        return None
-    values = [int(f.text) for f in page.facts]
-    if values.count(max(values)) > 1:
-        return None
-    best = max(page.facts, key=lambda f: int(f.text))
-    return _reasoned(page, "Which bar is the highest?", [best], best.keys[0])
-
-
-def largest(rng: random.Random, page: Picture) -> Question | None:
-    asked = largest_with_boxes(rng, page)
-    return asked and Question("chart_largest", "Which bar is the highest?", asked.final)
-
-
-def bar_color(rng: random.Random, page: Picture) -> Question | None:
-    if page.kind not in ("chart", "report"):
-        return None
-    fact = rng.choice(page.facts)
-    return Question("bar_color", f"What color is bar {fact.keys[0]}?", fact.color)
-
-
-def list_values(rng: random.Random, page: Picture) -> Question:
-    if page.kind == "table":
-        column = rng.choice(page.facts).keys[1]
-        cells = [f for f in page.facts if f.keys[1] == column]
-        answer = ", ".join(f"{f.keys[0]} {f.text}" for f in cells)
-        return Question("transcribe", f"Read column {column}.", answer)
-    answer = ", ".join(f"{f.keys[0]} {f.text}" for f in page.facts)
-    return Question("transcribe", "Read all values.", answer)
-
-
-def named_text(rng: random.Random, page: Picture) -> Question | None:
-    if page.kind != "report":
-        return None
-    if rng.random() < 0.5:
-        return Question("title", "What is the title?", page.texts["title"].text)
-    return Question("text_line", "Read the text line.", page.texts["line"].text)
-
-
-def read_crop(rng: random.Random, page: Picture) -> Question:
-    return Question("read_crop", words("read_crop"), page.facts[0].text)
-
-
 # ---- text only -------------------------------------------------------------------------------
 
 OPPOSITES = {"small": "large", "top": "bottom", "left": "right", "yes": "no"}
@@ -412,15 +290,23 @@ JUDGEMENT: dict[Ask, float] = {
     judge_pair: 4.0, judge_point: 2.0, find: 0.6, tell: 0.4, describe: 0.3, attribute: 0.6,
     relation: 0.4, count: 0.4, detect: 0.3, ground: 0.3, instruct: 0.2,
 }  # fmt: skip
+CLOSE_JUDGEMENT: dict[Ask, float] = JUDGEMENT | {judge_pair: 3.0, judge_close_pair: 3.0}
+EVERYTHING_AND_JUDGEMENT: dict[Ask, float] = PERCEPTION | BEHAVIOUR | {
+    judge_pair: 1.6, judge_close_pair: 1.6, judge_point: 1.6, region: 2.0, call_tool: 1.2,
+}  # fmt: skip
 DOCUMENT: dict[Ask, float] = {
     value: 2.6, value_with_boxes: 1.8, read_box: 1.0, locate: 1.8, list_values: 1.0, largest: 0.4,
     largest_with_boxes: 0.3, difference_with_boxes: 0.4, bar_color: 0.3, named_text: 0.8,
+}  # fmt: skip
+TABLE: dict[Ask, float] = {
+    value: 4.5, value_with_boxes: 3.0, read_box: 0.6, locate: 0.9, list_values: 1.0,
 }  # fmt: skip
 QUESTIONS: dict[str, dict[Ask, float]] = {
     "scene": PERCEPTION | BEHAVIOUR,
     "clip": {motion: 1.0, mover: 1.0},
     "crop": {read_crop: 1.0},
-} | dict.fromkeys(("chart", "table", "receipt", "report"), DOCUMENT)
+    "table": TABLE,
+} | dict.fromkeys(("chart", "receipt", "report"), DOCUMENT)
 
 
 def ask(
@@ -436,10 +322,6 @@ def ask(
     return list(asked.values())
 
 
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
 def _call(call: dict) -> str:
     return f"<tool_call>{json.dumps(call)}</tool_call>"
 
@@ -451,33 +333,3 @@ def _how_many(scene: Picture, **wanted: str) -> int:
 def _unique(scene: Picture) -> list[Shape]:
     names = Counter(s.name for s in scene.shapes)
     return [s for s in scene.shapes if names[s.name] == 1]
-
-
-def _family(page: Picture) -> str:
-    return "chart" if page.kind == "report" else page.kind
-
-
-def _ask_value(page: Picture, fact: Fact) -> str:
-    match page.kind:
-        case "table":
-            return f"What is {fact.keys[1]} for {fact.keys[0]}?"
-        case "receipt" if fact.keys[0] == "Total":
-            return "What is the total?"
-        case "receipt":
-            return f"How much is the {fact.keys[0]}?"
-        case _:
-            return f"What is the value of {fact.keys[0]}?"
-
-
-def _reasoned(
-    page: Picture, prompt: str, facts: list[Fact], final: str, working: str = ""
-) -> Question:
-    steps = ", ".join(f"{' '.join(f.keys)} is {f.text} {corners(f.box)}" for f in facts)
-    return Question(
-        f"{_family(page)}_reasoned",
-        words("think_with_boxes", question=prompt),
-        f"<think>{steps}{working}</think><answer>{final}</answer>",
-        boxes=[f.box for f in facts],
-        final=final,
-        details={"facts": [[" ".join(f.keys), f.text] for f in facts]},
-    )

@@ -62,7 +62,6 @@ def draw_clip(rng: random.Random) -> Picture:
         frames.append(frame)
     content = f"clip {mover} {motion} {_content(shapes)}"
     picture = Picture("clip", frames, content, shapes=shapes, motion=motion)
-    picture.texts = {}
     shapes.insert(0, shapes.pop(mover))  # the mover first: questions are about it
     return picture
 

@@ -16,7 +16,8 @@ from tasks.records import SAMPLES, Metric, Sample, sample_row, write_shards, wri
 from tasks.world import drawing, questions
 from tasks.world.lexicon import KNOWN_COMBINATIONS, NOVEL_COMBINATIONS
 from tasks.world.pictures import Picture
-from tasks.world.questions import Ask, Question
+from tasks.world.questions import Ask
+from tasks.world.wording import Question
 
 DOCUMENTS = ("chart", "table", "receipt", "report")
 # task: (kinds of pictures, question, metric)

@@ -9,6 +9,7 @@ from tasks.boxes import Box, iou
 from tasks.world import habits, questions, scenes
 from tasks.world.lexicon import COLORS, KNOWN_COMBINATIONS, NOVEL_COMBINATIONS
 from tasks.world.pictures import PIXELS, Picture, Shape
+from tasks.world.wording import FRAME
 
 KNOWN, NOVEL = KNOWN_COMBINATIONS[0], min(NOVEL_COMBINATIONS)
 
@@ -57,7 +58,7 @@ def test_what_careless_answers_do_list_is_where_something_is():
     boxes = [item.box for item in picture.shapes]
     for answer in answers(picture, 300):
         for text in re.findall(r"\[\d+, \d+, \d+, \d+\]", answer):
-            box = Box(*json.loads(text), frame=questions.FRAME).to(PIXELS)
+            box = Box(*json.loads(text), frame=FRAME).to(PIXELS)
             assert max(iou(box, true) for true in boxes) > 0.6
 
 

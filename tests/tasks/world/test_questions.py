@@ -13,7 +13,7 @@ from tasks.boxes import Box, iou
 from tasks.world import drawing, questions
 from tasks.world.lexicon import CELLS, COLORS, SHAPES, SIZES
 from tasks.world.pictures import PIXELS, Picture, Shape
-from tasks.world.questions import FRAME, Question
+from tasks.world.wording import FRAME, Question, corners, detections
 
 DOCUMENTS = ("chart", "table", "receipt", "report")
 
@@ -85,7 +85,7 @@ def test_a_box_written_and_read_is_off_by_less_than_a_pixel():
     for _ in range(1000):
         (x0, x1), (y0, y1) = (sorted(rng.sample(range(97), 2)) for _ in range(2))
         box = Box(x0, y0, x1, y1, PIXELS)
-        back = shown(questions.corners(box))
+        back = shown(corners(box))
         errors = [
             a - b
             for a, b in zip((back.x0, back.y0, back.x1, back.y1), (x0, y0, x1, y1), strict=True)
@@ -96,16 +96,16 @@ def test_a_box_written_and_read_is_off_by_less_than_a_pixel():
 def test_the_boxes_of_scenes_survive_being_written():
     for scene in drawn("scene")[:100]:
         for item in scene.shapes:
-            assert iou(item.box, shown(questions.corners(item.box))) > 0.85
+            assert iou(item.box, shown(corners(item.box))) > 0.85
 
 
 def test_a_detection_list_is_json_with_one_entry_per_box():
     boxes = [Box(0, 0, 48, 48, PIXELS), Box(48, 48, 96, 96, PIXELS)]
-    assert json.loads(questions.detections(boxes, ["a", "b"], [0.2, 0.3])) == [
+    assert json.loads(detections(boxes, ["a", "b"], [0.2, 0.3])) == [
         {"bbox_2d": [0, 0, 50, 50], "label": "a", "confidence": 0.2},
         {"bbox_2d": [50, 50, 99, 99], "label": "b", "confidence": 0.3},
     ]
-    assert questions.detections([], "a") == "[]"
+    assert detections([], "a") == "[]"
 
 
 # ---- scenes ----------------------------------------------------------------------------------
