@@ -37,7 +37,7 @@ from models.picture_memory import remember_pictures
 from models.rollouts import GroupedGRPOTrainer, shared_rollouts
 from models.shared_prefix import share_prefix
 from tasks.process import be_quiet
-from tasks.training.fitting import TRL_DEFAULTS
+from tasks.training.methods import TRL_DEFAULTS
 from tasks.world.tokenizer import train_tokenizer
 
 REPEATS = 3

@@ -375,6 +375,7 @@ class SharedPrefix:
         @functools.wraps(type(backbone).forward)
         def forward(_, input_ids=None, attention_mask=None, **kwargs):
             layout = None
+            kwargs = {name: value for name, value in kwargs.items() if value is not None}
             if self._can_share(input_ids, kwargs):
                 if attention_mask is None:
                     attention_mask = torch.ones_like(input_ids)
@@ -404,7 +405,7 @@ class SharedPrefix:
             and input_ids is not None
             and len(input_ids) > 1
             and not kwargs.get("use_cache")
-            and all(kwargs.get(name) is None for name in unshared)
+            and not any(name in kwargs for name in unshared)
         )
 
     def _run(

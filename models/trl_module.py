@@ -5,13 +5,17 @@ capture of the loss; Lightning does backward, clipping, stepping, precision, che
 logging. Loss and every metric equal those of `trainer.train()` (tests/models/test_trl_module.py).
 """
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 import transformers
 from accelerate import skip_first_batches
+from accelerate.utils import gather_object
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 UNLOGGED = ("step", "epoch", "step_time")  # a time would make equal runs differ
 
@@ -52,6 +56,20 @@ class Windows:
         self.done, self.epoch = state["done"], state["epoch"]
 
 
+class WindowCheckpoint(ModelCheckpoint):
+    """Saves between steps only.
+
+    Lightning's own callback, after a resume, also saves in the middle of an accumulation window,
+    whose gradients no checkpoint holds.
+    """
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: "TRLModule", outputs: Any, batch: tuple, batch_idx: int
+    ) -> None:
+        if batch[-1]:
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+
 class TRLModule(L.LightningModule):
     """Hosts the TRL trainer that `build` returns.
 
@@ -77,7 +95,20 @@ class TRLModule(L.LightningModule):
     def setup(self, stage: str) -> None:
         if self.trl is not None:
             return
+        if self.trainer.world_size > 1:  # accelerate reads the layout from the environment
+            layout = {
+                "RANK": self.global_rank,
+                "WORLD_SIZE": self.trainer.world_size,
+                "LOCAL_RANK": self.local_rank,
+                "LOCAL_WORLD_SIZE": self.trainer.num_devices,
+            }
+            os.environ.update({name: str(value) for name, value in layout.items()})
         self.trl = trl = self.build()
+        if trl.accelerator.num_processes != self.trainer.world_size:
+            raise RuntimeError(
+                f"TRL sees {trl.accelerator.num_processes} processes and Lightning "
+                f"{self.trainer.world_size}: the trainer was built before Lightning joined them"
+            )
         if trl.args.gradient_accumulation_steps != self.trainer.accumulate_grad_batches:
             raise ValueError(
                 f"TRL accumulates {trl.args.gradient_accumulation_steps} batches and Lightning "
@@ -112,13 +143,16 @@ class TRLModule(L.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         limit = gradient_clip_val or self.trl.args.max_grad_norm
-        if limit:
+        if limit and not self._engine_accumulates:  # DeepSpeed clips its own shards
             self._norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
 
     # ---- data ------------------------------------------------------------------------------------
 
     def train_dataloader(self) -> Windows:
         return self.windows
+
+    def val_dataloader(self) -> Any:
+        return [] if self.trl.eval_dataset is None else self.trl.get_eval_dataloader()
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
@@ -143,12 +177,26 @@ class TRLModule(L.LightningModule):
         trl.training_step(self.model, inputs, items)  # generation, rewards, loss
         loss, self._loss = self._loss, None
         if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss.item()} at step {self.trainer.global_step}"
-            )
+            self._stop_at(loss, inputs)
         self._losses.append(loss.detach())
-        # TRL has scaled for accumulation already: undo Lightning's division
-        return loss * self.trainer.accumulate_grad_batches
+        # TRL has scaled for accumulation already: undo Lightning's division, and DeepSpeed's
+        divisions = 2 if self._engine_accumulates else 1
+        return loss * self.trainer.accumulate_grad_batches**divisions
+
+    @property
+    def _engine_accumulates(self) -> bool:
+        return getattr(self.trainer.strategy, "handles_gradient_accumulation", False)
+
+    def _stop_at(self, loss: torch.Tensor, inputs: Any) -> None:
+        step = self.trainer.global_step
+        file = Path(self.trl.args.output_dir) / f"batch_with_{loss.item()}_loss_at_step_{step}.pt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(inputs, file)
+        raise FloatingPointError(
+            f"the loss is {loss.item()} at step {step}: the learning rate may be too high, or an "
+            f"example broken. Its batch is in {file}; lower the rate or set the example aside, "
+            "then start again (it continues from the last checkpoint)"
+        )
 
     def on_train_batch_end(self, outputs: Any, batch: tuple, batch_idx: int) -> None:
         if not batch[-1]:
@@ -161,6 +209,19 @@ class TRLModule(L.LightningModule):
         if self.history and self.history[-1]["step"] == trl.state.global_step:
             self.log_dict({k: v for k, v in self.history[-1].items() if k != "step"}, batch_size=1)
 
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        loss, _, _ = self.trl.prediction_step(self.model, batch, prediction_loss_only=True)
+        self.log("val/loss", loss, sync_dist=True, batch_size=1)
+
+    def on_validation_epoch_end(self) -> None:
+        self.trl.log({})  # the metrics of evaluation, because the model is in that mode
+        row = self.trl.state.log_history.pop()
+        numbers = {k: float(v) for k, v in row.items() if isinstance(v, int | float)}
+        looked = {
+            f"val/{k.removeprefix('eval_')}": v for k, v in numbers.items() if k.startswith("eval_")
+        }
+        self.log_dict(looked, batch_size=1)
+
     def _record(self) -> None:
         """Add the finished step to the history, once; a checkpoint is written before it ends."""
         step, trl = self.trainer.global_step, self.trl
@@ -168,7 +229,10 @@ class TRLModule(L.LightningModule):
             return
         trl.log({})  # TRL averages its metrics into a row of its history; Lightning logs them
         row = trl.state.log_history.pop()
-        row |= {"loss": torch.stack(self._losses).sum().item() / trl.args.logging_steps}
+        loss = torch.stack(self._losses).sum() / trl.args.logging_steps
+        if self.trainer.world_size > 1:
+            loss = trl.accelerator.reduce(loss, "mean")
+        row |= {"loss": loss.item()}
         row |= {"grad_norm": float(self._norm), "learning_rate": self._rate}
         self._losses.clear()
         numbers = {k: v for k, v in row.items() if isinstance(v, int | float)}
@@ -179,17 +243,31 @@ class TRLModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._record()
+        # Lightning keeps no random state; sampling needs that of every process
+        states = [torch.get_rng_state()]
+        if self.trainer.world_size > 1:
+            states = gather_object(states)
         checkpoint["trl"] = {
             "step": getattr(self.trl, "_step", None),
             "tokens": self.trl.state.num_input_tokens_seen,
             "history": self.history,
-            "rng": torch.get_rng_state(),  # Lightning keeps no random state; sampling needs it
+            "rng": states,
         }
+        frozen = {
+            f"model.{name}" for name, p in self.model.named_parameters() if not p.requires_grad
+        }
+        if any("lora_" in name for name in checkpoint["state_dict"]):
+            for name in frozen:  # they are in the base model; a checkpoint is 50 times smaller
+                checkpoint["state_dict"].pop(name, None)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._restored = checkpoint["trl"]
         self.history = self._restored["history"]
-        self._random_state = self._restored["rng"]
+        states = self._restored["rng"]
+        if len(states) == self.trainer.world_size:
+            self._random_state = states[self.global_rank]
+        if any("lora_" in name for name in checkpoint["state_dict"]):
+            self.strict_loading = False
         if self.trl is not None:
             self._restore_trl(self._restored)
 

@@ -13,3 +13,11 @@ class UserError(Exception):
     def __init__(self, what: str, why: str, todo: str):
         self.what, self.why, self.todo = what, why, todo
         super().__init__(f"{what}.\nWhy: {why}.\nWhat to do: {todo}.")
+
+
+class Checked(Exception):
+    """A training was only asked what it would cost; `forecast` says it."""
+
+    def __init__(self, forecast: dict[str, float]):
+        super().__init__("forecast only")
+        self.forecast = forecast

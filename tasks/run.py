@@ -5,12 +5,14 @@ is a hash of all it consumes: a killed attempt is continued there, and nothing r
 until the stage is complete.
 """
 
+import argparse
 import errno
 import hashlib
 import json
 import os
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +23,8 @@ be_quiet()
 
 import yaml  # noqa: E402  (libraries read the switches above when they are imported)
 
-from tasks.errors import UserError  # noqa: E402
-from tasks.settings import Settings, load_settings  # noqa: E402
+from tasks.errors import Checked, UserError  # noqa: E402
+from tasks.settings import TRAINED, Settings, load_settings  # noqa: E402
 
 if TYPE_CHECKING:
     from tasks.tracking import Cost
@@ -37,6 +39,7 @@ class Job:
         scratch: Survives a kill: checkpoints and answers already given.
         run_id: The stage's MLflow run.
         cost: What the stage used so far; stages add samples and tokens.
+        check: The stage trains, and only its cost is asked for.
     """
 
     root: Path
@@ -44,6 +47,7 @@ class Job:
     scratch: Path
     run_id: str
     cost: "Cost"
+    check: bool = False
 
     def input(self, stage: str) -> Path:
         """Return the finished folder of another stage.
@@ -110,6 +114,34 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
     return metrics
 
 
+def check_stage(stage: str, root: Path) -> dict[str, float]:
+    """Forecast a training stage from its first steps; nothing is kept and nothing is logged.
+
+    Returns:
+        Seconds per step and in all, peak memory and money.
+
+    Raises:
+        UserError: The stage trains nothing, or cannot start.
+    """
+    settings = load_settings(root / "params.yaml")
+    if stage not in TRAINED:
+        raise UserError(
+            f"{stage} cannot be checked", "it trains no model", f"name one of {', '.join(TRAINED)}"
+        )
+
+    from tasks import tracking
+    from tasks.stages import STAGES
+
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        cost = tracking.Cost(settings.rate_per_hour)
+        try:
+            STAGES[stage](settings, Job(root, scratch / "out", scratch, "", cost, check=True))
+        except Checked as checked:
+            return checked.forecast
+    raise AssertionError(f"{stage} trained without being checked")
+
+
 def parameters_of(spec: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the settings that a stage depends on, flat: `{"policy_grpo.steps": 100, ...}`."""
     values = settings.model_dump(mode="json")
@@ -155,9 +187,14 @@ def _deps(spec: dict[str, Any]) -> list[str]:
 def main() -> None:
     """Run the stage named on the command line; errors to act on are printed without a trace."""
     die_with_parent()
+    parser = argparse.ArgumentParser(prog="python -m tasks.run", description=__doc__)
+    parser.add_argument("stage")
+    parser.add_argument(
+        "--check", action="store_true", help="take two steps, forecast time, memory and money"
+    )
+    asked = parser.parse_args()
     try:
-        stage = sys.argv[1]
-        metrics = run_stage(stage, Path.cwd())
+        metrics = (check_stage if asked.check else run_stage)(asked.stage, Path.cwd())
     except UserError as error:
         sys.exit(f"\n{error}")
     except OSError as error:

@@ -6,11 +6,15 @@ behind it take plain values.
 
 import difflib
 from pathlib import Path
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tasks.errors import UserError
+
+Strategy = Literal["auto", "ddp", "deepspeed_stage_1", "deepspeed_stage_2", "deepspeed_stage_3"]
+TRAINED = ("reward_model", "policy_sft", "policy_dpo", "policy_grpo")  # stages that train
 
 
 class Section(BaseModel):
@@ -122,6 +126,60 @@ class PolicyGrpo(Section):
     max_new_tokens: int = Field(112, ge=1, description="Longest answer in tokens")
 
 
+class Trainer(Section):
+    """How models are trained, the same for every training stage."""
+
+    devices: int = Field(1, ge=1, le=64, description="GPUs of a node, or processes on a CPU")
+    nodes: int = Field(1, ge=1, description="Machines that train together, with a shared folder")
+    rendezvous: str = Field(
+        "127.0.0.1:29500", description="host:port where machines meet (more than one node)"
+    )
+    precision: Literal["32-true", "bf16-mixed", "bf16-true", "16-mixed"] = Field(
+        "32-true", description="Numbers that training computes in"
+    )
+    strategy: Strategy = Field(
+        "auto", description="How devices share the work; auto is ddp on several"
+    )
+    accumulate: int = Field(
+        1, ge=1, description="Parts a step's batch is computed in, one after another, to fit memory"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Compute activations again in the backward pass: less memory, slower"
+    )
+    freeze_vision: bool = Field(False, description="Leave the vision tower as it is")
+    lora_rank: int = Field(0, ge=0, le=1024, description="Rank of a LoRA adapter (0: all weights)")
+    lora_vision: bool = Field(False, description="Adapt the vision tower too")
+    evaluate_every: int = Field(
+        0, ge=0, description="Steps between looks at held-out examples (0: never)"
+    )
+    patience: int = Field(
+        0, ge=0, description="Stop after this many looks without gain and keep the best (0: never)"
+    )
+    evaluated: int = Field(64, ge=1, description="Held-out examples of a look")
+    vllm: Literal["off", "server", "colocate"] = Field(
+        "off", description="Sample GRPO's answers with vLLM: on a server, or on the training GPUs"
+    )
+    vllm_server: str = Field("http://127.0.0.1:8000", description="Address of the vLLM server")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Trainer":
+        mistakes = []
+        if self.strategy == "deepspeed_stage_3":
+            mistakes.append(
+                "strategy deepspeed_stage_3 would sample answers from, and save, one shard of the "
+                "weights; use deepspeed_stage_2, with a LoRA adapter where memory is short"
+            )
+        if self.freeze_vision and self.lora_vision:
+            mistakes.append("freeze_vision and lora_vision contradict each other; keep one")
+        if self.patience and not self.evaluate_every:
+            mistakes.append("patience needs evaluate_every above 0")
+        if self.lora_vision and not self.lora_rank:
+            mistakes.append("lora_vision needs lora_rank above 0")
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return self
+
+
 class Benchmarks(Section):
     """Comparing the policies on held-out pictures."""
 
@@ -141,9 +199,9 @@ class Settings(Section):
         description="Model writes boxes as 0..N of the picture (Qwen3-VL: 1000; 0: pixels)",
     )
     device: str = Field("auto", description="Lightning accelerator: auto, cpu or gpu")
-    precision: str = Field("32-true", description="Lightning precision of training")
     seed: int = Field(0, ge=0, description="Seed of everything that is drawn")
     rate_per_hour: float = Field(0.0, ge=0, description="Price of one device-hour, for the cost")
+    trainer: Trainer = Field(default=Trainer(), description="How models are trained")
     base: Base = Field(default=Base(), description="Embedded tiny model")
     intake: Intake = Field(default=Intake(), description="Reading the data")
     synthesis: Synthesis = Field(default=Synthesis(), description="Data synthesis")
@@ -153,6 +211,25 @@ class Settings(Section):
     policy_dpo: PolicyDpo = Field(default=PolicyDpo(), description="Policy: DPO")
     policy_grpo: PolicyGrpo = Field(default=PolicyGrpo(), description="Policy: GRPO")
     benchmarks: Benchmarks = Field(default=Benchmarks(), description="Benchmarks")
+
+    @model_validator(mode="after")
+    def _batches_can_be_divided(self) -> "Settings":
+        parts = self.trainer.devices * self.trainer.nodes * self.trainer.accumulate
+        told = f"{self.trainer.devices} devices x {self.trainer.nodes} nodes x accumulate "
+        told += f"{self.trainer.accumulate} = {parts} parts"
+        mistakes = []
+        for name in ("reward_model", "policy_sft", "policy_dpo"):
+            batch = getattr(self, name).batch
+            if batch % parts:
+                mistakes.append(f"{name}.batch {batch} cannot be divided into {told}")
+        if self.policy_grpo.prompts % parts:
+            mistakes.append(
+                f"policy_grpo.prompts {self.policy_grpo.prompts} cannot be divided into {told}: "
+                "a part must hold whole groups of answers"
+            )
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return self
 
 
 def load_settings(path: Path) -> Settings:
@@ -197,6 +274,8 @@ def save_settings(settings: Settings, path: Path) -> None:
 def _explain(item: dict) -> str:
     location = [str(part) for part in item["loc"]]
     name = ".".join(location)
+    if item["type"] == "value_error":  # settings that contradict each other
+        return f"{name}: {item['msg']}".removeprefix(": ").replace("Value error, ", "")
     if item["type"] != "extra_forbidden":
         return f"{name} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
     section = Settings

@@ -29,12 +29,13 @@ from tasks.records import (
 )
 from tasks.reporting.comparison import compare_policies
 from tasks.reporting.report import write_report
+from tasks.rewards.verifiable import VERIFIABLE
 from tasks.run import Job
 from tasks.settings import Settings
 from tasks.synthesis.captions import synthesize_captions
 from tasks.synthesis.grounded_cot import synthesize_chains
 from tasks.training.conversations import PICTURES
-from tasks.training.policy import VERIFIABLE, train_dpo, train_grpo, train_sft
+from tasks.training.policy import train_dpo, train_grpo, train_sft
 from tasks.training.reward_model import measure_reward_model, train_reward_model
 
 Metrics = dict[str, float]
@@ -133,6 +134,7 @@ def reward_model(settings: Settings, job: Job) -> Metrics:
     judged = _judgements(data, "train")
     history = train_reward_model(
         judged,
+        _judgements(data, "dev") if settings.trainer.evaluate_every else [],
         model=_model(settings, job),
         steps=s.steps,
         batch=s.batch,
@@ -227,8 +229,10 @@ def policy_grpo(settings: Settings, job: Job) -> Metrics:
     samples = read_samples(job.input("intake"), "train", s.tasks)
     samples = [sample for sample in samples if sample.metric in VERIFIABLE and sample.images]
     _need(samples, "the data has no verifiable questions for `policy_grpo.tasks`", "data")
+    dev = read_samples(job.input("intake"), "dev", s.tasks)
     history = train_grpo(
         samples,
+        [sample for sample in dev if sample.metric in VERIFIABLE and sample.images],
         model=str(job.input("policy_dpo")),
         frame=_frame(settings),
         steps=s.steps,
@@ -319,13 +323,16 @@ def _model(settings: Settings, job: Job) -> str:
 
 
 def _fitting(settings: Settings, job: Job) -> dict[str, Any]:
+    job.cost.devices = settings.trainer.devices * settings.trainer.nodes
     return {
         "seed": settings.seed,
-        "out": job.out,
-        "scratch": job.scratch,
+        "out": str(job.out),
+        "scratch": str(job.scratch),
         "run_id": job.run_id,
         "device": settings.device,
-        "precision": settings.precision,
+        "rate_per_hour": settings.rate_per_hour,
+        "check": job.check,
+        **settings.trainer.model_dump(),
     }
 
 

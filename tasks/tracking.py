@@ -40,6 +40,7 @@ class Cost:
     started: float = field(default_factory=time.monotonic)
     tokens: int = 0
     samples: int = 0
+    devices: int = 1
 
     def add(self, samples: int, tokens: int) -> None:
         """Count samples worked on and tokens read or written."""
@@ -49,6 +50,7 @@ class Cost:
     def summary(self) -> dict[str, float]:
         """Return seconds, peak memory, device-hours and money (at `rate_per_hour`)."""
         seconds = time.monotonic() - self.started
+        hours = seconds / 3600 * self.devices
         peak = max(
             resource.getrusage(who).ru_maxrss
             for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -56,8 +58,8 @@ class Cost:
         return {
             "seconds": round(seconds, 2),
             "peak_memory_gb": round(peak / 2**20, 3),
-            "device_hours": round(seconds / 3600, 5),
-            "money": round(seconds / 3600 * self.rate_per_hour, 4),
+            "device_hours": round(hours, 5),
+            "money": round(hours * self.rate_per_hour, 4),
             "samples": self.samples,
             "tokens": self.tokens,
         }

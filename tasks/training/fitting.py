@@ -1,34 +1,30 @@
 """Fits a TRL trainer inside Lightning: checkpoints in the scratch folder, metrics to MLflow."""
 
+import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 import transformers
-from lightning.pytorch.callbacks import ModelCheckpoint
+from datasets import Dataset
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import MLFlowLogger
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 import mlflow
 from models.loading import save_model
-from models.picture_memory import remember_pictures
 from models.shared_prefix import SharedPrefix, share_prefix
-from models.trl_module import TRLModule
+from models.strategies import cpu_deepspeed, deepspeed
+from models.trl_module import TRLModule, WindowCheckpoint
+from tasks.errors import Checked
+from tasks.training.launch import train_in_processes
+from tasks.training.meter import LOOKED_AT, Meter
+from tasks.training.methods import WATCHED, build_trainer
+from tasks.training.plan import Plan
 
 SECONDS_BETWEEN_LINES = 10
-# The same for every TRL trainer: Lightning and MLflow do the rest.
-TRL_DEFAULTS: dict[str, Any] = {
-    "bf16": False,
-    "report_to": "none",
-    "disable_tqdm": True,
-    "save_strategy": "no",
-    "logging_steps": 1,
-    "optim": "adamw_torch",  # the fused one breaks clipping under bf16-mixed
-    "gradient_checkpointing": False,
-    "dataloader_pin_memory": False,
-    "remove_unused_columns": False,
-}
 
 
 class ProgressLines(L.Callback):
@@ -38,7 +34,7 @@ class ProgressLines(L.Callback):
         self._last = time.monotonic()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: TRLModule, *_: Any) -> None:
-        if time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
+        if trainer.is_global_zero and time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             last = module.history[-1] if module.history else {}
             shown = {k: v for k, v in last.items() if k in ("train/loss", "train/reward")}
@@ -46,70 +42,136 @@ class ProgressLines(L.Callback):
             print(f"step {trainer.global_step} of {trainer.max_steps}  {told}", flush=True)
 
 
-def fit(
-    build: Callable[[], transformers.Trainer],
-    *,
-    steps: int,
-    out: Path,
-    scratch: Path,
-    run_id: str,
-    device: str,
-    precision: str,
-    seed: int,
-) -> list[dict[str, float]]:
-    """Train, or go on from the checkpoint in `scratch`, and save the model to `out`.
+def fit(plan: Plan, data: Dataset, dev: Dataset | None = None) -> list[dict[str, float]]:
+    """Train as planned, or go on from the checkpoint in the scratch folder, and save the model.
 
-    A checkpoint is written ten times a run, and after every tenth step of long ones.
+    Args:
+        dev: Held-out examples; if the plan wants to look at some and there are none, a tenth of the
+            data is held out.
 
     Returns:
         The logged metrics by step.
-    """
-    L.seed_everything(seed, verbose=False)
-    sharing: list[SharedPrefix | None] = []
 
-    def build_sharing() -> transformers.Trainer:
-        trl = build()
-        remember_pictures(trl.processing_class)
-        networks = [trl.model, getattr(trl, "ref_model", None)]
-        sharing.extend(share_prefix(network) for network in networks if network is not None)
+    Raises:
+        UserError: This machine cannot do it, or a process failed.
+        Checked: The plan only asked for a forecast; here it is.
+    """
+    plan.check_machine()
+    if not plan.evaluate_every:
+        dev = None
+    elif dev is None:
+        parts = data.train_test_split(test_size=0.1, seed=plan.seed)
+        data, dev = parts["train"], parts["test"]
+    if dev is not None:
+        dev = dev.select(range(min(len(dev), plan.evaluated)))
+    alone = plan.processes == 1
+    report = train(plan, data, dev) if alone else train_in_processes(plan, data, dev)
+    if plan.check:
+        raise Checked(report["forecast"])
+    if plan.run_id:
+        metrics = {f"cost/training/{name}": value for name, value in report["used"].items()}
+        client = mlflow.MlflowClient()
+        for name, value in metrics.items():
+            client.log_metric(plan.run_id, name, value)
+        client.set_tag(plan.run_id, "shared_prefix", report["shared_prefix"])
+    return report["history"]
+
+
+def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
+    """Train in this process, one of `plan.processes`.
+
+    Returns:
+        `history` by step, `used` and `forecast` (see `Meter`), and whether prefixes were shared.
+    """
+    L.seed_everything(plan.seed, verbose=False)
+    sharing: list[SharedPrefix] = []
+
+    def build() -> transformers.Trainer:
+        trl = build_trainer(plan, data, dev)
+        for network in (trl.model, getattr(trl, "ref_model", None)):
+            if network is not None and (shared := share_prefix(network)):
+                sharing.append(shared)
         return trl
 
-    module = TRLModule(build_sharing)
-    checkpoints = ModelCheckpoint(
-        scratch,
-        filename="{step}",
-        save_last=True,
-        save_top_k=0,
-        every_n_train_steps=max(1, min(10, steps // 10)),
+    module, meter = TRLModule(build), Meter(plan)
+    scratch = Path(plan.scratch)
+    # ten times a run, and after every tenth step of long ones
+    every = max(1, min(10, plan.steps // 10))
+    saving = WindowCheckpoint(
+        scratch, filename="{step}", save_last=True, save_top_k=0, every_n_train_steps=every
     )
+    watching: list[L.Callback] = []
+    if plan.patience:
+        metric, mode = WATCHED[plan.method]
+        best = ModelCheckpoint(scratch, filename="best", monitor=metric, mode=mode, save_top_k=1)
+        watching = [best, EarlyStopping(metric, mode=mode, patience=plan.patience)]
+    callbacks = [meter, ProgressLines(), *([] if plan.check else [saving, *watching])]
     trainer = L.Trainer(
-        accelerator=device,
-        devices=1,
-        precision=precision,
-        max_steps=steps,
-        logger=mlflow_logger(run_id),
-        callbacks=[checkpoints, ProgressLines()],
+        accelerator=plan.device,
+        devices=plan.devices,
+        num_nodes=plan.nodes,
+        strategy=_strategy(plan),
+        precision=plan.precision,
+        max_steps=min(plan.steps, LOOKED_AT + 1) if plan.check else plan.steps,
+        accumulate_grad_batches=plan.accumulate,
+        logger=mlflow_logger(plan.run_id) if plan.run_id else False,
+        callbacks=callbacks,
+        enable_checkpointing=not plan.check,
         log_every_n_steps=1,
+        val_check_interval=(plan.evaluate_every * plan.accumulate) or None,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
     last = scratch / "last.ckpt"
-    if last.exists():
+    resume = last.exists() and not plan.check
+    if resume:
         print("continuing from the last checkpoint", flush=True)
     # weights_only=False: the checkpoint is our own and holds TRL's counters and random state
-    trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=False)
-    _log_sharing(run_id, [one for one in sharing if one])
-    save_model(module.trl.accelerator.unwrap_model(module.model), module.trl.processing_class, out)
-    return module.history
-
-
-def _log_sharing(run_id: str, sharing: list[SharedPrefix]) -> None:
-    client = mlflow.MlflowClient()
-    client.set_tag(run_id, "shared_prefix", "on" if sharing else "off: unsupported family")
+    trainer.fit(module, ckpt_path=last if resume else None, weights_only=False)
+    if watching and best.best_model_path:
+        print(f"keeping the best look: {metric} {best.best_model_score:.4g}", flush=True)
+        state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
+        module.load_state_dict(state["state_dict"], strict=False)
+    if not plan.check and trainer.is_global_zero:
+        with meter.timing("save"):
+            _save(module, Path(plan.out))
+    used = meter.summary(trainer, module)
     given, computed = (sum(getattr(one, n) for one in sharing) for n in ("given", "computed"))
     if given:
-        client.log_metric(run_id, "shared_prefix/tokens_saved", 1 - computed / given)
+        used["prefix_tokens_saved"] = 1 - computed / given
+    if not trainer.is_global_zero:
+        return {}
+    print("  ".join(f"{name} {value:.4g}" for name, value in used.items()), flush=True)
+    shared = "on" if sharing else f"off: {module.trl.model.config.model_type} is not supported"
+    return {
+        "history": module.history, "used": used, "forecast": meter.forecast,
+        "shared_prefix": shared,
+    }  # fmt: skip
+
+
+def _save(module: TRLModule, out: Path) -> None:
+    network = module.trl.accelerator.unwrap_model(module.model)
+    if hasattr(network, "merge_and_unload"):  # an adapter: later stages open an ordinary model
+        network = network.merge_and_unload()
+    save_model(network, module.trl.processing_class, out)
+
+
+def _strategy(plan: Plan) -> str | Strategy:
+    on_cpu = plan.device == "cpu" or not torch.cuda.is_available()
+    if plan.strategy.startswith("deepspeed"):
+        stage = int(plan.strategy[-1])
+        if on_cpu:
+            os.environ["DS_ACCELERATOR"] = "cpu"  # DeepSpeed reads it when it is imported
+            return cpu_deepspeed(stage)
+        return deepspeed(stage)
+    if plan.processes == 1:
+        return "auto"
+    # a text-only row leaves the vision tower without a gradient
+    backend = "gloo" if on_cpu else "nccl"
+    return DDPStrategy(process_group_backend=backend, find_unused_parameters=True)
 
 
 def mlflow_logger(run_id: str) -> MLFlowLogger:

@@ -1,27 +1,15 @@
 """Trains the policy: fine-tuning on kept syntheses, DPO on preferences, GRPO on computed rewards.
 
-GRPO follows Visual-RFT (arXiv 2503.01785): original GRPO loss, KL weight 0.04, group-scaled
-advantages, strictly on-policy. We differ in the weights of the rewards (2 overlap, 0.5 confidence,
-1 format): with equal weights one confident box earns more than several uncertain right ones.
+Each function turns what a stage has into the data and the plan of one training. The further
+arguments, `fitting`, are the fields of `tasks.training.plan.Plan` that all trainings share.
 """
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from datasets import Dataset, Features, List, Value
-from trl import DPOConfig, DPOTrainer, GRPOConfig, SFTConfig
 
-from models.rollouts import GroupedGRPOTrainer, shared_rollouts
-from models.shared_prefix import can_share_prefix
-from tasks.asking import open_model
 from tasks.records import Sample
-from tasks.rewards.detection import (
-    honest_confidence,
-    overlap_with_true_box,
-    overlap_with_true_boxes,
-)
-from tasks.rewards.text import exact_answer, exact_final, thinks_then_answers
 from tasks.training.conversations import (
     MESSAGES,
     PICTURES,
@@ -30,70 +18,30 @@ from tasks.training.conversations import (
     pictures,
     user_turn,
 )
-from tasks.training.fitting import TRL_DEFAULTS, fit
-from tasks.training.reward_model import sft_trainer
-
-# name: weight. A reward that does not apply to a question is None there and is left out.
-REWARDS: dict[Callable, float] = {
-    overlap_with_true_boxes: 2.0,
-    honest_confidence: 0.5,
-    thinks_then_answers: 1.0,
-    overlap_with_true_box: 2.0,
-    exact_answer: 1.0,
-    exact_final: 1.0,
-}
-VERIFIABLE = (
-    "tagged_detections",
-    "box",
-    "exact",
-    "final",
-)  # the metrics that these rewards compute
+from tasks.training.fitting import fit
+from tasks.training.plan import Plan
 
 
 def train_sft(
     rows: Sequence[tuple[str, str, Sequence[bytes]]],
     *,
-    model: str,
-    steps: int,
-    batch: int,
     learning_rate: float,
-    scratch: Path,
-    seed: int,
-    device: str,
+    warmup_steps: int = 0,
+    dev: Sequence[tuple[str, str, Sequence[bytes]]] = (),
     **fitting: Any,
 ) -> list[dict[str, float]]:
     """Fine-tune on (prompt, answer, pictures) rows; returns the learning curve."""
-
-    def build():
-        network, processor = open_model(model)
-        config = SFTConfig(
-            **TRL_DEFAULTS,
-            output_dir=str(scratch / "trl"),
-            use_cpu=device == "cpu",
-            max_steps=steps,
-            per_device_train_batch_size=batch,
-            learning_rate=learning_rate,
-            lr_scheduler_type="linear",
-            max_length=None,
-            seed=seed,
-        )
-        return sft_trainer(network, processor, config, conversation_dataset(rows))
-
-    return fit(build, steps=steps, scratch=scratch, seed=seed, device=device, **fitting)
+    options = {
+        "learning_rate": learning_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": warmup_steps,
+    }
+    held_out = conversation_dataset(dev) if dev else None
+    return fit(Plan("sft", options=options, **fitting), conversation_dataset(rows), held_out)
 
 
 def train_dpo(
-    rows: Sequence[dict[str, Any]],
-    *,
-    model: str,
-    steps: int,
-    batch: int,
-    learning_rate: float,
-    beta: float,
-    scratch: Path,
-    seed: int,
-    device: str,
-    **fitting: Any,
+    rows: Sequence[dict[str, Any]], *, learning_rate: float, beta: float, **fitting: Any
 ) -> list[dict[str, float]]:
     """Optimise on preference rows (`prompt`, `images`, `chosen`, `rejected`)."""
     features = {"prompt": MESSAGES, "chosen": MESSAGES, "rejected": MESSAGES, "images": PICTURES}
@@ -109,84 +57,42 @@ def train_dpo(
         ],
         features=Features(features),
     )
-
-    def build():
-        network, processor = open_model(model)
-        reference, _ = open_model(model)
-        config = DPOConfig(
-            **TRL_DEFAULTS,
-            output_dir=str(scratch / "trl"),
-            use_cpu=device == "cpu",
-            max_steps=steps,
-            per_device_train_batch_size=batch,
-            learning_rate=learning_rate,
-            lr_scheduler_type="linear",
-            beta=beta,
-            max_length=None,
-            seed=seed,
-        )
-        return DPOTrainer(
-            network, reference, config, train_dataset=data, processing_class=processor
-        )
-
-    return fit(build, steps=steps, scratch=scratch, seed=seed, device=device, **fitting)
+    options = {"learning_rate": learning_rate, "lr_scheduler_type": "linear", "beta": beta}
+    return fit(Plan("dpo", options=options, **fitting), data)
 
 
 def train_grpo(
     samples: Sequence[Sample],
+    dev: Sequence[Sample],
     *,
-    model: str,
     frame: tuple[float, float],
-    steps: int,
     prompts: int,
     answers: int,
     learning_rate: float,
     beta: float,
     temperature: float,
     max_new_tokens: int,
-    scratch: Path,
-    seed: int,
-    device: str,
     **fitting: Any,
 ) -> list[dict[str, float]]:
     """Reinforce with verifiable rewards; returns the learning curve.
 
     Args:
+        dev: Held-out samples, for looks in between.
         frame: The frame in which the model writes coordinates; true boxes are converted to it here.
         prompts: Questions per step, each answered `answers` times.
     """
-    data = grpo_dataset(samples, frame)
-
-    def build():
-        network, processor = open_model(model)
-        config = GRPOConfig(
-            **TRL_DEFAULTS,
-            output_dir=str(scratch / "trl"),
-            use_cpu=device == "cpu",
-            max_steps=steps,
-            per_device_train_batch_size=prompts * answers,
-            num_generations=answers,
-            max_completion_length=max_new_tokens,
-            learning_rate=learning_rate,
-            lr_scheduler_type="constant_with_warmup",
-            warmup_steps=min(5, steps // 2),
-            temperature=temperature,
-            top_k=0,
-            # the papers' GRPO; TRL's defaults differ in each of these
-            loss_type="grpo",
-            beta=beta,
-            scale_rewards="group",
-            num_iterations=1,
-            use_bias_correction_kl=False,
-            reward_weights=list(REWARDS.values()),
-            seed=seed,
-        )
-        return GroupedGRPOTrainer(
-            network, list(REWARDS), config, train_dataset=data, processing_class=processor,
-            rollout_func=shared_rollouts if can_share_prefix(network) else None,
-        )  # fmt: skip
-
-    return fit(build, steps=steps, scratch=scratch, seed=seed, device=device, **fitting)
+    options = {
+        "num_generations": answers,
+        "max_completion_length": max_new_tokens,
+        "learning_rate": learning_rate,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": min(5, fitting["steps"] // 2),
+        "temperature": temperature,
+        "beta": beta,
+    }
+    plan = Plan("grpo", options=options, batch=prompts * answers, **fitting)
+    held_out = grpo_dataset(dev, frame) if dev else None
+    return fit(plan, grpo_dataset(samples, frame), held_out)
 
 
 def grpo_dataset(samples: Sequence[Sample], frame: tuple[float, float]) -> Dataset:

@@ -7,21 +7,17 @@ answers are shown is drawn at random, where the release relies on its data files
 
 import random
 from collections import defaultdict
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-from datasets import Dataset
 from scipy.stats import spearmanr
-from transformers import ProcessorMixin
-from trl import SFTConfig, SFTTrainer
 
-from tasks.asking import Asker, open_model
+from tasks.asking import Asker
 from tasks.judging.judge import Pair, judge_pairs, score_points
 from tasks.judging.verdicts import point_score
 from tasks.prompts import prompt
 from tasks.records import Sample
-from tasks.training.conversations import conversation_dataset
-from tasks.training.fitting import TRL_DEFAULTS, fit
+from tasks.training.policy import train_sft
 
 
 def judgements(samples: list[Sample], seed: int) -> list[tuple[str, str, list[bytes]]]:
@@ -48,47 +44,18 @@ def judgements(samples: list[Sample], seed: int) -> list[tuple[str, str, list[by
 
 
 def train_reward_model(
-    samples: list[Sample],
-    *,
-    model: str,
-    steps: int,
-    batch: int,
-    learning_rate: float,
-    seed: int,
-    out: Path,
-    scratch: Path,
-    run_id: str,
-    device: str,
-    precision: str,
+    samples: list[Sample], dev: list[Sample], *, steps: int, seed: int, **fitting: Any
 ) -> list[dict[str, float]]:
-    """Fine-tune on judgement samples; returns the learning curve."""
-    rows = judgements(samples, seed)
+    """Fine-tune on judgement samples; returns the learning curve.
 
-    def build() -> SFTTrainer:
-        network, processor = open_model(model)
-        config = SFTConfig(
-            **TRL_DEFAULTS,
-            output_dir=str(scratch / "trl"),
-            use_cpu=device == "cpu",
-            max_steps=steps,
-            per_device_train_batch_size=batch,
-            learning_rate=learning_rate,
-            lr_scheduler_type="linear",
-            warmup_steps=min(10, steps // 5),
-            max_length=None,
-            seed=seed,
-        )
-        return sft_trainer(network, processor, config, conversation_dataset(rows))
-
-    return fit(
-        build, steps=steps, out=out, scratch=scratch, run_id=run_id, device=device,
-        precision=precision, seed=seed,
-    )  # fmt: skip
-
-
-def sft_trainer(network, processor: ProcessorMixin, config: SFTConfig, data: Dataset) -> SFTTrainer:
-    """Return TRL's trainer on prompt-completion conversations; only completions carry loss."""
-    return SFTTrainer(network, config, train_dataset=data, processing_class=processor)
+    Args:
+        dev: Held-out judgements, for looks in between.
+        fitting: Further arguments of `tasks.training.policy.train_sft`.
+    """
+    rows, held_out = judgements(samples, seed), judgements(dev, seed)
+    return train_sft(
+        rows, dev=held_out, steps=steps, seed=seed, warmup_steps=min(10, steps // 5), **fitting
+    )
 
 
 def measure_reward_model(judge: Asker, samples: list[Sample], per_kind: int) -> dict[str, float]:

@@ -1,10 +1,14 @@
 """The command line takes every setting and reports all mistakes at once."""
 
+from pathlib import Path
+
 import pytest
 
 from flows.command_line import settings_from_command_line
 from tasks.errors import UserError
 from tasks.settings import Settings, save_settings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -37,3 +41,47 @@ def test_help_names_every_setting(params, capsys):
         settings_from_command_line(params, ["--help"])
     text = capsys.readouterr().out
     assert "--policy_grpo.steps" in text and "Optimiser steps" in text
+
+
+@pytest.mark.parametrize(
+    "profile", sorted((ROOT / "profiles").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_profiles_are_valid_and_leave_the_rest_as_it_is(params, profile):
+    settings = settings_from_command_line(params, ["--profile", str(profile), "--seed", "3"])
+    assert settings.device == "gpu" and settings.seed == 3
+    assert settings.benchmarks == Settings().benchmarks
+    assert settings.model != Settings().model
+
+
+def test_what_is_given_counts_more_than_the_profile(params, tmp_path):
+    profile = tmp_path / "mine.yaml"
+    profile.write_text("policy_grpo: {steps: 9, answers: 4}")
+    settings = settings_from_command_line(
+        params, ["--policy_grpo.steps", "7", "--profile", str(profile)]
+    )
+    assert (settings.policy_grpo.steps, settings.policy_grpo.answers) == (7, 4)
+
+
+def test_a_missing_profile_is_named_with_those_there_are(params):
+    with pytest.raises(UserError, match="no profile nowhere.yaml"):
+        settings_from_command_line(params, ["--profile", "nowhere.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--trainer.accumulate", "3"], ["batch 16 cannot be divided", "whole groups"]),
+        (["--trainer.strategy", "deepspeed_stage_3"], ["one shard of the weights"]),
+        (["--trainer.lora_vision", "true"], ["lora_vision needs lora_rank"]),
+        (
+            ["--trainer.lora_vision", "true", "--trainer.lora_rank", "8",
+             "--trainer.freeze_vision", "true"],
+            ["contradict each other"],
+        ),
+    ],
+)  # fmt: skip
+def test_settings_that_contradict_each_other_are_refused(params, given, told):
+    with pytest.raises(UserError) as error:
+        settings_from_command_line(params, given)
+    assert all(text in str(error.value) for text in told), error.value
+    assert "input" not in str(error.value)

@@ -17,7 +17,7 @@ from models.loading import load_model, load_processor
 from models.trl_module import TRLModule
 from tasks.records import Sample
 from tasks.training.conversations import assistant_turn
-from tasks.training.fitting import TRL_DEFAULTS
+from tasks.training.methods import TRL_DEFAULTS
 from tasks.training.policy import grpo_dataset
 from tasks.world.shards import make_sample
 

@@ -1,0 +1,98 @@
+"""One training in plain values, so that it can travel to every process that takes part."""
+
+import importlib.util
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import UserError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained, how, on what, and where it goes.
+
+    Attributes:
+        method: "sft", "dpo" or "grpo".
+        model: Folder or Hugging Face id of the starting model.
+        batch: Examples per optimiser step over all devices (GRPO: answers; DPO: pairs).
+        options: Fields of TRL's configuration that belong to the method.
+        out: Folder for the trained model.
+        scratch: Folder for checkpoints, which a killed training continues from.
+        run_id: MLflow run that metrics go to; empty to log nowhere.
+        check: Train two steps only and forecast the rest (see `tasks/training/meter.py`).
+
+    The other fields are those of `tasks.settings.Trainer`.
+    """
+
+    method: str
+    model: str
+    steps: int
+    batch: int
+    options: dict[str, Any]
+    out: str
+    scratch: str
+    run_id: str
+    seed: int
+    device: str
+    rate_per_hour: float = 0.0
+    check: bool = False
+    precision: str = "32-true"
+    devices: int = 1
+    nodes: int = 1
+    rendezvous: str = ""
+    strategy: str = "auto"
+    accumulate: int = 1
+    gradient_checkpointing: bool = False
+    freeze_vision: bool = False
+    lora_rank: int = 0
+    lora_vision: bool = False
+    evaluate_every: int = 0
+    patience: int = 0
+    evaluated: int = 64
+    vllm: str = "off"
+    vllm_server: str = ""
+
+    @property
+    def processes(self) -> int:
+        """Processes that train together."""
+        return self.devices * self.nodes
+
+    @property
+    def micro_batch(self) -> int:
+        """Examples that a device computes at once."""
+        return self.batch // (self.processes * self.accumulate)
+
+    def check_machine(self) -> None:
+        """Raise a UserError that names everything this machine lacks for the plan."""
+        import torch
+
+        lacks = []
+        if self.device == "gpu" and not torch.cuda.is_available():
+            lacks.append("`device` is gpu, but torch.cuda.is_available() is false")
+        if self.device != "cpu" and 0 < torch.cuda.device_count() < self.devices:
+            lacks.append(
+                f"`trainer.devices` is {self.devices}, but there are {torch.cuda.device_count()}"
+            )
+        if self.vllm != "off" and importlib.util.find_spec("vllm") is None:
+            lacks.append(f"`trainer.vllm` is {self.vllm}, but the package vllm is not installed")
+        if self.strategy.startswith("deepspeed") and importlib.util.find_spec("deepspeed") is None:
+            lacks.append(
+                f"`trainer.strategy` is {self.strategy}, but the package deepspeed is not installed"
+            )
+        if lacks:
+            raise UserError(
+                "This machine cannot train as planned",
+                "; ".join(lacks),
+                "change these settings, or install what is missing (`pip install vllm deepspeed`)",
+            )
+
+    def save(self, file: Path) -> None:
+        """Write the plan as JSON."""
+        file.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, file: Path) -> "Plan":
+        """Read a plan that `save` wrote."""
+        return cls(**json.loads(file.read_text()))

@@ -1,0 +1,91 @@
+"""A training that is killed at any moment and started again ends as one that never was."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tasks.rewards.verifiable import VERIFIABLE
+from tasks.training.plan import Plan
+from tasks.training.policy import grpo_dataset
+from tasks.world.shards import make_sample
+
+ROOT = Path(__file__).resolve().parents[3]
+STEPS = 12
+
+
+def start(folder: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tasks.training.launch", "work", str(folder)],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def prepare(folder: Path, model: str) -> Path:
+    folder.mkdir()
+    tasks = ("find", "count", "ground", "table_reasoned")
+    samples = [make_sample(0, "train", task, n) for n in range(4) for task in tasks]
+    assert {sample.metric for sample in samples} == set(VERIFIABLE)
+    grpo_dataset(samples, (100, 100)).save_to_disk(folder / "data")
+    options = {
+        "num_generations": 4, "max_completion_length": 12, "learning_rate": 1e-3, "beta": 0.04,
+        "temperature": 1.0,
+    }  # fmt: skip
+    plan = Plan(
+        "grpo", model=model, steps=STEPS, batch=8, options=options, out=str(folder / "out"),
+        scratch=str(folder / "scratch"), run_id="", seed=0, device="cpu", accumulate=2,
+    )  # fmt: skip
+    plan.save(folder / "plan.json")
+    return folder
+
+
+def report(folder: Path) -> dict:
+    process = start(folder)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said[-3000:]
+    return json.loads((folder / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, model_folder):
+    folder = prepare(tmp_path_factory.mktemp("training") / "undisturbed", model_folder)
+    return report(folder), folder
+
+
+@pytest.mark.parametrize("after", [0.0, 0.35])
+def test_a_killed_grpo_training_ends_as_if_it_never_was(after, undisturbed, model_folder, tmp_path):
+    expected, whole = undisturbed
+    folder = prepare(tmp_path / "killed", model_folder)
+    process = start(folder)
+    checkpoint = folder / "scratch" / "last.ckpt"
+    while not checkpoint.exists():
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.02)
+    time.sleep(after)  # in the middle of a later step
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (folder / "report.json").exists()
+    resumed = report(folder)
+    assert [row["step"] for row in resumed["history"]] == list(range(1, STEPS + 1))
+    assert resumed["history"] == expected["history"]
+    weights = (folder / "out" / "model.safetensors").read_bytes()
+    assert weights == (whole / "out" / "model.safetensors").read_bytes()
+    assert resumed["used"]["steps"] < STEPS
+
+
+def test_a_training_says_what_it_used_and_how_good_its_forecast_was(undisturbed):
+    used, forecast = undisturbed[0]["used"], undisturbed[0]["forecast"]
+    parts = [used[f"seconds/{part}"] for part in ("generate", "reward", "score", "train", "save")]
+    assert min(parts) > 0
+    assert used["samples"] == STEPS * 8 and used["steps"] == STEPS
+    assert used["tokens_per_second"] > 0 and 0.1 < used["peak_memory_gb"] < 8
+    assert forecast["seconds"] == pytest.approx(forecast["seconds_per_step"] * STEPS, rel=0.9)
+    assert -1 < used["forecast_error"] < 5
+    assert 0 < used["prefix_tokens_saved"] < 1
+    assert undisturbed[0]["shared_prefix"] == "on"
