@@ -12,7 +12,6 @@ over what is seen, the vision tower once per picture; one pass to sample, three 
 
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -37,6 +36,7 @@ from models.picture_memory import remember_pictures
 from models.rollouts import GroupedGRPOTrainer, shared_rollouts
 from models.shared_prefix import share_prefix
 from tasks.process import be_quiet
+from tasks.training.meter import peak_memory_gb
 from tasks.training.methods import TRL_DEFAULTS
 from tasks.world.tokenizer import train_tokenizer
 
@@ -248,20 +248,16 @@ def compare(case: Case, out: Path) -> dict[str, Any]:
 
 
 def _peak_alone(case: int, arm: str) -> float:
-    """Return the peak memory of one arm's two steps, in a process of its own."""
+    """Return the peak memory of a step of one arm, in a process of its own."""
     command = [sys.executable, "-m", "bench.grpo", arm, str(case)]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return float(told.split()[-1])
 
 
 def peak_of(arm: str, case: Case, out: Path) -> float:
-    """Take two steps and return the peak memory in GB: the device's, or this process's."""
-    stepper = Arm(arm == "ours", case, out)
-    for number in range(2):
-        stepper.step(number)
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    """Take a step and return the peak memory in GB: the device's, or this process's."""
+    Arm(arm == "ours", case, out).step(0)
+    return peak_memory_gb()
 
 
 def show(rows: list[dict[str, Any]]) -> None:

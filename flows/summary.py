@@ -27,12 +27,12 @@ def print_summary(root: Path, outcomes: dict[str, str]) -> None:
     """Print the scores, the cost of each stage and where to look."""
     outputs, console = root / "outputs", Console()
     rows = json.loads((outputs / "benchmarks" / "table.json").read_text())
-    scores = Table(title="Held-out scores (mean with 95 % interval; * differs from base, p < 0.05)")
+    scores = Table(title="Held-out scores (* differs from base, p < 0.05; intervals: report)")
     policies = _policies(rows)
     for name in ("task", "n", "majority", *policies):
         scores.add_column(name, justify="left" if name == "task" else "right")
     for row in rows:
-        cells = [_cell(row[policy]) for policy in policies]
+        cells = [_cell(row[policy], row["task"] in AIMS) for policy in policies]
         style = "bold" if row["task"] in AIMS else None
         scores.add_row(row["task"], str(row["n"]), f"{row['majority']:.2f}", *cells, style=style)
     console.print(scores)
@@ -58,6 +58,7 @@ def _policies(rows: list[dict[str, Any]]) -> list[str]:
     return [name for name, entry in rows[0].items() if isinstance(entry, dict)]
 
 
-def _cell(entry: dict[str, float]) -> str:
+def _cell(entry: dict[str, float], interval: bool = True) -> str:
     star = "*" if entry.get("p_value", 1.0) < 0.05 else ""
-    return f"{entry['mean']:.2f} [{entry['low']:.2f}, {entry['high']:.2f}]{star}"
+    around = f" [{entry['low']:.2f}, {entry['high']:.2f}]" if interval else ""
+    return f"{entry['mean']:.2f}{star}{around}"

@@ -253,9 +253,8 @@ class TRLModule(L.LightningModule):
             "history": self.history,
             "rng": states,
         }
-        frozen = {
-            f"model.{name}" for name, p in self.model.named_parameters() if not p.requires_grad
-        }
+        named = self.model.named_parameters(remove_duplicate=False)  # tied ones have two names
+        frozen = {f"model.{name}" for name, p in named if not p.requires_grad}
         if any("lora_" in name for name in checkpoint["state_dict"]):
             for name in frozen:  # they are in the base model; a checkpoint is 50 times smaller
                 checkpoint["state_dict"].pop(name, None)

@@ -5,6 +5,7 @@ import resource
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -15,6 +16,7 @@ from models.trl_module import TRLModule
 from tasks.training.plan import Plan
 
 LOOKED_AT = 2  # steps behind a forecast; the one before them warms up
+TOKENS = "train/num_tokens"  # TRL's count since the beginning
 # TRL's methods and what they do; those that a trainer does not have are not timed
 PARTS = {
     "_generate": "generate",
@@ -38,6 +40,7 @@ class Meter(L.Callback):
         self._parts: dict[str, float] = defaultdict(float)
         self._started = self._step_started = time.perf_counter()
         self._first_step = 0
+        self._tokens_before = 0.0
 
     def on_train_start(self, trainer: L.Trainer, module: TRLModule) -> None:
         for method, part in PARTS.items():
@@ -45,6 +48,7 @@ class Meter(L.Callback):
                 self._time(module.trl, method, part)
         self._started = self._step_started = time.perf_counter()
         self._first_step = trainer.global_step
+        self._tokens_before = _tokens(module)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: TRLModule, outputs: Any, batch: tuple, batch_idx: int
@@ -60,7 +64,7 @@ class Meter(L.Callback):
     def summary(self, trainer: L.Trainer, module: TRLModule) -> dict[str, float]:
         """Return what the training used, and how far off the forecast was."""
         seconds = time.perf_counter() - self._started
-        tokens = getattr(module.trl.state, "num_input_tokens_seen", 0)
+        tokens = _tokens(module) - self._tokens_before
         parts = dict(self._parts)
         parts["score"] = parts.pop("rollout", 0.0) - sum(
             parts.get(name, 0.0) for name in ("generate", "reward")
@@ -74,7 +78,7 @@ class Meter(L.Callback):
         used |= {
             "steps": float(trainer.global_step - self._first_step),
             "samples": float(len(self._steps) * self.plan.batch),
-            "tokens_per_second": float(tokens) / seconds,
+            "tokens_per_second": tokens / seconds,
             "peak_memory_gb": peak_memory_gb(),
             "device_hours": seconds / 3600 * self.plan.processes,
             "money": seconds / 3600 * self.plan.processes * self.plan.rate_per_hour,
@@ -112,8 +116,16 @@ class Meter(L.Callback):
         }
 
 
+def _tokens(module: TRLModule) -> float:
+    return next((row[k] for row in module.history[::-1] for k in row if k == TOKENS), 0.0)
+
+
 def peak_memory_gb() -> float:
     """Return the peak memory in GB: the device's, or this process's on a CPU."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e9
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage's maximum is inherited from the process that started this one
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) * 1024 / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

@@ -61,6 +61,7 @@ def build_trainer(plan: Plan, data: Dataset, dev: Dataset | None) -> transformer
             "prompts and answers are conversations, and nothing says how to write them",
             "choose an instruction-tuned model, or save a `chat_template` with its processor",
         )
+    _check_prompts(data, processor.image_token)
     remember_pictures(processor)
     _prepare(network, plan)
     common = {
@@ -104,6 +105,17 @@ def build_trainer(plan: Plan, data: Dataset, dev: Dataset | None) -> transformer
                 **parts,
             )
     raise ValueError(f"unknown method {plan.method!r}")
+
+
+def _check_prompts(data: Dataset, image_token: str) -> None:
+    for number, turns in enumerate(data["prompt"]):
+        if any(image_token in turn["content"] for turn in turns):
+            raise UserError(
+                f"The prompt of example {number} contains {image_token}",
+                "each of these becomes image tokens that no picture belongs to, and the model "
+                "would stop at the mismatch",
+                "remove it: pictures are put in front of a prompt by themselves",
+            )
 
 
 def _vllm(plan: Plan) -> dict[str, Any]:

@@ -1,0 +1,207 @@
+"""What a plan asks for is what happens: processes, adapters, looks, forecasts and refusals."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.loading import load_model
+from tasks.errors import Checked, UserError
+from tasks.records import Sample
+from tasks.training.fitting import fit
+from tasks.training.methods import build_trainer
+from tasks.training.plan import Plan
+from tasks.training.policy import grpo_dataset, train_grpo, train_sft
+from tasks.world.shards import make_sample
+
+ROOT = Path(__file__).resolve().parents[3]
+GRPO = {
+    "frame": (100, 100), "prompts": 2, "answers": 4, "learning_rate": 1e-3, "beta": 0.0,
+    "temperature": 1.0, "max_new_tokens": 6,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    return [make_sample(0, "train", "find", number) for number in range(8)]
+
+
+@pytest.fixture
+def common(model_folder, tmp_path) -> dict:
+    return {
+        "model": model_folder, "steps": 4, "out": str(tmp_path / "out"),
+        "scratch": str(tmp_path / "scratch"), "run_id": "", "seed": 0, "device": "cpu",
+    }  # fmt: skip
+
+
+def rows_of(samples: list[Sample]) -> list[tuple]:
+    return [(s.prompt, s.answer, s.images) for s in samples]
+
+
+def weights(folder: str) -> dict[str, torch.Tensor]:
+    return dict(load_model(folder).named_parameters())
+
+
+def changed(before: str, after: str) -> set[str]:
+    old, new = weights(before), weights(after)
+    assert old.keys() == new.keys()
+    return {name for name in old if not torch.equal(old[name], new[name])}
+
+
+def test_two_processes_train_as_one_does_with_the_same_batch(samples, common):
+    """DPO and GRPO in `test_two_processes` show equality; here the launch is what is tested."""
+    history = train_sft(rows_of(samples), learning_rate=1e-3, batch=4, devices=2, **common)
+    assert [row["step"] for row in history] == [1, 2, 3, 4]
+    assert changed(common["model"], common["out"])
+
+
+def test_processes_end_with_their_parent(samples, common, tmp_path):
+    plan = Plan("grpo", batch=8, devices=2, options={
+        "num_generations": 4, "max_completion_length": 8,
+    }, **{**common, "steps": 10_000})  # fmt: skip
+    plan.save(tmp_path / "plan.json")
+    grpo_dataset(samples, (100, 100)).save_to_disk(tmp_path / "data")
+    code = (
+        "from datasets import load_from_disk; from tasks.training.fitting import fit;"
+        "from tasks.training.plan import Plan; from pathlib import Path;"
+        f"f = Path({str(tmp_path)!r}); fit(Plan.load(f / 'plan.json'), load_from_disk(f / 'data'))"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+    def living() -> list[str]:
+        found = []
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                found.append(file.read_text().replace("\0", " "))
+            except OSError:
+                continue  # it ended meanwhile
+        return [line for line in found if f"work {tmp_path}" in line]
+
+    checkpoint = Path(common["scratch"]) / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert parent.poll() is None and time.monotonic() < deadline
+        time.sleep(0.2)
+    assert len(living()) >= 2
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    while living() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert living() == []
+
+
+def test_a_check_forecasts_and_leaves_nothing(samples, common):
+    with pytest.raises(Checked) as caught:
+        train_grpo(samples, [], **GRPO, **{**common, "steps": 500}, check=True, rate_per_hour=3.6)
+    forecast = caught.value.forecast
+    assert forecast["seconds"] == pytest.approx(500 * forecast["seconds_per_step"], rel=0.5)
+    assert forecast["money"] == pytest.approx(forecast["seconds"] / 1000)
+    assert forecast["peak_memory_gb"] > 0.1
+    assert not Path(common["out"]).exists()
+    assert not (Path(common["scratch"]) / "last.ckpt").exists()
+
+
+def test_an_adapter_is_merged_and_touches_the_language_model_only(samples, common):
+    train_sft(rows_of(samples), learning_rate=1e-2, batch=4, lora_rank=4, **common)
+    touched = changed(common["model"], common["out"])
+    assert touched and all("language_model" in name and "_proj" in name for name in touched)
+    checkpoint = torch.load(
+        Path(common["scratch"]) / "last.ckpt", map_location="cpu", weights_only=False
+    )
+    assert all("lora_" in name for name in checkpoint["state_dict"])
+
+
+def test_an_adapter_may_take_the_vision_tower_in(samples, common):
+    options = {"lora_rank": 4, "lora_vision": True}
+    train_sft(rows_of(samples), learning_rate=1e-2, batch=4, **options, **common)
+    assert any("visual" in name for name in changed(common["model"], common["out"]))
+
+
+def test_a_killed_adapter_training_resumes_without_the_frozen_weights(samples, common):
+    options = {"learning_rate": 1e-2, "batch": 4, "lora_rank": 4}
+    train_sft(rows_of(samples), **options, **common)
+    expected = weights(common["out"])
+    more = {**common, "out": common["out"] + "_resumed"}  # its checkpoint is that of the last step
+    history = train_sft(rows_of(samples), **options, **more)
+    assert len(history) == 4
+    assert all(torch.equal(w, expected[name]) for name, w in weights(more["out"]).items())
+
+
+def test_a_frozen_vision_tower_stays_as_it_is(samples, common):
+    options = {"freeze_vision": True, "gradient_checkpointing": True}
+    train_sft(rows_of(samples), learning_rate=1e-3, batch=4, **options, **common)
+    touched = changed(common["model"], common["out"])
+    assert touched and not any("visual" in name for name in touched)
+
+
+def test_looks_stop_a_training_that_gains_nothing_and_keep_the_best(samples, common, capsys):
+    options = {"evaluate_every": 1, "patience": 2, "evaluated": 4}
+    history = train_sft(
+        rows_of(samples), dev=rows_of(samples[:4]), learning_rate=3.0, batch=4,
+        **options, **{**common, "steps": 40},
+    )  # fmt: skip
+    assert 3 <= len(history) < 40  # with this rate every look is worse than the first
+    assert "keeping the best look: val/loss" in capsys.readouterr().out
+
+
+def test_grpo_looks_at_the_held_out_reward(samples, common, capsys):
+    options = {"evaluate_every": 2, "patience": 9, "evaluated": 4}
+    train_grpo(samples, samples[:4], **GRPO, **options, **common)
+    assert "keeping the best look: val/reward" in capsys.readouterr().out
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_batch(samples, common):
+    broken = load_model(common["model"])
+    with torch.no_grad():
+        broken.lm_head.weight.mul_(float("inf"))
+    broken.save_pretrained(common["model"] + "_broken")
+    for file in Path(common["model"]).glob("*"):
+        copy = Path(common["model"] + "_broken") / file.name
+        if not copy.exists():
+            copy.write_bytes(file.read_bytes())
+    settings = {**common, "model": common["model"] + "_broken"}
+    with pytest.raises(FloatingPointError, match="lower the rate or set the example aside"):
+        train_sft(rows_of(samples), learning_rate=1e-3, batch=4, **settings)
+    (kept,) = (Path(common["scratch"]) / "trl").glob("batch_with_nan_loss_at_step_0.pt")
+    assert torch.load(kept, weights_only=False)["input_ids"].ndim == 2
+
+
+def test_everything_that_the_machine_lacks_is_named_at_once(common):
+    plan = Plan("grpo", batch=8, options={}, **{**common, "device": "gpu"}, vllm="colocate",
+                strategy="deepspeed_stage_2")  # fmt: skip
+    if torch.cuda.is_available():
+        plan = replace(plan, devices=torch.cuda.device_count() + 1)
+    with pytest.raises(UserError, match="cannot train as planned") as error:
+        plan.check_machine()
+    assert "`trainer.vllm` is colocate" in error.value.why
+    assert "torch.cuda.is_available() is false" in error.value.why or torch.cuda.is_available()
+
+
+def test_a_model_without_a_chat_template_is_refused(samples, common, tmp_path):
+    folder = tmp_path / "mute"
+    folder.mkdir()
+    for file in Path(common["model"]).glob("*"):
+        if file.name != "chat_template.jinja":
+            (folder / file.name).write_bytes(file.read_bytes())
+    plan = Plan("grpo", batch=8, options={}, **{**common, "model": str(folder)})
+    with pytest.raises(UserError, match="has no chat template"):
+        build_trainer(plan, grpo_dataset(samples, (100, 100)), None)
+
+
+def test_a_prompt_that_writes_image_tokens_is_named_before_training(samples, common):
+    broken = [*samples[:3], samples[3].model_copy(update={"prompt": "Find <|image_pad|>."})]
+    with pytest.raises(UserError, match="example 3") as error:
+        fit(
+            Plan("grpo", batch=8, options={"num_generations": 4}, **common),
+            grpo_dataset(broken, (100, 100)),
+        )
+    assert "image tokens" in error.value.why
