@@ -23,6 +23,7 @@ from tasks.training.launch import train_in_processes
 from tasks.training.meter import LOOKED_AT, Meter
 from tasks.training.methods import WATCHED, build_trainer
 from tasks.training.plan import Plan
+from tasks.training.rollout_table import RolloutTable
 
 SECONDS_BETWEEN_LINES = 10
 
@@ -106,6 +107,8 @@ def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
         best = ModelCheckpoint(scratch, filename="best", monitor=metric, mode=mode, save_top_k=1)
         watching = [best, EarlyStopping(metric, mode=mode, patience=plan.patience)]
     callbacks = [meter, ProgressLines(), *([] if plan.check else [saving, *watching])]
+    if plan.method == "grpo" and plan.run_id:
+        callbacks.append(RolloutTable(plan.run_id, plan.steps))
     trainer = L.Trainer(
         accelerator=plan.device,
         devices=plan.devices,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import mlflow
 from models.loading import load_model
 from tasks.errors import Checked, UserError
 from tasks.records import Sample
@@ -157,6 +158,25 @@ def test_grpo_looks_at_the_held_out_reward(samples, common, capsys):
     options = {"evaluate_every": 2, "patience": 9, "evaluated": 4}
     train_grpo(samples, samples[:4], **GRPO, **options, **common)
     assert "keeping the best look: val/reward" in capsys.readouterr().out
+
+
+def test_metrics_and_rollouts_with_pictures_reach_mlflow(samples, common, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    mlflow.create_experiment("try", artifact_location=(tmp_path / "artifacts").as_uri())
+    with mlflow.start_run(experiment_id=mlflow.get_experiment_by_name("try").experiment_id) as run:
+        train_grpo(samples, [], **GRPO, **{**common, "run_id": run.info.run_id})
+    client = mlflow.MlflowClient()
+    logged = client.get_run(run.info.run_id)
+    assert logged.data.tags["shared_prefix"] == "on"
+    assert {"train/reward", "train/rewards/thinks_then_answers/mean", "train/learning_rate",
+            "cost/training/seconds/generate"} <= logged.data.metrics.keys()  # fmt: skip
+    assert len(client.get_metric_history(run.info.run_id, "train/loss")) == 4
+    table = mlflow.load_table("rollouts.json", run_ids=[run.info.run_id])
+    assert len(table) == 4 * GRPO["answers"]
+    assert set(table["question"]) <= {sample.prompt for sample in samples}
+    assert {"answer", "advantage", "thinks_then_answers", "picture", "step"} <= set(table.columns)
+    assert list((tmp_path / "artifacts").rglob("*.png"))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_batch(samples, common):
