@@ -88,7 +88,7 @@ class PolicySft(Section):
 
     steps: int = Field(40, ge=1, description="Optimiser steps")
     batch: int = Field(16, ge=1, description="Examples per step")
-    learning_rate: float = Field(1e-4, gt=0, le=1, description="Peak learning rate (AdamW)")
+    learning_rate: float = Field(5e-5, gt=0, le=1, description="Peak learning rate (AdamW)")
 
 
 class Preferences(Section):
@@ -107,7 +107,7 @@ class PolicyDpo(Section):
 
     steps: int = Field(60, ge=1, description="Optimiser steps")
     batch: int = Field(16, ge=1, description="Pairs per step")
-    learning_rate: float = Field(5e-5, gt=0, le=1, description="Peak learning rate (AdamW)")
+    learning_rate: float = Field(2.5e-5, gt=0, le=1, description="Peak learning rate (AdamW)")
     beta: float = Field(0.1, gt=0, description="Strength of the leash to the starting model")
 
 
@@ -117,7 +117,7 @@ class PolicyGrpo(Section):
     tasks: list[str] = Field(
         ["find", "ground", "count"], description="Kinds of questions to reinforce"
     )
-    steps: int = Field(80, ge=1, description="Optimiser steps")
+    steps: int = Field(160, ge=1, description="Optimiser steps")
     prompts: int = Field(8, ge=1, description="Questions per step")
     answers: int = Field(8, ge=2, description="Answers sampled per question (the group)")
     learning_rate: float = Field(5e-5, gt=0, le=1, description="Learning rate (AdamW)")

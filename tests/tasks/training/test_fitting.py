@@ -89,12 +89,14 @@ def test_processes_end_with_their_parent(samples, common, tmp_path):
 
     checkpoint = Path(common["scratch"]) / "last.ckpt"
     deadline = time.monotonic() + 120
-    while not checkpoint.exists():
-        assert parent.poll() is None and time.monotonic() < deadline
-        time.sleep(0.2)
-    assert len(living()) >= 2
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
+    try:
+        while not checkpoint.exists():
+            assert parent.poll() is None and time.monotonic() < deadline
+            time.sleep(0.2)
+        assert len(living()) >= 2
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
     while living() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert living() == []
