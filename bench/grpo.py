@@ -31,6 +31,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration as Qwen2_5_VL
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from trl import GRPOConfig, GRPOTrainer
 
+from models import rollouts
 from models.loading import ImageOnlyQwen2_5_VLProcessor, load_model, load_processor
 from models.picture_memory import remember_pictures
 from models.rollouts import GroupedGRPOTrainer, shared_rollouts
@@ -247,6 +248,41 @@ def compare(case: Case, out: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def early_exit(out: Path) -> dict[str, float]:
+    """Sample with the shipped model's own answers, letting ended ones leave the batch or not.
+
+    Returns:
+        Median seconds of both, their ratio, and the mean and longest answer in tokens.
+    """
+    arm = Arm(True, CASES[-1], out / "early_exit")
+    chat = [
+        [
+            {"role": "user", "content": [
+                {"type": "image", "image": row["image"]},
+                {"type": "text", "text": row["prompt"][0]["content"]},
+            ]}
+        ]
+        for row in arm.batches[0]
+    ]  # fmt: skip
+    usual, seconds = rollouts.DROP_BELOW, {"with": [], "without": []}
+    try:
+        for repeat in range(2 * REPEATS + 2):
+            kind, rollouts.DROP_BELOW = (("with", usual), ("without", -1.0))[repeat % 2]
+            torch.manual_seed(repeat // 2)
+            started = now()
+            answers = shared_rollouts(chat, arm.trl)["completion_ids"]
+            if repeat > 1:
+                seconds[kind].append(now() - started)
+    finally:
+        rollouts.DROP_BELOW = usual
+    medians = {kind: statistics.median(times) for kind, times in seconds.items()}
+    lengths = [len(answer) for answer in answers]
+    return {
+        **medians, "ratio": medians["without"] / medians["with"],
+        "mean_length": statistics.mean(lengths), "longest": float(max(lengths)),
+    }  # fmt: skip
+
+
 def _peak_alone(case: int, arm: str) -> float:
     """Return the peak memory of a step of one arm, in a process of its own."""
     command = [sys.executable, "-m", "bench.grpo", arm, str(case)]
@@ -296,6 +332,9 @@ def main() -> None:
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
         facts = {"device": device, "threads": torch.get_num_threads(), "torch": torch.__version__}
         WHERE.write_text(json.dumps({**facts, "cases": rows}, indent=1) + "\n")
+    left = early_exit(out)
+    print(f"ended answers leave the batch: sampling {left['ratio']:.2f} times as fast", flush=True)
+    WHERE.write_text(json.dumps({**facts, "cases": rows, "early_exit": left}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

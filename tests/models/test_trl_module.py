@@ -11,9 +11,19 @@ import transformers
 from datasets import Dataset
 from lightning.pytorch.callbacks import ModelCheckpoint
 from peft import LoraConfig
-from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+from trl import (
+    DPOConfig,
+    DPOTrainer,
+    GRPOConfig,
+    GRPOTrainer,
+    RLOOConfig,
+    RLOOTrainer,
+    SFTConfig,
+    SFTTrainer,
+)
 
 from models.loading import load_model, load_processor
+from models.shared_prefix import share_prefix
 from models.trl_module import TRLModule
 from tasks.records import Sample
 from tasks.training.conversations import assistant_turn
@@ -35,7 +45,7 @@ def spread_of_letters(completions, **_) -> list[float]:
     return [len(set(c[0]["content"])) / 10 for c in completions]
 
 
-KINDS = ["sft", "dpo", "grpo", "grpo iterations", "sft lora", "dpo lora", "grpo lora"]
+KINDS = ["sft", "dpo", "grpo", "rloo", "grpo iterations", "sft lora", "dpo lora", "grpo lora"]
 
 
 def build(kind: str, folder: str, samples: list[Sample], out: Path):
@@ -75,6 +85,11 @@ def build(kind: str, folder: str, samples: list[Sample], out: Path):
             peft_config=adapter,
         )  # fmt: skip
     common["per_device_train_batch_size"] = 4
+    if method == "rloo":
+        config = RLOOConfig(**common, num_generations=4, max_completion_length=8, beta=0.04)
+        return RLOOTrainer(
+            model, spread_of_letters, config, train_dataset=data, processing_class=processor
+        )
     if variant == ["iterations"]:
         common |= {"num_iterations": 2, "steps_per_generation": 4}
     config = GRPOConfig(
@@ -130,6 +145,24 @@ def test_hosted_training_equals_native_training(kind, model_folder, samples, tmp
             assert float(b[name]) == pytest.approx(float(a[name]), abs=1e-5, rel=1e-4), (step, name)
     for (name, a), b in zip(expected.named_parameters(), module.model.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-5), name
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo", "grpo", "dpo lora", "grpo lora"])
+def test_sharing_prefixes_changes_no_training(kind, model_folder, samples, tmp_path):
+    """With the reference model, separate or without its adapter; answers are sampled plainly."""
+    plain, expected = train_natively(build(kind, model_folder, samples, tmp_path))
+    trainer = build(kind, model_folder, samples, tmp_path)
+    sharing = [share_prefix(trainer.model)]
+    if getattr(trainer, "ref_model", None) is not None:
+        sharing.append(share_prefix(trainer.ref_model))
+    shared, model = train_natively(trainer)
+    assert kind == "sft" or all(0 < one.computed < one.given for one in sharing)
+    for a, b in zip(plain, shared, strict=True):
+        assert float(b["loss"]) == pytest.approx(float(a["loss"]), abs=1e-5)
+        assert float(b["grad_norm"]) == pytest.approx(float(a["grad_norm"]), rel=1e-3)
+    for (name, a), b in zip(expected.named_parameters(), model.parameters(), strict=True):
+        # Adam turns rounding of a gradient near zero into a step of its whole rate
+        assert (a - b).norm() <= 1e-3 * a.norm() + 1e-4, name
 
 
 @pytest.mark.parametrize("kind", ["sft", "grpo"])
