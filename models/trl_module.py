@@ -118,6 +118,12 @@ class TRLModule(L.LightningModule):
         self.model = trl.model
         trl.accelerator.backward = self._capture
         self.windows = Windows(trl)
+        if self._engine_accumulates and len(self.windows) % self.trainer.accumulate_grad_batches:
+            raise ValueError(
+                f"DeepSpeed accumulates {self.trainer.accumulate_grad_batches} parts of a batch, "
+                f"and an epoch has {len(self.windows)}: its last step would be torn. Choose "
+                "`trainer.accumulate` so that it divides them, or use the strategy ddp"
+            )
         trl.state.max_steps = self.trainer.max_steps
         if self._restored:
             self._restore_trl(self._restored)

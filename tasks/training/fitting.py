@@ -82,7 +82,8 @@ def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
     """Train in this process, one of `plan.processes`.
 
     Returns:
-        `history` by step, `used` and `forecast` (see `Meter`), and whether prefixes were shared.
+        `history` by step, `used` and `forecast` (see `Meter`), and whether prefixes were shared;
+        nothing in all processes but the first.
     """
     L.seed_everything(plan.seed, verbose=False)
     sharing: list[SharedPrefix] = []
@@ -94,22 +95,64 @@ def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
                 sharing.append(shared)
         return trl
 
-    module, meter = TRLModule(build), Meter(plan)
-    scratch = Path(plan.scratch)
-    # ten times a run, and after every tenth step of long ones
-    every = max(1, min(10, plan.steps // 10))
-    saving = WindowCheckpoint(
-        scratch, filename="{step}", save_last=True, save_top_k=0, every_n_train_steps=every
-    )
-    watching: list[L.Callback] = []
-    if plan.patience:
-        metric, mode = WATCHED[plan.method]
-        best = ModelCheckpoint(scratch, filename="best", monitor=metric, mode=mode, save_top_k=1)
-        watching = [best, EarlyStopping(metric, mode=mode, patience=plan.patience)]
-    callbacks = [meter, ProgressLines(), *([] if plan.check else [saving, *watching])]
+    module, meter, best = TRLModule(build), Meter(plan), _best_look(plan)
+    trainer = _trainer(plan, meter, best)
+    last = Path(plan.scratch) / "last.ckpt"
+    resume = last.exists() and not plan.check
+    if resume:
+        print("continuing from the last checkpoint", flush=True)
+    # weights_only=False: the checkpoint is our own and holds TRL's counters and random state
+    trainer.fit(module, ckpt_path=last if resume else None, weights_only=False)
+    if best and best.best_model_path:
+        print(f"keeping the best look: {best.monitor} {best.best_model_score:.4g}", flush=True)
+        state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
+        module.load_state_dict(state["state_dict"], strict=False)
+    if not plan.check and trainer.is_global_zero:
+        with meter.timing("save"):
+            _save(module, Path(plan.out))
+    used = meter.summary(trainer, module)
+    if not trainer.is_global_zero:
+        return {}
+    if given := sum(one.given for one in sharing):
+        used["prefix_tokens_saved"] = 1 - sum(one.computed for one in sharing) / given
+    print("  ".join(f"{name} {value:.4g}" for name, value in used.items()), flush=True)
+    shared = "on" if sharing else f"off: {module.trl.model.config.model_type} is not supported"
+    return {
+        "history": module.history, "used": used, "forecast": meter.forecast,
+        "shared_prefix": shared,
+    }  # fmt: skip
+
+
+def _best_look(plan: Plan) -> ModelCheckpoint | None:
+    if not plan.patience or plan.check:
+        return None
+    metric, mode = WATCHED[plan.method]
+    return ModelCheckpoint(
+        plan.scratch, filename="best", monitor=metric, mode=mode, save_top_k=1,
+        every_n_train_steps=None, save_on_train_epoch_end=False,
+    )  # fmt: skip
+
+
+def _trainer(plan: Plan, meter: Meter, best: ModelCheckpoint | None) -> L.Trainer:
+    callbacks: list[L.Callback] = [meter, ProgressLines()]
+    if not plan.check:
+        # ten times a run, and after every tenth step of long ones
+        every = max(1, min(10, plan.steps // 10))
+        callbacks.append(
+            WindowCheckpoint(
+                plan.scratch,
+                filename="{step}",
+                save_last=True,
+                save_top_k=0,
+                every_n_train_steps=every,
+            )  # fmt: skip
+        )
+    if best:
+        stop = EarlyStopping(best.monitor, mode=best.mode, patience=plan.patience)
+        callbacks += [best, stop]
     if plan.method == "grpo" and plan.run_id:
         callbacks.append(RolloutTable(plan.run_id, plan.steps))
-    trainer = L.Trainer(
+    return L.Trainer(
         accelerator=plan.device,
         devices=plan.devices,
         num_nodes=plan.nodes,
@@ -117,6 +160,7 @@ def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
         precision=plan.precision,
         max_steps=min(plan.steps, LOOKED_AT + 1) if plan.check else plan.steps,
         accumulate_grad_batches=plan.accumulate,
+        gradient_clip_val=1.0 if plan.strategy.startswith("deepspeed") else None,
         logger=mlflow_logger(plan.run_id) if plan.run_id else False,
         callbacks=callbacks,
         enable_checkpointing=not plan.check,
@@ -128,31 +172,6 @@ def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    last = scratch / "last.ckpt"
-    resume = last.exists() and not plan.check
-    if resume:
-        print("continuing from the last checkpoint", flush=True)
-    # weights_only=False: the checkpoint is our own and holds TRL's counters and random state
-    trainer.fit(module, ckpt_path=last if resume else None, weights_only=False)
-    if watching and best.best_model_path:
-        print(f"keeping the best look: {metric} {best.best_model_score:.4g}", flush=True)
-        state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
-        module.load_state_dict(state["state_dict"], strict=False)
-    if not plan.check and trainer.is_global_zero:
-        with meter.timing("save"):
-            _save(module, Path(plan.out))
-    used = meter.summary(trainer, module)
-    given, computed = (sum(getattr(one, n) for one in sharing) for n in ("given", "computed"))
-    if given:
-        used["prefix_tokens_saved"] = 1 - computed / given
-    if not trainer.is_global_zero:
-        return {}
-    print("  ".join(f"{name} {value:.4g}" for name, value in used.items()), flush=True)
-    shared = "on" if sharing else f"off: {module.trl.model.config.model_type} is not supported"
-    return {
-        "history": module.history, "used": used, "forecast": meter.forecast,
-        "shared_prefix": shared,
-    }  # fmt: skip
 
 
 def _save(module: TRLModule, out: Path) -> None:

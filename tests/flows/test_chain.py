@@ -136,6 +136,18 @@ def test_a_second_run_does_nothing_and_dvc_agrees(checkout, first):
     assert (checkout / "dvc.lock").read_text() == before
 
 
+def test_a_check_forecasts_a_stage_and_touches_nothing(checkout, first):
+    before = (checkout / "dvc.lock").read_text(), len(runs_of(checkout))
+    checked = run(checkout, "tasks.run", "policy_grpo", "--check")
+    assert checked.returncode == 0, checked.stdout[-3000:] + checked.stderr[-3000:]
+    forecast = checked.stdout.splitlines()[-1].split()
+    assert forecast[::2] == ["seconds_per_step", "seconds", "peak_memory_gb", "money"]
+    assert float(forecast[3]) > float(forecast[1]) > 0
+    assert ((checkout / "dvc.lock").read_text(), len(runs_of(checkout))) == before
+    refused = run(checkout, "tasks.run", "benchmarks", "--check")
+    assert refused.returncode == 1 and "it trains no model" in refused.stderr
+
+
 def test_one_changed_setting_reruns_just_what_depends_on_it(checkout, first):
     changed = run(checkout, "flows.align", "--benchmarks.per_task", "3")
     assert changed.returncode == 0, changed.stdout[-3000:]

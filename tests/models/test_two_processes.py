@@ -1,8 +1,8 @@
 """Two processes under Lightning equal native TRL under torchrun with the same global batch."""
 
-import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,8 +32,8 @@ def run(how: str, strategy: str, kind: str, folder: str, out: Path) -> dict:
 @pytest.mark.parametrize("kind", ["dpo", "grpo"])
 @pytest.mark.parametrize("strategy", ["ddp", "deepspeed"])
 def test_losses_and_weights_equal_native_ones(strategy, kind, model_folder, tmp_path):
-    if strategy == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
-        pytest.skip("deepspeed is an optional dependency")
+    if strategy == "deepspeed" and shutil.which("c++") is None:
+        pytest.skip("DeepSpeed compiles its communication on a CPU, and there is no compiler")
     native = run("native", strategy, kind, model_folder, tmp_path)
     hosted = run("hosted", strategy, kind, model_folder, tmp_path)
     assert hosted["losses"] == pytest.approx(native["losses"], abs=1e-5, rel=1e-4)

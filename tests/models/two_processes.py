@@ -24,7 +24,7 @@ from tasks.world.shards import make_sample  # noqa: E402
 from tests.models.test_trl_module import STEPS, build, train_natively  # noqa: E402
 
 torch.set_num_threads(1)
-samples = [make_sample(0, "train", "find", number) for number in range(12)]
+samples = [make_sample(0, "train", "find", number) for number in range(16)]
 
 
 def make():
