@@ -9,47 +9,50 @@ import os
 import sys
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"
-how, strategy, kind, folder, report = sys.argv[1:]
-if strategy == "deepspeed":
-    os.environ["DS_ACCELERATOR"] = "cpu"
 
-import lightning as L  # noqa: E402
-import torch  # noqa: E402
-from lightning.pytorch.strategies import DDPStrategy  # noqa: E402
+def main(how: str, strategy: str, kind: str, folder: str, report: Path) -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if strategy == "deepspeed":
+        os.environ["DS_ACCELERATOR"] = "cpu"
 
-from models.strategies import cpu_deepspeed  # noqa: E402
-from models.trl_module import TRLModule  # noqa: E402
-from tasks.world.shards import make_sample  # noqa: E402
-from tests.models.test_trl_module import STEPS, build, train_natively  # noqa: E402
+    import lightning as L
+    import torch
+    from lightning.pytorch.strategies import DDPStrategy
 
-torch.set_num_threads(1)
-samples = [make_sample(0, "train", "find", number) for number in range(16)]
+    from models.strategies import cpu_deepspeed
+    from models.trl_module import TRLModule
+    from tasks.world.shards import make_sample
+    from tests.models.test_trl_module import STEPS, build, train_natively
+
+    torch.set_num_threads(1)
+    samples = [make_sample(0, "train", "find", number) for number in range(16)]
+
+    def make():
+        return build(kind, folder, samples, report.parent)
+
+    if how == "native":
+        trainer = make()
+        rows, model = train_natively(trainer)
+        first = trainer.accelerator.is_main_process
+    else:
+        plan = {
+            "ddp": lambda: DDPStrategy(process_group_backend="gloo", find_unused_parameters=True),
+            "deepspeed": lambda: cpu_deepspeed(2),
+        }
+        module = TRLModule(make)
+        trainer = L.Trainer(
+            accelerator="cpu", devices=2, strategy=plan[strategy](), max_steps=STEPS, logger=False,
+            accumulate_grad_batches=2, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False, use_distributed_sampler=False,
+            gradient_clip_val=1.0 if strategy == "deepspeed" else None,
+        )  # fmt: skip
+        trainer.fit(module)
+        rows = [{k.removeprefix("train/"): v for k, v in row.items()} for row in module.history]
+        model, first = module.model, trainer.is_global_zero
+    if first:
+        weights = {n: p.detach().double().norm().item() for n, p in model.named_parameters()}
+        report.write_text(json.dumps({"losses": [r["loss"] for r in rows], "weights": weights}))
 
 
-def make():
-    return build(kind, folder, samples, Path(report).parent)
-
-
-if how == "native":
-    trainer = make()
-    rows, model = train_natively(trainer)
-    first = trainer.accelerator.is_main_process
-else:
-    plan = {
-        "ddp": lambda: DDPStrategy(process_group_backend="gloo", find_unused_parameters=True),
-        "deepspeed": lambda: cpu_deepspeed(2),
-    }
-    module = TRLModule(make)
-    trainer = L.Trainer(
-        accelerator="cpu", devices=2, strategy=plan[strategy](), max_steps=STEPS, logger=False,
-        accumulate_grad_batches=2, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, use_distributed_sampler=False,
-        gradient_clip_val=1.0 if strategy == "deepspeed" else None,
-    )  # fmt: skip
-    trainer.fit(module)
-    rows = [{k.removeprefix("train/"): v for k, v in row.items()} for row in module.history]
-    model, first = module.model, trainer.is_global_zero
-if first:
-    weights = {n: p.detach().double().norm().item() for n, p in model.named_parameters()}
-    Path(report).write_text(json.dumps({"losses": [r["loss"] for r in rows], "weights": weights}))
+if __name__ == "__main__":
+    main(*sys.argv[1:5], Path(sys.argv[5]))
