@@ -30,10 +30,12 @@ def remember_pictures(processor: ProcessorMixin) -> None:
     class Remembering(plain):  # type: ignore[misc, valid-type]
         def preprocess(self, images: Any, **settings: Any) -> BatchFeature:
             pictures = _flat(images)
-            if settings.pop("return_tensors", "pt") != "pt" or not _all_pillow(pictures):
+            if settings.get("return_tensors", "pt") != "pt" or not _all_pillow(pictures):
                 return super().preprocess(images, **settings)
+            settings.pop("return_tensors", None)
             asked = str(sorted(settings.items(), key=str))
-            keys = [(asked, im.mode, im.size, im.tobytes()) for im in pictures]
+            # in RGB: the bytes of a palette picture do not tell its colours
+            keys = [(asked, im.size, im.convert("RGB").tobytes()) for im in pictures]
             before = dict(kept)
             kept.clear()
             for key, picture in zip(keys, pictures, strict=True):

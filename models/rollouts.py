@@ -320,7 +320,8 @@ def _fingerprint(prompt: list[dict]) -> bytes:
         for part in [parts] if isinstance(parts, str) else parts:
             image = part.get("image") if isinstance(part, dict) else None
             if isinstance(image, Image.Image):
-                digest.update(f"{image.mode}{image.size}".encode() + image.tobytes())
+                # in RGB: the bytes of a palette picture do not tell its colours
+                digest.update(str(image.size).encode() + image.convert("RGB").tobytes())
             else:
                 digest.update(repr((message["role"], part)).encode())
     return digest.digest()

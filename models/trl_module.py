@@ -16,6 +16,7 @@ import transformers
 from accelerate import skip_first_batches
 from accelerate.utils import gather_object
 from lightning.pytorch.callbacks import ModelCheckpoint
+from trl.trainer.utils import RepeatSampler
 
 UNLOGGED = ("step", "epoch", "step_time")  # a time would make equal runs differ
 
@@ -29,6 +30,7 @@ class Windows:
     def __init__(self, trainer: transformers.Trainer):
         self.trl, self.loader = trainer, trainer.get_train_dataloader()
         self.done = self.epoch = 0
+        self._restored = False
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -39,6 +41,8 @@ class Windows:
             self.done, self.epoch = 0, self.epoch + 1
         if hasattr(self.loader, "set_epoch"):
             self.loader.set_epoch(self.epoch)
+        if self._restored:
+            self._draw_past_orders()
         batches = iter(skip_first_batches(self.loader, self.done) if self.done else self.loader)
         while self.done < len(self):
             size = min(window, len(self) - self.done)
@@ -53,7 +57,16 @@ class Windows:
         return {"done": self.done, "epoch": self.epoch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        self.done, self.epoch = state["done"], state["epoch"]
+        self.done, self.epoch, self._restored = state["done"], state["epoch"], True
+
+    def _draw_past_orders(self) -> None:
+        """Bring TRL's sampler to this epoch: it draws an order per epoch from one generator."""
+        self._restored, sampler = False, self.loader
+        while sampler is not None and not isinstance(sampler, RepeatSampler):
+            sampler = getattr(sampler, "batch_sampler", None) or getattr(sampler, "sampler", None)
+        if sampler is not None and sampler.shuffle:
+            for _ in range(self.epoch):
+                torch.randperm(sampler.num_samples, generator=sampler.generator)
 
 
 class WindowCheckpoint(ModelCheckpoint):
@@ -116,6 +129,11 @@ class TRLModule(L.LightningModule):
             )
         trl.remove_callback(transformers.PrinterCallback)  # Lightning does the logging
         self.model = trl.model
+        self._frequencies = {
+            name: buffer.clone()
+            for name, buffer in trl.model.named_buffers()
+            if name.endswith("inv_freq")
+        }
         trl.accelerator.backward = self._capture
         self.windows = Windows(trl)
         if self._engine_accumulates and len(self.windows) % self.trainer.accumulate_grad_batches:
@@ -167,6 +185,12 @@ class TRLModule(L.LightningModule):
 
     # ---- loop ------------------------------------------------------------------------------------
 
+    def on_fit_start(self) -> None:
+        # DeepSpeed's precision casts a model whole; rounded frequencies turn positions by radians
+        for name, buffer in self.model.named_buffers():
+            if name in self._frequencies:
+                buffer.data = self._frequencies[name].to(buffer.device)
+
     def on_train_start(self) -> None:
         self.trl.control = self.trl.callback_handler.on_train_begin(
             self.trl.args, self.trl.state, self.trl.control
@@ -177,6 +201,8 @@ class TRLModule(L.LightningModule):
         if self._random_state is not None:  # here, because making a loader's iterator draws numbers
             torch.set_rng_state(self._random_state)
             self._random_state = None
+            if len(self._restored["device_rng"]) == torch.cuda.device_count() > 0:
+                torch.cuda.set_rng_state_all(self._restored["device_rng"])
         trl.state.global_step = self.trainer.global_step
         trl.current_gradient_accumulation_steps = window
         trl.accelerator.gradient_state._set_sync_gradients(last)
@@ -201,7 +227,7 @@ class TRLModule(L.LightningModule):
         raise FloatingPointError(
             f"the loss is {loss.item()} at step {step}: the learning rate may be too high, or an "
             f"example broken. Its batch is in {file}; lower the rate or set the example aside, "
-            "then start again (it continues from the last checkpoint)"
+            "then start again"
         )
 
     def on_train_batch_end(self, outputs: Any, batch: tuple, batch_idx: int) -> None:
@@ -239,7 +265,9 @@ class TRLModule(L.LightningModule):
         if self.trainer.world_size > 1:
             loss = trl.accelerator.reduce(loss, "mean")
         row |= {"loss": loss.item()}
-        row |= {"grad_norm": float(self._norm), "learning_rate": self._rate}
+        row["learning_rate"] = self._rate
+        if not self._engine_accumulates:  # DeepSpeed clips, and keeps the norm to itself
+            row["grad_norm"] = float(self._norm)
         self._losses.clear()
         numbers = {k: v for k, v in row.items() if isinstance(v, int | float)}
         metrics = {f"train/{k}": float(v) for k, v in numbers.items() if k not in UNLOGGED}
@@ -253,7 +281,9 @@ class TRLModule(L.LightningModule):
         states = [torch.get_rng_state()]
         if self.trainer.world_size > 1:
             states = gather_object(states)
+        devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         checkpoint["trl"] = {
+            "device_rng": devices,
             "step": getattr(self.trl, "_step", None),
             "tokens": self.trl.state.num_input_tokens_seen,
             "history": self.history,
@@ -261,7 +291,7 @@ class TRLModule(L.LightningModule):
         }
         named = self.model.named_parameters(remove_duplicate=False)  # tied ones have two names
         frozen = {f"model.{name}" for name, p in named if not p.requires_grad}
-        if any("lora_" in name for name in checkpoint["state_dict"]):
+        if any("lora_" in name for name in checkpoint.get("state_dict", ())):
             for name in frozen:  # they are in the base model; a checkpoint is 50 times smaller
                 checkpoint["state_dict"].pop(name, None)
 
@@ -271,7 +301,8 @@ class TRLModule(L.LightningModule):
         states = self._restored["rng"]
         if len(states) == self.trainer.world_size:
             self._random_state = states[self.global_rank]
-        if any("lora_" in name for name in checkpoint["state_dict"]):
+        # under DeepSpeed the engine restores the weights, and there is no such entry
+        if any("lora_" in name for name in checkpoint.get("state_dict", ())):
             self.strict_loading = False
         if self.trl is not None:
             self._restore_trl(self._restored)

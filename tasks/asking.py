@@ -48,7 +48,9 @@ class Asker:
     def __init__(self, model: str, memory: Path, device: str = "auto"):
         self.identity = _identity(model)
         self.device = pick_device(device)
-        self.model, self.processor = open_model(model)
+        # asked in the precision that models are saved in, where the device is made for it
+        dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
+        self.model, self.processor = open_model(model, dtype)
         self.model.to(self.device)
         self.memory = memory / "answers.jsonl"
         memory.mkdir(parents=True, exist_ok=True)
@@ -167,10 +169,10 @@ def chat(prompt: str, images: Sequence[bytes]) -> list[dict]:
     return [{"role": "user", "content": [*pictures, {"type": "text", "text": prompt}]}]
 
 
-def open_model(name: str):
+def open_model(name: str, dtype: torch.dtype = torch.float32):
     """Load a model and its processor, turning what can go wrong into errors to act on."""
     try:
-        return load_model(name), load_processor(name)
+        return load_model(name, dtype), load_processor(name)
     except NotAVisionLanguageModel as error:
         raise UserError(
             f"{name} cannot look at pictures",

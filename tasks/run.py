@@ -110,7 +110,8 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
     final = root / "outputs" / stage
     shutil.rmtree(final, ignore_errors=True)
     os.replace(out, final)
-    shutil.rmtree(scratch)
+    for attempt in scratch.parent.glob(f"{stage}-*"):  # of older settings, too
+        shutil.rmtree(attempt)
     return metrics
 
 
@@ -190,7 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tasks.run", description=__doc__)
     parser.add_argument("stage")
     parser.add_argument(
-        "--check", action="store_true", help="take two steps, forecast time, memory and money"
+        "--check", action="store_true", help="take three steps, forecast time, memory and money"
     )
     asked = parser.parse_args()
     try:

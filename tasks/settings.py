@@ -156,8 +156,8 @@ class Trainer(Section):
         0, ge=0, description="Stop after this many looks without gain and keep the best (0: never)"
     )
     evaluated: int = Field(64, ge=1, description="Held-out examples of a look")
-    vllm: Literal["off", "server", "colocate"] = Field(
-        "off", description="Sample GRPO's answers with vLLM: on a server, or on the training GPUs"
+    vllm: Literal["none", "server", "colocate"] = Field(  # YAML reads off and no as false
+        "none", description="Sample GRPO's answers with vLLM: on a server, or on the training GPUs"
     )
     vllm_server: str = Field("http://127.0.0.1:8000", description="Address of the vLLM server")
 
@@ -171,6 +171,8 @@ class Trainer(Section):
             )
         if self.freeze_vision and self.lora_vision:
             mistakes.append("freeze_vision and lora_vision contradict each other; keep one")
+        if self.patience and self.strategy.startswith("deepspeed"):
+            mistakes.append("patience cannot keep the best look under deepspeed; use ddp")
         if self.patience and not self.evaluate_every:
             mistakes.append("patience needs evaluate_every above 0")
         if self.lora_vision and not self.lora_rank:

@@ -152,15 +152,17 @@ def _trainer(plan: Plan, meter: Meter, best: ModelCheckpoint | None) -> L.Traine
         callbacks += [best, stop]
     if plan.method == "grpo" and plan.run_id:
         callbacks.append(RolloutTable(plan.run_id, plan.steps))
+    engine = plan.strategy.startswith("deepspeed")
     return L.Trainer(
         accelerator=plan.device,
         devices=plan.devices,
         num_nodes=plan.nodes,
         strategy=_strategy(plan),
-        precision=plan.precision,
+        # a model loaded in bfloat16 needs no conversion; DeepSpeed keeps float32 masters itself
+        precision="32-true" if plan.precision == "bf16-true" and not engine else plan.precision,
         max_steps=min(plan.steps, LOOKED_AT + 1) if plan.check else plan.steps,
         accumulate_grad_batches=plan.accumulate,
-        gradient_clip_val=1.0 if plan.strategy.startswith("deepspeed") else None,
+        gradient_clip_val=1.0 if engine else None,
         logger=mlflow_logger(plan.run_id) if plan.run_id else False,
         callbacks=callbacks,
         enable_checkpointing=not plan.check,
@@ -196,6 +198,13 @@ def _strategy(plan: Plan) -> str | Strategy:
     return DDPStrategy(process_group_backend=backend, find_unused_parameters=True)
 
 
+class StageLogger(MLFlowLogger):
+    """Lightning's logger on a stage's run, which ends with the stage and not with the training."""
+
+    def finalize(self, status: str) -> None:
+        """Leave the run open: a stage killed while it measures must find it again."""
+
+
 def mlflow_logger(run_id: str) -> MLFlowLogger:
     """Return Lightning's logger on the stage's own run."""
-    return MLFlowLogger(tracking_uri=mlflow.get_tracking_uri(), run_id=run_id)
+    return StageLogger(tracking_uri=mlflow.get_tracking_uri(), run_id=run_id)

@@ -46,7 +46,7 @@ def train_in_processes(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[s
         raise UserError(
             f"Training in {plan.processes} processes failed",
             f"torchrun ended with status {code}; the first error above is the cause",
-            "correct it and start again; the training continues from its last checkpoint",
+            "correct it and start again; with the same settings it continues where it stopped",
         )
     return json.loads((folder / "report.json").read_text())
 

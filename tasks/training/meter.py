@@ -61,9 +61,14 @@ class Meter(L.Callback):
         if len(self._steps) == LOOKED_AT + 1 and not self.forecast:
             self.forecast = self._predict()
 
+    def on_validation_end(self, trainer: L.Trainer, module: TRLModule) -> None:
+        self._step_started = time.perf_counter()  # a look is no step
+
     def summary(self, trainer: L.Trainer, module: TRLModule) -> dict[str, float]:
         """Return what the training used, and how far off the forecast was."""
         seconds = time.perf_counter() - self._started
+        if not self.forecast and self._steps:  # fewer steps than a forecast looks at
+            self.forecast = self._predict()
         tokens = _tokens(module) - self._tokens_before
         parts = dict(self._parts)
         parts["score"] = parts.pop("rollout", 0.0) - sum(
@@ -106,7 +111,8 @@ class Meter(L.Callback):
         setattr(trl, method, timed)
 
     def _predict(self) -> dict[str, float]:
-        per_step = sum(self._steps[1:]) / LOOKED_AT
+        looked_at = self._steps[1 : LOOKED_AT + 1] or self._steps
+        per_step = sum(looked_at) / len(looked_at)
         seconds = self._steps[0] + per_step * (self.plan.steps - 1)
         return {
             "seconds_per_step": per_step,

@@ -6,10 +6,11 @@ advantages, strictly on-policy.
 
 from typing import Any
 
+import torch
 import transformers
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, TrainingArguments
 from trl import DPOConfig, DPOTrainer, GRPOConfig, SFTConfig, SFTTrainer
 
 from models.picture_memory import remember_pictures
@@ -41,7 +42,7 @@ PAPER_GRPO = {
     "top_k": 0,
 }
 # of the language model only; peft's "all-linear" takes the vision tower in as well
-LANGUAGE_PROJECTIONS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
+LANGUAGE_PROJECTIONS = r".*(language_model|text_model).*\.(q|k|v|o|gate|up|down)_proj"
 
 
 # what a look at held-out examples is judged by, and which way is better
@@ -54,7 +55,9 @@ def build_trainer(plan: Plan, data: Dataset, dev: Dataset | None) -> transformer
     Raises:
         UserError: The model cannot be opened, or cannot hold conversations.
     """
-    network, processor = open_model(plan.model)
+    # loaded in bfloat16 and not converted to it: rotary frequencies stay in float32
+    dtype = torch.bfloat16 if plan.precision == "bf16-true" else torch.float32
+    network, processor = open_model(plan.model, dtype)
     if processor.chat_template is None and processor.tokenizer.chat_template is None:
         raise UserError(
             f"{plan.model} has no chat template",
@@ -83,17 +86,26 @@ def build_trainer(plan: Plan, data: Dataset, dev: Dataset | None) -> transformer
     }
     match plan.method:
         case "sft":
-            return SFTTrainer(network, SFTConfig(**common, max_length=None), **parts)
+            return SFTTrainer(network, _config(SFTConfig, **common, max_length=None), **parts)
         case "dpo":
             # without its adapter the policy is the reference
-            reference = None if plan.lora_rank else open_model(plan.model)[0]
-            return DPOTrainer(network, reference, DPOConfig(**common, max_length=None), **parts)
+            reference = None if plan.lora_rank else open_model(plan.model, dtype)[0]
+            config = _config(DPOConfig, **common, max_length=None)
+            return DPOTrainer(network, reference, config, **parts)
         case "grpo":
-            share = plan.vllm == "off" and can_share_prefix(network)
+            prompts = plan.batch // plan.options["num_generations"]
+            if len(data) < prompts:
+                raise UserError(
+                    f"There are {len(data)} questions, and a step asks {prompts}",
+                    "no step could be taken",
+                    "lower `policy_grpo.prompts`, or give more data",
+                )
+            share = plan.vllm == "none" and can_share_prefix(network)
             return GroupedGRPOTrainer(
                 network,
                 list(REWARDS),
-                GRPOConfig(
+                _config(
+                    GRPOConfig,
                     **common,
                     **PAPER_GRPO,
                     **_vllm(plan),
@@ -118,8 +130,15 @@ def _check_prompts(data: Dataset, image_token: str) -> None:
             )
 
 
+def _config(kind: type[TrainingArguments], **fields: Any) -> TrainingArguments:
+    config = kind(**fields)
+    # several GPUs in sight of one process would make TRL multiply the batch for DataParallel
+    config._n_gpu = min(1, config.n_gpu)
+    return config
+
+
 def _vllm(plan: Plan) -> dict[str, Any]:
-    if plan.vllm == "off":
+    if plan.vllm == "none":
         return {}
     chosen: dict[str, Any] = {"use_vllm": True, "vllm_mode": plan.vllm}
     return chosen | ({"vllm_server_base_url": plan.vllm_server} if plan.vllm == "server" else {})

@@ -51,7 +51,7 @@ class Plan:
     evaluate_every: int = 0
     patience: int = 0
     evaluated: int = 64
-    vllm: str = "off"
+    vllm: str = "none"
     vllm_server: str = ""
 
     @property
@@ -75,7 +75,7 @@ class Plan:
             lacks.append(
                 f"`trainer.devices` is {self.devices}, but there are {torch.cuda.device_count()}"
             )
-        if self.vllm != "off" and importlib.util.find_spec("vllm") is None:
+        if self.vllm != "none" and importlib.util.find_spec("vllm") is None:
             lacks.append(f"`trainer.vllm` is {self.vllm}, but the package vllm is not installed")
         if self.strategy.startswith("deepspeed") and importlib.util.find_spec("deepspeed") is None:
             lacks.append(

@@ -62,6 +62,11 @@ def test_what_is_given_counts_more_than_the_profile(params, tmp_path):
     assert (settings.policy_grpo.steps, settings.policy_grpo.answers) == (7, 4)
 
 
+def test_every_default_can_be_given_back(params):
+    settings = settings_from_command_line(params, ["--trainer.vllm", "none"])
+    assert settings == Settings()
+
+
 def test_a_missing_profile_is_named_with_those_there_are(params):
     with pytest.raises(UserError, match="no profile nowhere.yaml"):
         settings_from_command_line(params, ["--profile", "nowhere.yaml"])

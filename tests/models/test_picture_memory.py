@@ -42,6 +42,18 @@ def test_pictures_are_prepared_as_before_and_once(processor, monkeypatch):
     assert calls == [1, 1, 1]  # but not from the one before
 
 
+def test_pictures_that_differ_in_their_palette_only_are_told_apart(processor):
+    red = Image.new("P", (96, 96), 0)
+    red.putpalette([200, 0, 0])
+    blue = red.copy()
+    blue.putpalette([0, 0, 200])
+    assert red.tobytes() == blue.tobytes()
+    expected = processor.image_processor([red, blue], return_tensors="pt")["pixel_values"]
+    remember_pictures(processor)
+    got = processor.image_processor([red, blue], return_tensors="pt")["pixel_values"]
+    assert torch.equal(got, expected) and not torch.equal(*got.chunk(2))
+
+
 def test_it_is_saved_under_its_usual_name(processor, tmp_path):
     name = type(processor.image_processor).__name__
     before = copy.deepcopy(processor.image_processor.to_dict())

@@ -174,10 +174,11 @@ def test_metrics_and_rollouts_with_pictures_reach_mlflow(samples, common, tmp_pa
     assert {"train/reward", "train/rewards/thinks_then_answers/mean", "train/learning_rate",
             "cost/training/seconds/generate"} <= logged.data.metrics.keys()  # fmt: skip
     assert len(client.get_metric_history(run.info.run_id, "train/loss")) == 4
-    table = mlflow.load_table("rollouts.json", run_ids=[run.info.run_id])
-    assert len(table) == 4 * GRPO["answers"]
-    assert set(table["question"]) <= {sample.prompt for sample in samples}
-    assert {"answer", "advantage", "thinks_then_answers", "picture", "step"} <= set(table.columns)
+    table = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/rollouts.json")
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert len(rows) == 4 * GRPO["answers"]
+    assert {row["question"] for row in rows} <= {sample.prompt for sample in samples}
+    assert {"answer", "advantage", "thinks_then_answers", "picture", "step"} <= rows[0].keys()
     assert list((tmp_path / "artifacts").rglob("*.png"))
 
 
@@ -206,6 +207,24 @@ def test_everything_that_the_machine_lacks_is_named_at_once(common):
         plan.check_machine()
     assert "`trainer.vllm` is colocate" in error.value.why
     assert "torch.cuda.is_available() is false" in error.value.why or torch.cuda.is_available()
+
+
+def test_a_model_in_bfloat16_keeps_its_frequencies_and_trains(samples, common):
+    options = {"precision": "bf16-true", "lora_rank": 4}
+    plan = Plan("grpo", batch=8, options={"num_generations": 4}, **options, **common)
+    trl = build_trainer(plan, grpo_dataset(samples, (100, 100)), None)
+    kinds = {name: p.dtype for name, p in trl.model.named_parameters()}
+    assert all(t == torch.float32 for name, t in kinds.items() if "lora_" in name)
+    assert all(t == torch.bfloat16 for name, t in kinds.items() if "lora_" not in name)
+    frequencies = [b for name, b in trl.model.named_buffers() if name.endswith("inv_freq")]
+    assert frequencies and all(b.dtype == torch.float32 for b in frequencies)
+    train_sft(rows_of(samples), learning_rate=1e-2, batch=4, **options, **common)
+    assert changed(common["model"], common["out"])
+
+
+def test_fewer_questions_than_a_step_asks_are_refused(samples, common):
+    with pytest.raises(UserError, match="There are 1 questions, and a step asks 2"):
+        train_grpo(samples[:1], [], **GRPO, **common)
 
 
 def test_a_model_without_a_chat_template_is_refused(samples, common, tmp_path):

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tasks.rewards.verifiable import VERIFIABLE
 from tasks.training.plan import Plan
@@ -58,16 +59,23 @@ def undisturbed(tmp_path_factory, model_folder):
     return report(folder), folder
 
 
-@pytest.mark.parametrize("after", [0.0, 0.35])
+def step_of(checkpoint: Path) -> int:
+    try:
+        return torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"]
+    except (OSError, RuntimeError, EOFError):
+        return 0  # not there yet, or being replaced
+
+
+@pytest.mark.parametrize("after", [1, 9])  # an epoch has eight steps
 def test_a_killed_grpo_training_ends_as_if_it_never_was(after, undisturbed, model_folder, tmp_path):
     expected, whole = undisturbed
     folder = prepare(tmp_path / "killed", model_folder)
     process = start(folder)
     checkpoint = folder / "scratch" / "last.ckpt"
-    while not checkpoint.exists():
+    while step_of(checkpoint) < after:
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.02)
-    time.sleep(after)  # in the middle of a later step
+    time.sleep(0.1)  # in the middle of a later step
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (folder / "report.json").exists()
