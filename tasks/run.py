@@ -24,7 +24,7 @@ be_quiet()
 import yaml  # noqa: E402  (libraries read the switches above when they are imported)
 
 from tasks.errors import Checked, UserError  # noqa: E402
-from tasks.settings import TRAINED, Settings, load_settings  # noqa: E402
+from tasks.settings import Settings, load_settings  # noqa: E402
 
 if TYPE_CHECKING:
     from tasks.tracking import Cost
@@ -125,9 +125,11 @@ def check_stage(stage: str, root: Path) -> dict[str, float]:
         UserError: The stage trains nothing, or cannot start.
     """
     settings = load_settings(root / "params.yaml")
-    if stage not in TRAINED:
+    spec = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    trained = [name for name in spec if "trainer" in spec[name].get("params", [])]
+    if stage not in trained:
         raise UserError(
-            f"{stage} cannot be checked", "it trains no model", f"name one of {', '.join(TRAINED)}"
+            f"{stage} cannot be checked", "it trains no model", f"name one of {', '.join(trained)}"
         )
 
     from tasks import tracking

@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tasks.errors import UserError
 
 Strategy = Literal["auto", "ddp", "deepspeed_stage_1", "deepspeed_stage_2", "deepspeed_stage_3"]
-TRAINED = ("reward_model", "policy_sft", "policy_dpo", "policy_grpo")  # stages that train
 
 
 class Section(BaseModel):
@@ -134,7 +133,7 @@ class Trainer(Section):
     rendezvous: str = Field(
         "127.0.0.1:29500", description="host:port where machines meet (more than one node)"
     )
-    precision: Literal["32-true", "bf16-mixed", "bf16-true", "16-mixed"] = Field(
+    precision: Literal["32-true", "bf16-mixed", "bf16-true"] = Field(
         "32-true", description="Numbers that training computes in"
     )
     strategy: Strategy = Field(
@@ -220,10 +219,9 @@ class Settings(Section):
         told = f"{self.trainer.devices} devices x {self.trainer.nodes} nodes x accumulate "
         told += f"{self.trainer.accumulate} = {parts} parts"
         mistakes = []
-        for name in ("reward_model", "policy_sft", "policy_dpo"):
-            batch = getattr(self, name).batch
-            if batch % parts:
-                mistakes.append(f"{name}.batch {batch} cannot be divided into {told}")
+        for name, section in self:
+            if getattr(section, "batch", 0) % parts:
+                mistakes.append(f"{name}.batch {section.batch} cannot be divided into {told}")
         if self.policy_grpo.prompts % parts:
             mistakes.append(
                 f"policy_grpo.prompts {self.policy_grpo.prompts} cannot be divided into {told}: "

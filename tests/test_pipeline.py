@@ -1,5 +1,6 @@
 """dvc.yaml, the stages, the settings, the flow and the README name the same things."""
 
+import json
 import re
 from pathlib import Path
 
@@ -50,3 +51,27 @@ def test_every_make_target_in_the_readme_exists():
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     asked = set(re.findall(r"(?:^|`)make ([\w-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert {"demo", "test"} <= asked <= targets
+
+
+def test_the_benchmark_table_in_the_readme_is_that_of_its_file():
+    text = (ROOT / "README.md").read_text()
+    cases = json.loads((ROOT / "bench" / "grpo.json").read_text())["cases"]
+    rows = [
+        f"{row['seconds']['stock']['step']:.1f} s | {row['seconds']['ours']['step']:.1f} s | "
+        f"**{row['ratio']:.2f}**"
+        for row in cases
+    ]
+    assert len(rows) == 4 and [row for row in rows if row not in text] == []
+
+
+def test_the_scores_of_the_base_in_the_readme_are_those_measured():
+    text = (ROOT / "README.md").read_text()
+    measured = json.loads((ROOT / "outputs" / "metrics" / "base.json").read_text())
+    named = {
+        "counting": "count/score", "caption": "caption/score", "table value": "table_value/score",
+        "receipt value": "receipt_value/score", "detection of one shape": "detect/f1_at_50",
+        "grounding": "ground/score", "region to words": "region/score",
+        "which of two captions is better, one order": "judge_pair/score",
+    }  # fmt: skip
+    for name, key in named.items():
+        assert f"| {name} | {100 * measured[key]:.0f} |" in text, name

@@ -71,10 +71,8 @@ def fit(plan: Plan, data: Dataset, dev: Dataset | None = None) -> list[dict[str,
         raise Checked(report["forecast"])
     if plan.run_id:
         metrics = {f"cost/training/{name}": value for name, value in report["used"].items()}
-        client = mlflow.MlflowClient()
-        for name, value in metrics.items():
-            client.log_metric(plan.run_id, name, value)
-        client.set_tag(plan.run_id, "shared_prefix", report["shared_prefix"])
+        mlflow.log_metrics(metrics, run_id=plan.run_id)
+        mlflow.MlflowClient().set_tag(plan.run_id, "shared_prefix", report["shared_prefix"])
     return report["history"]
 
 

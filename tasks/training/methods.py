@@ -44,7 +44,6 @@ PAPER_GRPO = {
 # of the language model only; peft's "all-linear" takes the vision tower in as well
 LANGUAGE_PROJECTIONS = r".*(language_model|text_model).*\.(q|k|v|o|gate|up|down)_proj"
 
-
 # what a look at held-out examples is judged by, and which way is better
 WATCHED = {"sft": ("val/loss", "min"), "dpo": ("val/loss", "min"), "grpo": ("val/reward", "max")}
 

@@ -21,7 +21,7 @@ class Plan:
         out: Folder for the trained model.
         scratch: Folder for checkpoints, which a killed training continues from.
         run_id: MLflow run that metrics go to; empty to log nowhere.
-        check: Train two steps only and forecast the rest (see `tasks/training/meter.py`).
+        check: Train three steps only and forecast the rest (see `tasks/training/meter.py`).
 
     The other fields are those of `tasks.settings.Trainer`.
     """

@@ -10,7 +10,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from trl.trainer.utils import add_fused_lm_head
 
-from models.shared_prefix import common_length, prefix_tree, share_prefix
+from models.prefix_tree import common_length, prefix_tree
+from models.shared_prefix import share_prefix
 
 IMAGE, PATCH_VALUES, SIDE = "<|image_pad|>", 3 * 8 * 8, 4  # a picture of 4 x 4 patches: 4 tokens
 LENGTHS = (3, 9, 6, 1)
@@ -229,7 +230,17 @@ def test_a_prompt_that_lost_image_tokens_is_named(model):
     rows = batch(model, [([0], 14), ([1], 17)], [2, 2])
     share_prefix(model)
     rows["input_ids"][rows["input_ids"] == model.config.image_token_id] = 9
-    with pytest.raises(ValueError, match="image tokens, but its pictures yield"):
+    told = r"hold \[0, 0, 0, 0\] image tokens, but its 4 pictures .* yield \[4, 4, 4, 4\]"
+    with pytest.raises(ValueError, match=told):
+        model(**rows, fused_lm_head=True)
+
+
+def test_a_cut_prompt_is_named_too(model):
+    rows = batch(model, [([0], 14), ([1], 17)], [2, 2])
+    first = int((rows["input_ids"][2] == model.config.image_token_id).nonzero()[0])
+    rows["input_ids"][2, first] = 9
+    share_prefix(model)
+    with pytest.raises(ValueError, match=r"hold \[4, 4, 3, 4\] image tokens"):
         model(**rows, fused_lm_head=True)
 
 

@@ -55,8 +55,8 @@ def changed(before: str, after: str) -> set[str]:
     return {name for name in old if not torch.equal(old[name], new[name])}
 
 
-def test_two_processes_train_as_one_does_with_the_same_batch(samples, common):
-    """DPO and GRPO in `test_two_processes` show equality; here the launch is what is tested."""
+def test_a_training_in_two_processes_is_launched_and_comes_back(samples, common):
+    """That it computes what native TRL does is shown in tests/models/test_two_processes.py."""
     history = train_sft(rows_of(samples), learning_rate=1e-3, batch=4, devices=2, **common)
     assert [row["step"] for row in history] == [1, 2, 3, 4]
     assert changed(common["model"], common["out"])
