@@ -5,7 +5,7 @@ STAMP := .venv/installed
 export DVC_NO_ANALYTICS := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: bench-grpo demo test lint pull up repro reproduce world clean-runtime
+.PHONY: bench-detection bench-grpo demo test lint pull up repro reproduce world clean-runtime
 
 demo: pull ## the main job on the embedded default
 	$(BIN)/python -m flows.align
@@ -37,3 +37,6 @@ $(STAMP): pyproject.toml constraints.txt
 
 bench-grpo: pull ## a GRPO step, stock TRL beside ours: bench/grpo.json
 	$(BIN)/python -m bench.grpo
+
+bench-detection: $(STAMP) ## average precision, both libraries beside ours: bench/detection.json
+	$(BIN)/python -m bench.detection
