@@ -42,6 +42,8 @@ def check(sample: Sample, seen: set[str]) -> None:
     """
     if sample.id in seen:
         raise Unusable("duplicate id")
+    if not all(map(_is_unicode, (sample.id, sample.prompt, sample.label, sample.final))):
+        raise Unusable("text that is not Unicode")
     if not sample.prompt.strip():
         raise Unusable("empty prompt")
     if sample.split not in SPLITS:
@@ -75,6 +77,15 @@ def picture_size(data: bytes) -> tuple[int, int]:
         raise Unusable(
             "picture too large" if "too large" in str(error) else "unreadable picture"
         ) from error
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether Parquet can hold a text: file names and JSON may have half of a surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_judgement(sample: Sample) -> None:

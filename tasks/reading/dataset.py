@@ -11,6 +11,7 @@ from pathlib import Path
 from tasks.errors import UserError
 from tasks.progress import track
 from tasks.reading.checks import Record, Unusable, check
+from tasks.reading.class_folders import class_folders, class_records
 from tasks.reading.tables import json_lines, own_shards, saved_dataset
 from tasks.records import (
     REJECTED,
@@ -49,6 +50,7 @@ def read_dataset(
             check(sample, seen)
             kept.append(sample)
         except Unusable as reason:
+            name = name.encode(errors="replace").decode()  # a file's name need not be Unicode
             rejected.append({"id": name, "reason": str(reason), "source": str(folder)})
     reasons = Counter(row["reason"] for row in rejected)
     total = len(kept) + len(rejected)
@@ -93,10 +95,12 @@ def _records(folder: Path) -> Iterator[Record]:
         return own_shards(folder)
     if lines:
         return json_lines(folder, lines)
+    if classes := class_folders(folder):
+        return class_records(folder, classes)
     found = ", ".join(sorted(p.name for p in folder.iterdir())[:5]) or "nothing"
     raise UserError(
         f"{folder} is not a data set that Collimate can read",
-        "it has neither part-*.parquet, nor a *.jsonl file, nor a saved Hugging Face dataset "
-        f"(found: {found})",
-        "see 'Your own data' in the README",
+        "it has neither part-*.parquet, nor a *.jsonl file, nor a saved Hugging Face dataset, nor "
+        f"two class folders with pictures (found: {found})",
+        "see 'Your own data and model' in the README",
     )

@@ -61,9 +61,11 @@ class PictureFolder:
         return self._last[1]
 
     def _find(self, path: str, likely: tuple[str, ...]) -> bytes:
-        for place in (path, *(f"{folder}/{path}" for folder in likely)):
-            if (data := _read_if_there(self.folder, place)) is not None:
-                return data
+        if (data := _read_if_there(self.folder, path)) is not None:
+            return data
+        for place in (f"{folder}/{path}" for folder in likely):
+            if os.path.exists(self.folder / place):  # unlike Path.exists, false for over-long ones
+                return read_picture(self.folder, place)
         parts = PurePosixPath(path).parts
         same_name = self._by_name.get(parts[-1], []) if parts else []
         found = [file for file in same_name if file.parts[-len(parts) :] == parts]

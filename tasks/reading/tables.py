@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def own_shards(folder: Path) -> Iterator[Record]:
     """Yield the records of Parquet shards that a stage wrote."""
     for number, row in enumerate(read_rows(folder)):
         name = _text(row, "id") or f"row:{number}"
-        yield name, lambda row=row, name=name: _from_shard(row | {"id": name})
+        yield name, partial(_from_shard, row | {"id": name})
 
 
 def _from_shard(row: dict[str, Any]) -> Sample:
@@ -43,7 +44,7 @@ def json_lines(folder: Path, files: list[Path]) -> Iterator[Record]:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     name = f"{file.stem}:{number}"
-                    yield name, lambda line=line, name=name: _from_json(line, name, folder)
+                    yield name, partial(_from_json, line, name, folder)
 
 
 def _from_json(line: bytes, name: str, folder: Path) -> Sample:
@@ -86,7 +87,7 @@ def saved_dataset(folder: Path) -> Iterator[Record]:
                 row[column] = feature.int2str(row[column]) if known else None
             row["split"] = _text(row, "split") or renamed
             name = f"{split or 'row'}:{number}"
-            yield name, lambda row=row, name=name: _sample(row, name, folder)
+            yield name, partial(_sample, row, name, folder)
 
 
 def _sample(row: dict[str, Any], name: str, folder: Path) -> Sample:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict
 from PIL import Image as Pillow
 
@@ -96,3 +97,10 @@ def with_own_id(record: object, reason: str) -> object:
     if isinstance(record, dict) and reason != "duplicate id":
         return record | {"id": reason}
     return record
+
+
+def set_aside(folder: Path) -> dict[str, str]:
+    """Read a folder and return why which record was set aside."""
+    read(folder)
+    rows = pq.read_table(folder.parent / "out" / "rejected.parquet").to_pylist()
+    return {row["id"]: row["reason"] for row in rows}
