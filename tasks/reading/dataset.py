@@ -10,8 +10,10 @@ from pathlib import Path
 
 from tasks.errors import UserError
 from tasks.progress import track
+from tasks.reading.annotation_files import annotated_records
 from tasks.reading.checks import Record, Unusable, check
 from tasks.reading.class_folders import class_folders, class_records
+from tasks.reading.grounding import reasoning_folders, reasoning_records
 from tasks.reading.tables import json_lines, own_shards, saved_dataset
 from tasks.records import (
     REJECTED,
@@ -95,12 +97,17 @@ def _records(folder: Path) -> Iterator[Record]:
         return own_shards(folder)
     if lines:
         return json_lines(folder, lines)
+    if records := annotated_records(folder):
+        return records
+    if parts := reasoning_folders(folder):
+        return reasoning_records(folder, parts)
     if classes := class_folders(folder):
         return class_records(folder, classes)
     found = ", ".join(sorted(p.name for p in folder.iterdir())[:5]) or "nothing"
     raise UserError(
         f"{folder} is not a data set that Collimate can read",
         "it has neither part-*.parquet, nor a *.jsonl file, nor a saved Hugging Face dataset, nor "
-        f"two class folders with pictures (found: {found})",
+        "a *.json file with images, annotations and categories, nor pictures with a JSON file "
+        f"beside each in train/, nor two class folders with pictures (found: {found})",
         "see 'Your own data and model' in the README",
     )
