@@ -1,78 +1,28 @@
-"""COCO's and LVIS's files become questions whose truth is complete; the rest is set aside."""
+"""COCO's files become questions whose truth is complete; the rest is set aside."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from PIL import Image as Pillow
 
-from tasks.errors import UserError
-from tasks.images import to_png
+from tests.tasks.reading.coco_folders import (
+    CATEGORIES,
+    CATS,
+    SIZE,
+    box,
+    coco,
+    found,
+    image,
+    picture,
+)
 from tests.tasks.reading.folders import read, reasons, set_aside
 
-SIZE = (64, 48)
-CATEGORIES = [
-    {"supercategory": "animal", "id": 17, "name": "cat"},
-    {"supercategory": "animal", "id": 18, "name": "dog"},
-    {"supercategory": "furniture", "id": 65, "name": "bed"},
-]
 INCOMPLETE = "another annotation of this category in this picture cannot be used"
-
-
-def image(id, **change) -> dict:
-    return {
-        "license": 4, "file_name": f"{id:012}.jpg", "height": SIZE[1], "width": SIZE[0],
-        "coco_url": f"http://images.cocodataset.org/train2017/{id:012}.jpg",
-        "date_captured": "2013-11-14 17:02:52", "id": id,
-        "flickr_url": "http://farm7.staticflickr.com/6116/6255196340.jpg",
-    } | change  # fmt: skip
-
-
-def box(id, image_id, category_id, bbox, **change) -> dict:
-    return {
-        "segmentation": [[510.66, 423.01, 511.72, 420.03]], "area": 702.1, "iscrowd": 0,
-        "image_id": image_id, "bbox": bbox, "category_id": category_id, "id": id,
-    } | change  # fmt: skip
-
-
-CATS = box(1, 1, 17, [2.5, 4, 10, 20.25])
-
-
-def picture(file: Path, size: tuple[int, int] = SIZE) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(to_png(Pillow.new("RGB", size)))
-
-
-def coco(
-    folder: Path,
-    annotations: list,
-    images: list | None = None,
-    categories: list = CATEGORIES,
-    name: str = "annotations/instances_train2017.json",
-) -> Path:
-    """Write a data set as cocodataset.org offers it; its images have the ids 1 and 2."""
-    images = [image(1), image(2)] if images is None else images
-    content = {"info": {}, "licenses": [], "images": images, "categories": categories}
-    file = folder / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(content | {"annotations": annotations}))
-    for id in (1, 2):
-        picture(folder / "train2017" / f"{id:012}.jpg")
-    return folder
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
     return tmp_path / "data"
-
-
-def found(folder: Path) -> dict[str, list[list[float]]]:
-    """Read a folder and return the true boxes by question, without those about what is absent."""
-    return {sample.id: sample.corners for sample in read(folder) if sample.corners}
-
-
-# ---- COCO ------------------------------------------------------------------------------------
 
 
 def test_each_category_in_a_picture_is_one_question_about_all_its_boxes(folder):
@@ -338,103 +288,3 @@ def test_a_limit_gives_pictures_of_every_file(folder):
     assert len(samples) == 30
     assert len({sample.id.split(":")[0] for sample in samples}) == 2
     assert samples == read(folder)[:30]
-
-
-# ---- LVIS ------------------------------------------------------------------------------------
-
-LVIS = [
-    {"id": 1, "name": "aerosol_can", "synset": "aerosol.n.02", "frequency": "c", "def": "a can"},
-    {"id": 2, "name": "die", "synset": "die.n.01", "frequency": "r", "def": "a cube"},
-    {"id": 3, "name": "person", "synset": "baby.n.01", "frequency": "f", "def": "a human"},
-    {"id": 4, "name": "sofa", "synset": "sofa.n.01", "frequency": "f", "def": "a seat"},
-]
-
-
-def lvis(folder: Path, **change) -> Path:
-    """Write one LVIS v1 picture, which names its file by address only."""
-    entry = {
-        "date_captured": "2013-11-15 04:30:29", "neg_category_ids": [3], "id": 1, "license": 4,
-        "height": SIZE[1], "width": SIZE[0], "flickr_url": "http://farm9.staticflickr.com/8186.jpg",
-        "coco_url": "http://images.cocodataset.org/train2017/000000000001.jpg",
-        "not_exhaustive_category_ids": [],
-    } | change  # fmt: skip
-    boxes = [box(1, 1, 1, [1, 1, 5, 5]), box(2, 1, 2, [9, 9, 5, 5])]
-    for annotation in boxes:
-        del annotation["iscrowd"]
-    return coco(folder, boxes, [entry], LVIS, name="lvis_v1_train.json")
-
-
-def test_lvis_names_the_picture_by_address_and_says_how_common_a_category_is(folder):
-    samples = {s.label: s for s in read(lvis(folder)) if s.corners}
-    assert samples["die"].id == "lvis_v1_train:1:2"
-    assert samples["die"].details == {"image": "1", "frequency": "r"}
-    assert samples["aerosol_can"].details["frequency"] == "c"
-    assert samples["aerosol_can"].prompt == "Find every aerosol_can."
-
-
-def test_the_folder_in_the_address_decides_between_pictures_of_one_name(folder):
-    picture(folder / "val2017" / "000000000001.jpg", (9, 9))
-    assert {sample.size for sample in read(lvis(folder))} == {SIZE}
-
-
-@pytest.mark.parametrize(("negative", "absent"), [([3], ["person"]), ([], []), ([1, 77], [])])
-def test_only_what_annotators_looked_for_in_vain_is_called_absent(folder, negative, absent):
-    """Sofas were not looked for here, and aerosol cans are there."""
-    samples = read(lvis(folder, neg_category_ids=negative))
-    assert [sample.label for sample in samples if not sample.corners] == absent
-
-
-def test_a_category_that_is_not_annotated_exhaustively_is_set_aside(folder):
-    lvis(folder, not_exhaustive_category_ids=[2])
-    assert list(found(folder)) == ["lvis_v1_train:1:1"]
-    reason = "category that is not annotated exhaustively in this picture"
-    assert set_aside(folder) == {"lvis_v1_train:1:2": reason}
-
-
-# ---- which files are read --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["instances.json", "annotations/boxes.json"])
-def test_annotations_are_recognised_by_what_is_in_them(folder, name):
-    assert len(found(coco(folder, [CATS], name=name))) == 1
-
-
-def test_cocos_files_about_other_things_are_named_and_not_read(folder):
-    coco(folder, [CATS], [image(1)])
-    for name in ("captions_train2017", "person_keypoints_train2017"):
-        (folder / "annotations" / f"{name}.json").write_text("{")
-    (folder / "licence.json").write_text('{"name": "CC"}')
-    assert len(read(folder)) == 2
-    assert reasons(folder) == {"JSON file that is not about boxes of all categories": 3}
-
-
-def test_a_file_that_is_no_json_is_named(folder):
-    coco(folder, [CATS])
-    (folder / "annotations" / "instances_val2017.json").write_text('{"images": [')
-    with pytest.raises(UserError, match=r"instances_val2017\.json is not JSON"):
-        read(folder)
-
-
-@pytest.mark.parametrize(
-    ("content", "missing"),
-    [
-        ({"images": [], "annotations": []}, "lacks 'categories'"),
-        ({"images": []}, "lacks 'annotations' and 'categories'"),
-        ({"images": {}, "annotations": [], "categories": []}, "lacks 'images'"),
-    ],
-)
-def test_a_file_that_lacks_a_list_says_which(folder, content, missing):
-    coco(folder, [CATS])
-    (folder / "annotations" / "instances_val2017.json").write_text(json.dumps(content))
-    with pytest.raises(UserError, match=rf"instances_val2017\.json {missing}") as caught:
-        read(folder)
-    assert "found images" in caught.value.why
-
-
-def test_texts_that_are_no_unicode_are_set_aside(folder):
-    odd = [*CATEGORIES[:1], {"id": 18, "name": "d\ud800g"}]
-    coco(folder, [CATS, box("\ud800", 1, 18, [1, 1, 5, -5]), box(3, 2, 18, [1, 1, 5, 5])],
-         categories=odd)  # fmt: skip
-    assert len(found(folder)) == 1
-    assert set_aside(folder)["instances_train2017:annotation:?"] == "box of negative size"
-    assert reasons(folder)["text that is not Unicode"] == 1
