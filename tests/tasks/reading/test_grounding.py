@@ -248,6 +248,15 @@ def test_an_id_of_two_annotations_means_neither(folder):
     assert reasons(folder) == {"duplicate annotation id": 1, ambiguous: 2}
 
 
+def test_an_id_means_the_annotation_of_its_own_file(folder):
+    refer(folder, GOOD)
+    content = json.loads((folder / "refs.json").read_text())
+    content["annotations"][0] = BOXES[0] | {"bbox": [1, 1, 2, 2]}
+    (folder / "others.json").write_text(json.dumps(content))
+    corners = {sample.id: sample.corners[0] for sample in read(folder)}
+    assert corners["refs:1:0"] == [4, 5, 24.5, 15] and corners["others:1:0"] == [1, 1, 3, 3]
+
+
 def test_references_without_their_boxes_say_what_is_missing(folder):
     picture(folder / "a.png")
     (folder / "refs.json").write_text(json.dumps({"refs": [GOOD], "images": IMAGES}))
