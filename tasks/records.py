@@ -21,8 +21,9 @@ from tasks.errors import UserError
 ROWS_PER_SHARD = 4096
 # How an answer is scored (tasks/benchmarks/scoring.py).
 Metric = Literal[
-    "exact", "final", "caption", "box", "detections", "tagged_detections", "pair", "point"
-]
+    "exact", "final", "caption", "box", "tagged_box", "detections", "tagged_detections", "pair",
+    "point",
+]  # fmt: skip
 TEXT = Value("string")
 BOXES = List(List(Value("float32")))
 

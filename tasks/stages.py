@@ -16,7 +16,7 @@ from tasks.benchmarks.perception import balanced, benchmark, by_task, score_row
 from tasks.errors import UserError
 from tasks.judging.preferences import build_preferences
 from tasks.prompts import prompt
-from tasks.reading import read_dataset
+from tasks.reading.dataset import read_dataset
 from tasks.records import (
     BOXES,
     TEXT,

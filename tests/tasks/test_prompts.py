@@ -6,12 +6,15 @@ import tasks.prompts
 from tasks.prompts import prompt
 
 RENDERED = {
+    "classify": ({}, "Which class is it?"),
     "describe": ({}, "Tell me what you see."),
+    "find": ({"label": "circle"}, "Find every circle."),
     "locate_text": ({"text": "47"}, "Give the box of the text 47."),
     "pairwise_judgement": (
         {"question": "Q?", "a": "first", "b": "second"},
         "Q? Which answer is better? A: first B: second",
     ),
+    "point": ({"label": "the red circle"}, "Point at the red circle."),
     "pointwise_judgement": (
         {"question": "Q?", "a": "first"},
         "Q? Score this answer from 1 to 10: first",

@@ -171,7 +171,7 @@ stages:
     cmd: x
     deps:
     - {path: data, md5: da7ada7ada7a.dir}
-    - {path: tasks/reading.py, md5: 5ead5ead5ead}
+    - {path: tasks/reading, md5: 5ead5ead5ead.dir}
     outs:
     - {path: outputs/intake, md5: 1a7e1a7e1a7e.dir}
   synthesis:

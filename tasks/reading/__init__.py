@@ -1,0 +1,1 @@
+"""Opens data sets in the layouts that people have, as samples; what cannot be used is set aside."""

@@ -1,0 +1,59 @@
+"""Which of a folder's JSON files are annotations: those of COCO and LVIS, or refs of RefCOCO."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import UserError
+from tasks.reading.annotations import load
+from tasks.reading.checks import Record, unusable
+from tasks.reading.coco import coco_records
+from tasks.reading.grounding import is_references, reference_records
+
+LISTS = ("images", "annotations", "categories")
+# What COCO puts beside its boxes describes the same pictures in another way.
+OTHER_COCO = ("captions_", "image_info_", "panoptic_", "person_keypoints_", "stuff_")
+
+
+def annotated_records(folder: Path) -> Iterator[Record] | None:
+    """Return the records of the JSON files in `folder` and its `annotations/`, if they have any.
+
+    Raises:
+        UserError: A file is no JSON, lacks a list that annotations need, or is a pickle.
+    """
+    files = [*sorted(folder.glob("*.json")), *sorted(folder.glob("annotations/*.json"))]
+    contents = {file: load(file) for file in files if not file.name.startswith(OTHER_COCO)}
+    refer = any(map(is_references, contents.values()))
+    if pickles := [] if refer else sorted(folder.glob("refs*.p")):
+        raise UserError(
+            f"{pickles[0]} is a pickle",
+            "opening a pickle can run code, so it is not opened, and the references are in it",
+            "write its list as JSON beside it where you trust it: "
+            "json.dump(pickle.load(open('refs.p', 'rb')), open('refs.json', 'w'))",
+        )
+    needed = LISTS[:2] if refer else LISTS
+    used = {file: content for file, content in contents.items() if _is_used(file, content, needed)}
+    if not used:
+        return None
+    records = reference_records(folder, used) if refer else coco_records(folder, used)
+    return _with_unused(records, [file for file in files if file not in used])
+
+
+def _is_used(file: Path, content: Any, needed: tuple[str, ...]) -> bool:
+    if not isinstance(content, dict):
+        return is_references(content)
+    if not any(key in content for key in (*LISTS, "refs")):
+        return False
+    if lacking := [key for key in needed if not isinstance(content.get(key), list)]:
+        raise UserError(
+            f"{file} lacks {' and '.join(map(repr, lacking))}",
+            f"annotations are lists called {', '.join(needed)}; found {', '.join(content)}",
+            "complete the file, or take it out of the folder",
+        )
+    return True
+
+
+def _with_unused(records: Iterator[Record], unused: list[Path]) -> Iterator[Record]:
+    yield from records
+    for file in unused:
+        yield unusable(file.name, "JSON file that is not about boxes of all categories")

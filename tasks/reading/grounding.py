@@ -1,0 +1,233 @@
+"""Expressions that mean one thing in a picture: the reasoning of LISA, and RefCOCO's references.
+
+ReasonSeg (LISA, arXiv 2308.00692) keeps `x.json` beside `x.jpg` in folders named by split: several
+wordings of one instruction, and polygons. The true box surrounds all target polygons; Visual-RFT's
+surrounds the first, which is one piece of a target that something else stands in front of.
+
+RefCOCO, RefCOCO+ and RefCOCOg are lists of `refs`, each with its sentences and the id of an
+annotation, beside COCO's `images` and `annotations`, in one file or in two. The original refs are
+a pickle, which can run code and is never opened.
+"""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tasks.prompts import prompt
+from tasks.reading.annotations import (
+    Entry,
+    by_id,
+    corners_around,
+    corners_of,
+    image_fault,
+    is_id,
+    is_name,
+    open_picture,
+    within,
+)
+from tasks.reading.checks import Record, Unusable, picture_size, unusable
+from tasks.reading.pictures import PictureFolder, is_picture
+from tasks.reading.splits import NAMES, lot, split_for
+from tasks.records import Sample
+
+
+def reasoning_folders(folder: Path) -> list[Path]:
+    """Return the folders named by split that have a picture with a JSON file of its name."""
+    parts = (path for path in folder.iterdir() if path.is_dir() and path.name.lower() in NAMES)
+    return sorted(p for p in parts if {f.stem for f in p.glob("*.json")} & set(_pictures_in(p)))
+
+
+def reasoning_records(folder: Path, parts: list[Path]) -> Iterator[Record]:
+    """Yield a question for every wording of every instruction, in an order drawn by lot."""
+    pictures = PictureFolder(folder)
+    beside = {part: _pictures_in(part) for part in parts}
+    said = {part: NAMES[part.name.lower()] for part in parts}
+    files = [file for part in parts for file in part.glob("*.json")]
+    for file in sorted(files, key=lambda file: lot("order", f"{file.parent.name}/{file.stem}")):
+        name = f"{file.parent.name}/{file.stem}"
+        split = split_for(said[file.parent], set(said.values()), name)
+        picture = beside[file.parent].get(file.stem)
+        try:
+            annotation = _annotation(file)
+            wordings = _listed(annotation.get("text"), "instruction")
+            if picture is None:
+                raise Unusable("picture file is missing")
+        except Unusable as reason:
+            yield unusable(name, str(reason))
+            continue
+        path = picture.relative_to(folder).as_posix()
+        for number, text in enumerate(wordings):
+            id = f"{name}:{number}"
+            yield id, partial(_reasoned, pictures, id, split, path, text, annotation["shapes"])
+    for part in parts:
+        for file in sorted(part.iterdir()):
+            if file.suffix.lower() != ".json" and not file.with_suffix(".json").exists():
+                name = file.relative_to(folder).as_posix()
+                yield unusable(name, "file without a JSON file of its name beside it")
+
+
+def _pictures_in(part: Path) -> dict[str, Path]:
+    return {file.stem: file for file in sorted(part.iterdir()) if is_picture(file)}
+
+
+def _annotation(file: Path) -> Entry:
+    try:
+        data = file.read_bytes()
+        try:
+            annotation = json.loads(data)
+        except UnicodeDecodeError:  # some of the published files are from Windows
+            annotation = json.loads(data.decode("cp1252"))
+    except OSError as error:
+        raise Unusable("annotation cannot be opened") from error
+    except (ValueError, RecursionError) as error:
+        raise Unusable("annotation is not JSON") from error
+    if not isinstance(annotation, dict) or not isinstance(annotation.get("shapes"), list):
+        raise Unusable("annotation without a list of shapes")
+    return annotation
+
+
+def _reasoned(
+    pictures: PictureFolder, id: str, split: str, path: str, text: Any, shapes: list[Any]
+) -> Sample:
+    polygons = _targets(shapes)
+    x0, y0, x1, y1 = zip(*map(corners_around, polygons), strict=True)
+    box = [min(x0), min(y0), max(x1), max(y1)]
+    data = pictures.read(path)
+    details = {"image": path, "polygons": polygons}
+    return _pointing(id, split, text, data, within(box, picture_size(data)), details)
+
+
+def _targets(shapes: list[Any]) -> list[Any]:
+    targets = []
+    for shape in shapes:
+        label = shape.get("label") if isinstance(shape, dict) else None
+        if not isinstance(label, str) or label.lower() not in ("target", "ignore", "flag"):
+            raise Unusable("shape that is neither target nor ignore nor flag")
+        if label.lower() == "target":
+            targets.append(shape.get("points"))
+    if not targets:
+        raise Unusable("no shape is the target")
+    return targets
+
+
+def is_references(content: Any) -> bool:
+    """Return whether a JSON file's content is a list of refs, or has one."""
+    if isinstance(content, list):
+        return any(isinstance(ref, dict) and "sentences" in ref for ref in content)
+    return isinstance(content, dict) and isinstance(content.get("refs"), list)
+
+
+def reference_records(folder: Path, contents: dict[Path, Any]) -> Iterator[Record]:
+    """Yield a question for every sentence of every reference, in an order drawn by lot.
+
+    Args:
+        contents: Lists of refs, objects with `refs`, and objects with the images and annotations
+            that lists of refs are about.
+    """
+    pictures = PictureFolder(folder)
+    sources = {p: _Source(p.stem, c) for p, c in contents.items() if isinstance(c, dict)}
+    refs: list[tuple[str, Entry, list[_Source]]] = []
+    set_aside = [record for source in sources.values() for record in source.set_aside]
+    for path, content in contents.items():
+        if not is_references(content):
+            continue
+        about = [sources[path]] if path in sources else list(sources.values())
+        for number, ref in enumerate(content if isinstance(content, list) else content["refs"]):
+            if isinstance(ref, dict):
+                refs.append((f"{path.stem}:{ref.get('ref_id', number)}", ref, about))
+            else:
+                set_aside.append(unusable(f"{path.stem}[{number}]", "ref is not a JSON object"))
+    said = [_split_of(ref) for _, ref, _ in refs]
+    parts = set(said)
+    drawn = sorted(zip(said, refs, strict=True), key=lambda at: lot("order", _image_of(at[1][1])))
+    for split, (name, ref, about) in drawn:
+        split = split_for(split, parts, _image_of(ref))
+        try:
+            sentences = _listed(ref.get("sentences"), "sentence")
+        except Unusable as reason:
+            yield unusable(name, str(reason))
+            continue
+        for number, sentence in enumerate(sentences):
+            id = f"{name}:{number}"
+            yield id, partial(_referred, pictures, id, split, ref, sentence, about)
+    yield from set_aside
+
+
+class _Source:
+    """The images and annotations of one file."""
+
+    def __init__(self, stem: str, content: Entry):
+        self.stem = stem
+        self.images, self.claimed_images, bad = by_id(content["images"], "image", stem, image_fault)
+        self.annotations, self.claimed, bad_annotations = by_id(
+            content["annotations"], "annotation", stem, lambda _: ""
+        )
+        self.set_aside = bad + bad_annotations
+
+
+def _referred(
+    pictures: PictureFolder, id: str, split: str, ref: Entry, sentence: Any, about: list[_Source]
+) -> Sample:
+    image, bbox, stem = _meant(ref, about)
+    corners = corners_of(bbox)
+    data, size = open_picture(pictures, image, stem)
+    text = sentence.get("sent") if isinstance(sentence, dict) else None
+    return _pointing(id, split, text, data, within(corners, size), {"image": _image_of(ref)})
+
+
+def _meant(ref: Entry, about: list[_Source]) -> tuple[Entry, Any, str]:
+    """Return the image that a ref is about, its bounding box, and the file that has them."""
+    if "bbox" in ref:  # a list that needs no other file
+        if reason := image_fault(ref):
+            raise Unusable(reason)
+        return ref, ref["bbox"], ""
+    id = ref.get("ann_id")
+    source = next((s for s in about if is_id(id) and id in s.annotations), None)
+    if not is_id(id) or source is None:
+        raise Unusable("unknown annotation id")
+    annotation = source.annotations[id]
+    image = annotation.get("image_id")
+    if not is_id(image) or image not in source.images:
+        raise Unusable("unknown image id")
+    if id in source.claimed or image in source.claimed_images:
+        raise Unusable("id that stands for several annotations or pictures")
+    if ref.get("image_id", image) != image:
+        raise Unusable("annotation of another picture than the ref's")
+    if annotation.get("iscrowd"):
+        raise Unusable("annotation of a crowd")
+    return source.images[image], annotation.get("bbox"), source.stem
+
+
+def _image_of(ref: Entry) -> str:
+    return str(ref.get("image_id", ref.get("file_name", "")))
+
+
+def _split_of(ref: Entry) -> str:
+    split = str(ref.get("split") or "")
+    return NAMES.get(split.lower(), split)
+
+
+def _listed(texts: Any, kind: str) -> list[Any]:
+    if not isinstance(texts, list) or not texts:
+        raise Unusable(f"annotation without a list of {kind}s")
+    return texts
+
+
+def _pointing(
+    id: str, split: str, text: Any, data: bytes, box: list[float], details: Entry
+) -> Sample:
+    if not is_name(text):
+        raise Unusable("expression without words")
+    return Sample(
+        id=id,
+        task="grounding",
+        split=split,
+        prompt=prompt("point", label=text.strip()),
+        metric="tagged_box",
+        images=[data],
+        corners=[box],
+        label=text.strip(),
+        details=details,
+    )
