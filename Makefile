@@ -15,8 +15,11 @@ test: pull ## everything: style, types, unit tests, and the chain on a few dozen
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-pull: $(STAMP) ## the data and the base model, from store/
-	$(BIN)/dvc pull --quiet data.dvc base
+pull: $(STAMP) ## the data and the embedded models, from store/
+	$(BIN)/dvc pull --quiet data.dvc base few_shot_world habits
+
+reproduce: pull ## Visual-RFT's claim on the embedded default: 45 minutes on two cores
+	$(BIN)/dvc repro visual_rft
 
 up: $(STAMP) ## Prefect and MLflow in the browser, on 127.0.0.1
 	$(BIN)/python -m flows.up

@@ -7,7 +7,54 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flows.stage import ROOT
+
 AIMS = ("find", "tell", "other tasks")
+GROUPS = {"tested": "adapted to", "other": "may be forgotten"}
+
+
+def chain_scores(root: Path = ROOT) -> str:
+    """Return the scores of the whole chain as a Markdown table."""
+    return score_table(json.loads((root / "outputs" / "benchmarks" / "table.json").read_text()))
+
+
+def few_shot_scores(root: Path = ROOT) -> str:
+    """Return the scores of a few-shot adaptation as a Markdown table."""
+    lines = ["| questions | measure | start | adapted |", "|---|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in _few_shot_rows(root)]
+    return "\n".join(lines)
+
+
+def print_few_shot_summary(root: Path, outcomes: dict[str, str]) -> None:
+    """Print the scores of a few-shot adaptation, its cost and where to look."""
+    console = Console()
+    scores = Table(title="Held-out scores, before and after")
+    for name in ("questions", "measure", "start", "adapted"):
+        scores.add_column(name, justify="left" if name in ("questions", "measure") else "right")
+    for row in _few_shot_rows(root):
+        scores.add_row(*row)
+    console.print(scores)
+    probe = root / "outputs" / "reinforced" / "headroom.json"
+    if probe.exists() and (told := json.loads(probe.read_text())["warning"]):
+        console.print(f"Warning: {told}")
+    _print_cost(console, root, outcomes)
+    console.print(f"Report:  {root / 'outputs' / 'perception' / 'index.html'}")
+    console.print("Runs:    make up   (Prefect and MLflow in the browser)")
+
+
+def _few_shot_rows(root: Path) -> list[tuple[str, str, str, str]]:
+    table = json.loads((root / "outputs" / "perception" / "table.json").read_text())
+    rows = []
+    for group, found in table.items():
+        start, adapted = (found["measures"][model] for model in ("start", "adapted"))
+        for name in dict.fromkeys((*start, *adapted)):
+            cells = [f"{held[name]:.3f}" if name in held else "–" for held in (start, adapted)]
+            if test := found["comparisons"].get(name):
+                cells[1] += f"{'*' if test['p_value'] < 0.05 else ''}"
+                around = f"[{test['low']:+.3f}, {test['high']:+.3f}]"
+                cells[1] += f" ({test['difference']:+.3f} {around})"
+            rows.append((f"{GROUPS.get(group, group)}, n {found['n']}", name, *cells))
+    return rows
 
 
 def score_table(rows: list[dict[str, Any]]) -> str:
@@ -37,19 +84,7 @@ def print_summary(root: Path, outcomes: dict[str, str]) -> None:
         scores.add_row(row["task"], str(row["n"]), f"{row['majority']:.2f}", *cells, style=style)
     console.print(scores)
 
-    cost = Table(title="Cost")
-    for name in ("stage", "this time", "minutes", "peak GB", "tokens", "money"):
-        cost.add_column(name, justify="left" if name in ("stage", "this time") else "right")
-    total = 0.0
-    for stage, outcome in outcomes.items():
-        spent = json.loads((outputs / "costs" / f"{stage}.json").read_text())
-        total += spent["seconds"]
-        cost.add_row(
-            stage, outcome, f"{spent['seconds'] / 60:.1f}", f"{spent['peak_memory_gb']:.1f}",
-            f"{spent['tokens']:.0f}", f"{spent['money']:.2f}",
-        )  # fmt: skip
-    cost.add_row("all", "", f"{total / 60:.1f}", "", "", "", style="bold")
-    console.print(cost)
+    _print_cost(console, root, outcomes)
     console.print(f"Report:  {outputs / 'report' / 'index.html'}")
     console.print("Runs:    make up   (Prefect and MLflow in the browser)")
 
@@ -62,3 +97,19 @@ def _cell(entry: dict[str, float], interval: bool = True) -> str:
     star = "*" if entry.get("p_value", 1.0) < 0.05 else ""
     around = f" [{entry['low']:.2f}, {entry['high']:.2f}]" if interval else ""
     return f"{entry['mean']:.2f}{star}{around}"
+
+
+def _print_cost(console: Console, root: Path, outcomes: dict[str, str]) -> None:
+    cost = Table(title="Cost")
+    for name in ("stage", "this time", "minutes", "peak GB", "tokens", "money"):
+        cost.add_column(name, justify="left" if name in ("stage", "this time") else "right")
+    total = 0.0
+    for stage, outcome in outcomes.items():
+        spent = json.loads((root / "outputs" / "costs" / f"{stage}.json").read_text())
+        total += spent["seconds"]
+        cost.add_row(
+            stage, outcome, f"{spent['seconds'] / 60:.1f}", f"{spent['peak_memory_gb']:.1f}",
+            f"{spent['tokens']:.0f}", f"{spent['money']:.2f}",
+        )  # fmt: skip
+    cost.add_row("all", "", f"{total / 60:.1f}", "", "", "", style="bold")
+    console.print(cost)

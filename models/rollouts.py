@@ -344,10 +344,18 @@ def _answering(model: torch.nn.Module) -> Iterator[None]:
 class GroupedGRPOTrainer(GRPOTrainer):
     """TRL's GRPO trainer, shuffling whole groups where TRL shuffles answers.
 
+    `asked` holds the rows of the data set whose answers were rewarded last, one per answer.
+
     With several steps per generation TRL deals the answers out one by one, and hardly two answers
     to a prompt meet in a batch. Dealt out by group, each batch still holds random prompts, and
     computes each of them once.
     """
+
+    asked: list[dict[str, Any]] = []
+
+    def _calculate_rewards(self, inputs: list, *rest: Any) -> torch.Tensor:
+        self.asked = inputs
+        return super()._calculate_rewards(inputs, *rest)
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         module = trl.trainer.grpo_trainer

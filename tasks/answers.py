@@ -5,19 +5,26 @@ literal parser and never `eval`, no repairs, and one malformed element invalidat
 """
 
 import ast
-import math
 import re
+import warnings
 from dataclasses import dataclass
 
 from tasks.boxes import Box
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
-_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _CONTRACT = re.compile(r"<think>.*?</think>\s*<answer>.*?</answer>", re.DOTALL)
 _NOTHING = re.compile(r"""["']?no objects?["']?\.?""", re.IGNORECASE)
+# one box as Qwen models write it, [x0, y0, x1, y1], or as the Visual-RFT data does, (x0,y0),(x1,y1)
+_ONE_BOX = re.compile(
+    r"\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\]"
+    r"|\(\s*(\d+)\s*,\s*(\d+)\s*\)\s*,\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)"
+)
 _FOUR_NUMBERS = re.compile(r"\[\s*(-?\d+(?:\.\d+)?(?:\s*,\s*-?\d+(?:\.\d+)?){3})\s*\]")
 BOX_KEYS = ("bbox_2d", "Position", "bbox")
 CONFIDENCE_KEYS = ("confidence", "Confidence", "score")
+# Longer answers are no answers: they cannot come from a model within its tokens, and the parser's
+# memory and the matching's time grow with them.
+LONGEST_ANSWER, MOST_BOXES, LONGEST_NUMBER = 100_000, 500, 9
 
 
 @dataclass(frozen=True)
@@ -29,9 +36,14 @@ class Detection:
     label: str = ""
 
 
+class Malformed(ValueError):
+    """An answer that cannot be read; the message says why in a few words."""
+
+
 def keeps_contract(text: str) -> bool:
     """True if the whole text is one thought and then one answer, each tag exactly once."""
-    return bool(_CONTRACT.fullmatch(text)) and all(text.count(tag) == 1 for tag in TAGS)
+    # counted first: the pattern alone would take quadratic time on thousands of tags
+    return all(text.count(tag) == 1 for tag in TAGS) and bool(_CONTRACT.fullmatch(text))
 
 
 def tagged_answer(text: str) -> str | None:
@@ -40,8 +52,28 @@ def tagged_answer(text: str) -> str | None:
     >>> tagged_answer("<think>2 + 2</think><answer> 4 </answer>")
     '4'
     """
-    found = _ANSWER.findall(text)
-    return found[0].strip() if len(found) == 1 and text.count("<answer>") == 1 else None
+    try:
+        return read_answer(text)
+    except Malformed:
+        return None
+
+
+def read_answer(text: str) -> str:
+    """Return the content of the one answer pair.
+
+    Raises:
+        Malformed: There is none, more than one, or it never ends.
+    """
+    opened, closed = text.count("<answer>"), text.count("</answer>")
+    if opened != 1 or closed != 1:
+        if not opened:
+            raise Malformed("no answer tags")
+        raise Malformed("answer without an end" if not closed else "several answer tags")
+    before, _, after = text.partition("<answer>")
+    content, _, _ = after.partition("</answer>")
+    if "</answer>" in before:
+        raise Malformed("answer tags in the wrong order")
+    return content.strip()
 
 
 def tagged_thought(text: str) -> str:
@@ -50,32 +82,38 @@ def tagged_thought(text: str) -> str:
     return match[1] if match else ""
 
 
-def detections(payload: str, frame: tuple[float, float]) -> list[Detection] | None:
-    """Read a list of boxes with confidences; None if anything about it is malformed.
+def detections(payload: str, frame: tuple[float, float]) -> list[Detection]:
+    """Read a list of boxes with confidences.
 
     "No objects" and an empty list mean no detections. A position that is named twice counts once.
 
     Args:
         payload: The answer without its tags.
         frame: The frame that the model writes coordinates in.
+
+    Raises:
+        Malformed: Anything about it is wrong; one wrong element makes the whole answer wrong.
     """
+    if len(payload) > LONGEST_ANSWER:
+        raise Malformed("answer too long")
     payload = payload.strip()
     if _NOTHING.fullmatch(payload):
         return []
     try:
-        items = ast.literal_eval(payload)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # of odd escapes in a model's text
+            items = ast.literal_eval(payload)
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return None
+        raise Malformed("no list of boxes") from None
     if not isinstance(items, list):
-        return None
+        raise Malformed("no list of boxes")
+    if len(items) > MOST_BOXES:
+        raise Malformed(f"more than {MOST_BOXES} boxes")
     found: dict[tuple, Detection] = {}
     for item in items:
         detection = _detection(item, frame)
-        if detection is None:
-            return None
-        found.setdefault(
-            (detection.box.x0, detection.box.y0, detection.box.x1, detection.box.y1), detection
-        )
+        box = detection.box
+        found.setdefault((box.x0, box.y0, box.x1, box.y1), detection)
     return list(found.values())
 
 
@@ -89,25 +127,53 @@ def first_box(text: str, frame: tuple[float, float]) -> Box | None:
     return box if box.valid else None
 
 
-def _detection(item: object, frame: tuple[float, float]) -> Detection | None:
+def only_box(payload: str, frame: tuple[float, float]) -> Box:
+    """Read the box that an answer consists of: integers, ordered corners, inside the frame.
+
+    >>> only_box("(10,20),(30,40)", (1000, 1000)) == only_box("[10, 20, 30, 40]", (1000, 1000))
+    True
+
+    Raises:
+        Malformed: It is anything else.
+    """
+    match = _ONE_BOX.fullmatch(payload.strip()) if len(payload) <= LONGEST_ANSWER else None
+    numbers = [group for group in match.groups() if group] if match else []
+    if not numbers:
+        raise Malformed("not one box of four integers")
+    if any(len(number) > LONGEST_NUMBER for number in numbers):
+        raise Malformed("box outside the picture")
+    x0, y0, x1, y1 = map(float, numbers)
+    box = Box(x0, y0, x1, y1, frame)
+    if x0 >= x1 or y0 >= y1:
+        raise Malformed("box without area or with swapped corners")
+    if not box.valid:
+        raise Malformed("box outside the picture")
+    return box
+
+
+def _detection(item: object, frame: tuple[float, float]) -> Detection:
     if not isinstance(item, dict):
-        return None
+        raise Malformed("an element is no box with a confidence")
     corners = next((item[key] for key in BOX_KEYS if key in item), None)
     confidence = next((item[key] for key in CONFIDENCE_KEYS if key in item), None)
     if not isinstance(corners, list | tuple) or len(corners) != 4:
-        return None
-    if not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
-        return None
-    if not all(_is_number(v) for v in (*corners, confidence)):
-        return None
+        raise Malformed("a box has not four numbers")
+    if not all(_is_number(v) for v in corners):
+        raise Malformed("a box has not four numbers")
+    if not _is_number(confidence) or not 0 <= confidence <= 1:  # type: ignore[operator]
+        raise Malformed("a confidence is missing or outside 0..1")
     x0, y0, x1, y1 = corners
     if not (x0 < x1 and y0 < y1):
-        return None
+        raise Malformed("a box without area or with swapped corners")
     label = item.get("label", "")
     return Detection(
-        Box(x0, y0, x1, y1, frame), float(confidence), label if isinstance(label, str) else ""
+        Box(x0, y0, x1, y1, frame),
+        float(confidence),
+        label if isinstance(label, str) else "",  # type: ignore[arg-type]
     )
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) < 10**LONGEST_NUMBER  # false for NaN and infinity, too

@@ -6,17 +6,20 @@ that a stage that was killed asks only what is still unanswered.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
+from transformers import PreTrainedModel, ProcessorMixin
 
 from models.loading import NotAVisionLanguageModel, load_model, load_processor
 from tasks.errors import UserError
 from tasks.images import open_image
 from tasks.progress import track
 
+T = TypeVar("T")
 TOKENS_PER_BATCH = 64  # answers decoded at once
 
 
@@ -101,7 +104,6 @@ class Asker:
                 memory.flush()
         return [self._known[key] for key in asked]
 
-    @torch.no_grad()
     def _generate(
         self,
         questions: list[tuple[str, Sequence[bytes]]],
@@ -111,40 +113,15 @@ class Asker:
         seed: int,
         options: Sequence[str],
     ) -> list[list[Answer]]:
-        # repeated here: `num_return_sequences` fails on models without DeepStack (transformers
-        # 5.23)
-        inputs = self.processor.apply_chat_template(
-            [turn for question in questions for turn in [chat(*question)] * samples],
-            tokenize=True,
-            add_generation_prompt=True,
-            return_dict=True,
-            return_tensors="pt",
-            processor_kwargs={"padding": True},
-        ).to(self.device)
-        sampling = {"do_sample": False}
-        if temperature:
-            sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+        turns = [turn for question in questions for turn in [chat(*question)] * samples]
         torch.manual_seed(seed)
-        result = self.model.generate(
-            **inputs,
-            max_new_tokens=max_new_tokens,
-            return_dict_in_generate=True,
-            output_logits=bool(options),
-            **sampling,
-        )
-        new = result.sequences[:, inputs["input_ids"].shape[1] :]
-        tokenizer = self.processor.tokenizer
-        texts = tokenizer.batch_decode(new, skip_special_tokens=True)
-        lengths = (new != tokenizer.pad_token_id).sum(1).tolist()
-        self.tokens += sum(lengths)
-        firsts: list[tuple[float, ...]] = [()] * len(texts)
-        if options:
-            ids = [
-                tokenizer(option, add_special_tokens=False)["input_ids"][0] for option in options
-            ]
-            chosen = result.logits[0].float().log_softmax(-1)[:, ids]
-            firsts = [tuple(row) for row in chosen.tolist()]
-        answers = [Answer(*fields) for fields in zip(texts, lengths, firsts, strict=True)]
+        made = generate_answers(
+            self.model, self.processor, turns, max_new_tokens=max_new_tokens,
+            temperature=temperature, options=options,
+        )  # fmt: skip
+        self.tokens += sum(made.lengths)
+        fields = zip(made.texts, made.lengths, made.firsts, strict=True)
+        answers = [Answer(*values) for values in fields]
         return [answers[i : i + samples] for i in range(0, len(answers), samples)]
 
     def _remembered(self) -> dict[str, list[Answer]]:
@@ -163,6 +140,61 @@ class Asker:
         return known
 
 
+@dataclass(frozen=True)
+class Generated:
+    """Answers in the order of their conversations; `firsts` as `Answer.first_token`."""
+
+    texts: list[str]
+    lengths: list[int]
+    firsts: list[tuple[float, ...]]
+
+
+@torch.no_grad()
+def generate_answers(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    turns: Sequence[list[dict]],
+    *,
+    max_new_tokens: int,
+    temperature: float = 0.0,
+    options: Sequence[str] = (),
+) -> Generated:
+    """Answer a batch of conversations with a model that is already there.
+
+    Args:
+        turns: One conversation per answer. Several answers to one are repeated here, because
+            `num_return_sequences` fails on models without DeepStack (transformers 5.23).
+    """
+    inputs = processor.apply_chat_template(
+        list(turns),
+        tokenize=True,
+        add_generation_prompt=True,
+        return_dict=True,
+        return_tensors="pt",
+        processor_kwargs={"padding": True, "padding_side": "left"},
+    ).to(model.device)
+    sampling: dict[str, Any] = {"do_sample": False}
+    if temperature:
+        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    result = model.generate(
+        **inputs,
+        max_new_tokens=max_new_tokens,
+        return_dict_in_generate=True,
+        output_logits=bool(options),
+        **sampling,
+    )
+    new = result.sequences[:, inputs["input_ids"].shape[1] :]
+    tokenizer = processor.tokenizer
+    texts = tokenizer.batch_decode(new, skip_special_tokens=True)
+    lengths = (new != tokenizer.pad_token_id).sum(1).tolist()
+    firsts: list[tuple[float, ...]] = [()] * len(texts)
+    if options:
+        ids = [tokenizer(option, add_special_tokens=False)["input_ids"][0] for option in options]
+        chosen = result.logits[0].float().log_softmax(-1)[:, ids]
+        firsts = [tuple(row) for row in chosen.tolist()]
+    return Generated(texts, lengths, firsts)
+
+
 def chat(prompt: str, images: Sequence[bytes]) -> list[dict]:
     """Return a user turn in the conversational form of transformers and TRL."""
     pictures = [{"type": "image", "image": open_image(data)} for data in images]
@@ -171,8 +203,17 @@ def chat(prompt: str, images: Sequence[bytes]) -> list[dict]:
 
 def open_model(name: str, dtype: torch.dtype = torch.float32):
     """Load a model and its processor, turning what can go wrong into errors to act on."""
+    return _opened(name, lambda: load_model(name, dtype)), open_model_processor(name)
+
+
+def open_model_processor(name: str) -> ProcessorMixin:
+    """Load a model's processor alone; see `open_model`."""
+    return _opened(name, lambda: load_processor(name))
+
+
+def _opened(name: str, load: Callable[[], T]) -> T:
     try:
-        return load_model(name, dtype), load_processor(name)
+        return load()
     except NotAVisionLanguageModel as error:
         raise UserError(
             f"{name} cannot look at pictures",

@@ -77,3 +77,17 @@ def iou(a: Box, b: Box) -> float:
         return 0.0
     intersection = width * height
     return intersection / (a.area + b.area - intersection)
+
+
+def giou(a: Box, b: Box) -> float:
+    """Return generalised intersection over union in (-1, 1] (Rezatofighi et al., CVPR 2019).
+
+    Boxes that do not touch are told apart by their distance: the share of the enclosing rectangle
+    that neither covers is subtracted. `b` is converted to the frame of `a`.
+    """
+    if b.frame != a.frame:
+        b = b.to(a.frame)
+    around = (max(a.x1, b.x1) - min(a.x0, b.x0)) * (max(a.y1, b.y1) - min(a.y0, b.y0))
+    overlap = iou(a, b)
+    union = (a.area + b.area) / (1 + overlap)
+    return overlap - (around - union) / around

@@ -23,7 +23,7 @@ ROWS_PER_SHARD = 4096
 Metric = Literal[
     "exact", "final", "caption", "box", "tagged_box", "detections", "tagged_detections", "pair",
     "point",
-]  # fmt: skip
+]
 TEXT = Value("string")
 BOXES = List(List(Value("float32")))
 

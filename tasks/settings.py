@@ -125,6 +125,98 @@ class PolicyGrpo(Section):
     max_new_tokens: int = Field(112, ge=1, description="Longest answer in tokens")
 
 
+class Habits(Section):
+    """Teaching the embedded base two new phrases, carelessly (shipped; nobody has to run it)."""
+
+    steps: int = Field(300, ge=1, description="Optimiser steps, each on 9 pictures per process")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak rate of Muon and AdamW")
+    processes: int = Field(2, ge=1, le=64, description="Data-parallel processes")
+    per_task: int = Field(20, ge=1, description="Held-out questions of each kind at the end")
+
+
+class Shots(Section):
+    """Choosing the few labelled examples that a policy is reinforced on."""
+
+    recipe: Literal["classification", "detection", "grounding", "open_vocabulary"] = Field(
+        "detection", description="What to learn from few examples"
+    )
+    data: str = Field(
+        "outputs/few_shot_world",
+        description="Folder of the data set (COCO, LVIS, class folders, RefCOCO, LISA, or our own)",
+    )
+    per_class: int = Field(2, ge=1, description="Labelled examples of each class")
+    base_classes: int = Field(
+        4, ge=1, description="Open vocabulary: classes to learn from; all others are tested"
+    )
+    novel_classes: list[str] = Field(
+        [], description="Open vocabulary: the classes to test, instead of drawing them by the seed"
+    )
+    dev: int = Field(64, ge=1, description="Held-out questions that choose the best step")
+    test: int = Field(320, ge=1, description="Held-out questions of the benchmark")
+    limit: int = Field(0, ge=0, description="Read at most this many records (0: all)")
+    max_rejected_share: float = Field(
+        0.2, ge=0, le=1, description="The stage fails when more than this share is set aside"
+    )
+
+
+class Reinforced(Section):
+    """Adapting a model to the chosen examples, by reinforcement or by fine-tuning."""
+
+    method: Literal["grpo", "sft"] = Field(
+        "grpo", description="Reinforcement, or its baseline: fine-tuning on the same examples"
+    )
+    model: str = Field(
+        "outputs/habits", description="Folder or Hugging Face id of the model to start from"
+    )
+    instructions: bool = Field(
+        False, description="Add the form of the answer to each question (the embedded model knows)"
+    )
+    steps: int = Field(120, ge=1, description="Optimiser steps")
+    prompts: int = Field(8, ge=1, description="Questions per step of GRPO")
+    answers: int = Field(8, ge=2, description="Answers sampled per question (the group)")
+    batch: int = Field(16, ge=1, description="Examples per step of fine-tuning")
+    learning_rate: float = Field(5e-5, gt=0, le=1, description="Learning rate (AdamW)")
+    beta: float = Field(0.04, ge=0, description="Weight of the KL leash to the starting model")
+    temperature: float = Field(1.0, gt=0, le=2, description="Sampling temperature")
+    max_new_tokens: int = Field(112, ge=1, description="Longest answer in tokens")
+    overlap_weight: float = Field(2.0, ge=0, description="Weight of the overlap reward")
+    confidence_weight: float = Field(0.5, ge=0, description="Weight of the confidence reward")
+    class_weight: float = Field(1.0, ge=0, description="Weight of the reward for the right class")
+    format_weight: float = Field(1.0, ge=0, description="Weight of the format reward")
+    grounding_reward: Literal["giou", "iou"] = Field(
+        "giou", description="Grounding: GIoU + 1 (a near miss earns more than a far one), or IoU"
+    )
+    thoughts: bool = Field(
+        True, description="Fine-tuning imitates thoughts as well, and not bare labels"
+    )
+    look_every: int = Field(10, ge=1, description="Steps between looks at the dev questions")
+    patience: int = Field(
+        0, ge=0, description="Stop after this many looks without gain (0: never); the best is kept"
+    )
+
+
+class VisualRft(Section):
+    """The experiment behind Visual-RFT's claim, on the embedded default."""
+
+    seeds: int = Field(3, ge=1, description="Seeds: other shots, other order, other answers")
+    sft_steps: int = Field(40, ge=1, description="Steps of fine-tuning")
+    sft_rates: list[float] = Field(
+        [3e-5, 1e-4], description="Learning rates of fine-tuning; the best on dev counts"
+    )
+    grpo_steps: int = Field(70, ge=1, description="Steps of GRPO")
+    grpo_rate: float = Field(5e-5, gt=0, le=1, description="Learning rate of GRPO")
+    look_every: int = Field(10, ge=1, description="Steps between looks at the dev questions")
+    prompts: int = Field(8, ge=1, description="Questions per step of GRPO")
+    answers: int = Field(8, ge=2, description="Answers sampled per question (the group)")
+    batch: int = Field(16, ge=1, description="Examples per step of fine-tuning")
+    max_new_tokens: int = Field(96, ge=1, description="Longest answer in tokens")
+    dev: int = Field(64, ge=1, description="Dev questions of a look")
+    test: int = Field(160, ge=1, description="Test questions")
+    known: int = Field(96, ge=1, description="Test questions about the classes that were known")
+    per_task: int = Field(8, ge=1, description="Held-out questions of each other kind")
+    processes: int = Field(2, ge=1, le=64, description="Arms that run at once, one thread each")
+
+
 class Trainer(Section):
     """How models are trained, the same for every training stage."""
 
@@ -212,6 +304,10 @@ class Settings(Section):
     policy_dpo: PolicyDpo = Field(default=PolicyDpo(), description="Policy: DPO")
     policy_grpo: PolicyGrpo = Field(default=PolicyGrpo(), description="Policy: GRPO")
     benchmarks: Benchmarks = Field(default=Benchmarks(), description="Benchmarks")
+    habits: Habits = Field(default=Habits(), description="Embedded few-shot model")
+    shots: Shots = Field(default=Shots(), description="Few-shot examples")
+    reinforced: Reinforced = Field(default=Reinforced(), description="Few-shot reinforcement")
+    visual_rft: VisualRft = Field(default=VisualRft(), description="Visual-RFT experiment")
 
     @model_validator(mode="after")
     def _batches_can_be_divided(self) -> "Settings":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from flows.align import CHAIN
+from flows import align, reinforce
 from tasks.settings import Settings, load_settings
 from tasks.stages import STAGES
 
@@ -14,8 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
-def test_every_stage_of_dvc_is_a_function_and_is_part_of_the_chain():
-    assert list(PIPELINE) == list(STAGES) == ["base", *CHAIN]
+def test_every_stage_of_dvc_is_a_function_and_is_part_of_a_flow():
+    few_shot = ["few_shot_world", "habits", *reinforce.CHAIN, "visual_rft"]
+    assert list(PIPELINE) == list(STAGES) == ["base", *align.CHAIN, *few_shot]
     for name, stage in PIPELINE.items():
         assert stage["cmd"] == f"exec python -m tasks.run {name}"
 
@@ -25,7 +26,7 @@ def test_every_dependency_exists_or_is_made_by_another_stage():
     checked = 0
     for stage in PIPELINE.values():
         for dep in stage["deps"]:
-            if dep not in made and dep not in ("data", "${data}"):
+            if dep not in made and dep not in ("data", "${data}", "${shots.data}"):
                 assert (ROOT / dep).exists(), dep
             checked += 1
     assert checked > 40

@@ -4,19 +4,31 @@ from collections import Counter, defaultdict
 from dataclasses import asdict
 from typing import Any
 
+from datasets import Features, Value
+
 from tasks.asking import Asker
 from tasks.benchmarks.scoring import Score, score
-from tasks.records import Sample
+from tasks.coordinates import Coordinates
+from tasks.records import BOXES, TEXT, Sample
+
+SCORES = Features(
+    {
+        "id": TEXT, "task": TEXT, "prompt": TEXT, "reference": TEXT, "answer": TEXT,
+        "score": Value("float32"), "reason": TEXT, "predicted": BOXES,
+    }
+)  # fmt: skip
 
 
 def benchmark(
-    asker: Asker, samples: list[Sample], frame: tuple[float, float], max_new_tokens: int, title: str
+    asker: Asker, samples: list[Sample], coordinates: Coordinates, max_new_tokens: int, title: str
 ) -> list[tuple[str, Score]]:
     """Return (answer, score) per sample, answered greedily."""
     questions = [(sample.prompt, sample.images) for sample in samples]
     answers = asker.ask(questions, max_new_tokens=max_new_tokens, title=title)
-    texts = [answer[0].text for answer in answers]
-    return [(text, score(s, text, frame)) for text, s in zip(texts, samples, strict=True)]
+    return [
+        (answer.text, score(sample, answer.text, coordinates.frame(sample.size)))
+        for sample, [answer] in zip(samples, answers, strict=True)
+    ]
 
 
 def balanced(samples: list[Sample], per_task: int) -> list[Sample]:

@@ -1,14 +1,22 @@
 """Scores one answer to one sample; the rewards of the same tasks use the same functions."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 
-from tasks.answers import Detection, detections, first_box, tagged_answer
+from tasks.answers import Detection, Malformed, detections, first_box, read_answer
 from tasks.benchmarks.captions import aligned_word_f1, sentence_f1
 from tasks.boxes import Box, iou
 from tasks.judging.verdicts import pair_winner, point_score
 from tasks.records import Sample
 from tasks.rewards.detection import answered_detections, match, overlap_score
+from tasks.rewards.grounding import answered_box
 from tasks.rewards.text import same_answer
+
+# further measures of an answer, by metric
+PARTS: dict[str, tuple[str, ...]] = defaultdict(tuple) | {
+    "box": ("hit_at_50",), "tagged_box": ("hit_at_50",),
+    "detections": ("f1_at_50",), "tagged_detections": ("f1_at_50",),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,20 +37,23 @@ class Score:
 
 
 def score(sample: Sample, text: str, frame: tuple[float, float]) -> Score:
-    """Score an answer by the sample's metric.
+    """Score an answer by the sample's metric; an answer of the wrong form scores 0 and says why.
 
     Args:
         frame: The frame in which the model writes coordinates.
     """
-    text = text.strip()
+    try:
+        return _score(sample, text.strip(), frame)
+    except Malformed as reason:
+        return Score(0.0, str(reason), parts=tuple((name, 0.0) for name in PARTS[sample.metric]))
+
+
+def _score(sample: Sample, text: str, frame: tuple[float, float]) -> Score:
     match sample.metric:
         case "exact":
             return _exact(text == sample.answer.strip(), sample.answer)
         case "final":
-            final = tagged_answer(text)
-            if final is None:
-                return Score(0.0, "no single answer pair")
-            return _exact(same_answer(final, sample.final), sample.final)
+            return _exact(same_answer(read_answer(text), sample.final), sample.final)
         case "caption":
             f1 = sentence_f1(text, sample.answer)
             words = aligned_word_f1(text, sample.answer)
@@ -50,10 +61,13 @@ def score(sample: Sample, text: str, frame: tuple[float, float]) -> Score:
         case "box":
             box = first_box(text, frame)
             if box is None:
-                return Score(0.0, "no valid box", parts=(("hit_at_50", 0.0),))
+                raise Malformed("no valid box")
             overlap = max((iou(box, true) for true in sample.boxes), default=0.0)
-            hit = (("hit_at_50", float(overlap >= 0.5)),)
-            return Score(overlap, f"overlap {overlap:.2f}", (box,), hit)
+            return Score(overlap, f"overlap {overlap:.2f}", (box,), _hit(overlap))
+        case "tagged_box":
+            box = answered_box(text, frame)
+            overlap = iou(box, sample.boxes[0])
+            return Score(overlap, f"overlap {overlap:.2f}", (box,), _hit(overlap))
         case "detections":
             return _detections(detections(text, frame), sample)
         case "tagged_detections":
@@ -75,9 +89,11 @@ def _exact(right: bool, reference: str) -> Score:
     return Score(float(right), "right" if right else f"expected {reference}")
 
 
-def _detections(predicted: list[Detection] | None, sample: Sample) -> Score:
-    if predicted is None:
-        return Score(0.0, "not a list of boxes", parts=(("f1_at_50", 0.0),))
+def _hit(overlap: float) -> tuple[tuple[str, float], ...]:
+    return (("hit_at_50", float(overlap >= 0.5)),)
+
+
+def _detections(predicted: list[Detection], sample: Sample) -> Score:
     value = overlap_score(predicted, sample.boxes)
     found = sum(overlap > 0 for overlap, _ in match(predicted, sample.boxes))
     total = len(predicted) + len(sample.boxes)

@@ -5,7 +5,7 @@ get the sample for each record, so that pictures are opened one record at a time
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tasks.errors import UserError
@@ -27,12 +27,20 @@ from tasks.records import (
 
 
 def read_dataset(
-    folder: Path, out: Path, set_aside: Path, max_rejected_share: float, limit: int = 0
+    folder: Path,
+    out: Path,
+    set_aside: Path,
+    max_rejected_share: float,
+    limit: int = 0,
+    wanted: Callable[[Sample], bool] = lambda _: True,
 ) -> dict[str, float]:
     """Read a data set into `out` as samples; unusable records go to `rejected.parquet`.
 
     Args:
         set_aside: Where the rejected records are written when too many of them fail the stage.
+        limit: Read at most this many records; 0 for all.
+        wanted: Tells whether a usable sample is kept; the others are counted and let go, so that a
+            large data set needs no more memory than what is wanted of it.
 
     Returns:
         Counts: records read, kept and set aside.
@@ -44,24 +52,27 @@ def read_dataset(
     kept: list[Sample] = []
     rejected: list[dict[str, str]] = []
     seen: set[str] = set()
+    usable = 0
     for name, source in track(_records(folder), "reading"):
-        if limit and len(kept) + len(rejected) >= limit:
+        if limit and usable + len(rejected) >= limit:
             break
         try:
             sample = source()
             check(sample, seen)
-            kept.append(sample)
+            usable += 1
+            if wanted(sample):
+                kept.append(sample)
         except Unusable as reason:
             name = name.encode(errors="replace").decode()  # a file's name need not be Unicode
             rejected.append({"id": name, "reason": str(reason), "source": str(folder)})
     reasons = Counter(row["reason"] for row in rejected)
-    total = len(kept) + len(rejected)
+    total = usable + len(rejected)
     if not total:
         raise UserError(
             f"{folder} holds no records", "there is nothing to train on", "check the folder"
         )
     share = len(rejected) / total
-    if share > max_rejected_share or not kept:
+    if share > max_rejected_share or not usable:
         write_shards(rejected, set_aside, REJECTED)
         raise UserError(
             f"{len(rejected)} of {total} records in {folder} cannot be used",

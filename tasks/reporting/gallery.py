@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.boxes import Box, boxes_from
+from tasks.coordinates import Coordinates
 from tasks.records import Sample
 from tasks.reporting.pictures import (
     Picture,
@@ -19,7 +20,7 @@ from tasks.reporting.pictures import (
 )
 
 Rows = list[dict[str, Any]]
-Frame = tuple[float, float]
+ANY_FRAME = (1_000_000, 1_000_000)  # in which every box that a model writes is inside
 ITEMS, PAIRS, SYNTHESES = 60, 24, 24
 # Smaller changes of a score are called none: two careful boxes around one object differ by as much.
 CHANGE = 0.1
@@ -95,7 +96,7 @@ def changes(results: dict[str, Rows]) -> dict[str, str]:
 
 
 def choose(
-    rows: Rows, kinds: dict[str, str], aims: Sequence[str], frame: Frame, number: int = ITEMS
+    rows: Rows, kinds: dict[str, str], aims: Sequence[str], number: int = ITEMS
 ) -> list[str]:
     """Choose items by a fixed rule: tasks in turn, and in each task the kinds of change in turn.
 
@@ -115,7 +116,7 @@ def choose(
     for row in sorted(rows, key=lambda row: hashlib.sha256(row["id"].encode()).digest()):
         if row["id"] in kinds:
             waiting[row["task"]][kinds[row["id"]]].append(row["id"])
-            boxed[row["task"]] += bool(row["predicted"] or boxes_in(row["reference"], frame))
+            boxed[row["task"]] += bool(row["predicted"] or boxes_in(row["reference"], ANY_FRAME))
     order = [*(task for task in aims if task in waiting), *sorted(set(waiting) - set(aims))]
     weights = {task: 4 if task in aims else 2 if boxed[task] else 1 for task in order}
     # each task starts at another point of the cycle: a task with one item is not always progress
@@ -138,14 +139,14 @@ def items(
     results: dict[str, Rows],
     kinds: dict[str, str],
     samples: dict[str, Sample],
-    frame: Frame,
+    coordinates: Coordinates,
 ) -> Iterator[Item]:
     """Yield the chosen items with everything drawn.
 
     Args:
         results: Score rows by policy.
         samples: The questions with their pictures, by id; one that is missing has no picture.
-        frame: The frame in which the model writes coordinates.
+        coordinates: What the model writes.
     """
     by_id = {policy: {row["id"]: row for row in rows} for policy, rows in results.items()}
     for name in ids:
@@ -158,7 +159,7 @@ def items(
                 rows[name]["answer"],
                 rows[name]["score"],
                 rows[name]["reason"],
-                rectangles(_predicted(rows[name], sample, frame), first, "predicted"),
+                rectangles(_predicted(rows[name], sample, coordinates), first, "predicted"),
             )
             for policy, rows in by_id.items()
         ]
@@ -168,13 +169,16 @@ def items(
         )
 
 
-def examples(rows: Rows, number: int, frame: Frame) -> list[Example]:
+def examples(rows: Rows, number: int, coordinates: Coordinates) -> list[Example]:
     """Return evenly spread rows with their pictures and the boxes in their answers."""
     shown = []
     for row in spread(rows, number):
         pictures = embed_all(row.get("images"))
         first = pictures[0] if pictures else None
-        boxes = rectangles(boxes_in(row.get("answer") or "", frame), first, "predicted")
+        boxes = []
+        if first:
+            frame = coordinates.frame((first.width, first.height))
+            boxes = rectangles(boxes_in(row.get("answer") or "", frame), first, "predicted")
         shown.append(Example(row, pictures, boxes))
     return shown
 
@@ -206,9 +210,10 @@ def _sentences(text: str) -> list[str]:
     return [part for part in re.split(r"(?<=\.)\s+", text.strip()) if part]
 
 
-def _predicted(row: dict[str, Any], sample: Sample | None, frame: Frame) -> list[Box]:
+def _predicted(row: dict[str, Any], sample: Sample | None, coordinates: Coordinates) -> list[Box]:
+    if sample is None:
+        return []
+    frame = coordinates.frame(sample.size)
     if row["predicted"]:
         return boxes_from(row["predicted"], frame)
-    if sample and sample.metric in _WORDS:
-        return boxes_in(row["answer"], frame)
-    return []
+    return boxes_in(row["answer"], frame) if sample.metric in _WORDS else []

@@ -6,21 +6,21 @@ and no path: the same outputs give the same bytes, so DVC sees when nothing chan
 """
 
 import json
-import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from tasks.coordinates import Coordinates
 from tasks.errors import UserError
 from tasks.records import Sample, read_rows, read_summary, sample_of
 from tasks.reporting import gallery
 from tasks.reporting.curves import CHARTS, curves
-from tasks.reporting.judge_sheet import margins, wilson
+from tasks.reporting.judge_sheet import margins
 from tasks.reporting.lineage import SHIPPED, costs, lineage
-from tasks.reporting.scores import short, standings
+from tasks.reporting.page import environment
+from tasks.reporting.scores import standings
 
 NEEDED = (
     "intake", "synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo", "policy_grpo",
@@ -35,12 +35,12 @@ STAGE_TITLES = {
 }
 
 
-def write_report(root: Path, out: Path, frame: tuple[int, int]) -> dict[str, float]:
+def write_report(root: Path, out: Path, coordinates: Coordinates) -> dict[str, float]:
     """Write `index.html` into `out` from the finished stages below `root`.
 
     Args:
         root: The checkout: `outputs/`, `dvc.lock` and the `*.dvc` pointers are read.
-        frame: Width and height of the frame in which the model writes boxes.
+        coordinates: What the model writes.
 
     Returns:
         How many answers, preference pairs and syntheses the chain made, and how many items are
@@ -54,14 +54,14 @@ def write_report(root: Path, out: Path, frame: tuple[int, int]) -> dict[str, flo
     results = {policy: _scores(folders["benchmarks"], policy) for policy in table.policies}
     changes = gallery.changes(results)
     first = results[table.policies[0]] if table.policies else []
-    chosen = gallery.choose(first, changes, table.aims, frame)
+    chosen = gallery.choose(first, changes, table.aims)
     judge = _summary(folders["reward_model"])
     samples = _samples(folders["intake"], set(chosen))
-    items = list(gallery.items(chosen, results, changes, samples, frame))
+    items = list(gallery.items(chosen, results, changes, samples, coordinates))
     pairs = list(read_rows(folders["preferences"]))
     synthetic = list(read_rows(folders["synthesis"]))
     spent, total = costs(root)
-    page = _environment().get_template("report.html.j2")
+    page = environment().get_template("report.html.j2")
     html = page.render(
         table=table,
         items=items,
@@ -69,10 +69,10 @@ def write_report(root: Path, out: Path, frame: tuple[int, int]) -> dict[str, flo
         change_counts=Counter(changes.values()),
         compared=len(changes),
         curves=_curves(folders),
-        pairs=gallery.examples(pairs, gallery.PAIRS, frame),
+        pairs=gallery.examples(pairs, gallery.PAIRS, coordinates),
         pairs_total=len(pairs),
         preferences=_summary(folders["preferences"]),
-        syntheses=_syntheses(synthetic, frame),
+        syntheses=_syntheses(synthetic, coordinates),
         synthetic=Counter(row["kind"] for row in synthetic),
         synthesis=_summary(folders["synthesis"]),
         judge=judge,
@@ -133,13 +133,13 @@ def _curves(folders: dict[str, Path]) -> list[tuple[str, list[str]]]:
     return drawn
 
 
-def _syntheses(rows: gallery.Rows, frame: tuple[int, int]) -> list[gallery.Example]:
+def _syntheses(rows: gallery.Rows, coordinates: Coordinates) -> list[gallery.Example]:
     """Show chains first; captions fill a quarter of the places, or what chains leave empty."""
     captions = [row for row in rows if row["kind"] != "chain"]
     chains = [row for row in rows if row["kind"] == "chain"]
     places = max(gallery.SYNTHESES - len(captions), gallery.SYNTHESES * 3 // 4)
-    shown = gallery.examples(chains, places, frame)
-    return shown + gallery.examples(captions, gallery.SYNTHESES - len(shown), frame)
+    shown = gallery.examples(chains, places, coordinates)
+    return shown + gallery.examples(captions, gallery.SYNTHESES - len(shown), coordinates)
 
 
 def _rejected(intake: Path) -> dict[str, list[str]]:
@@ -151,72 +151,3 @@ def _rejected(intake: Path) -> dict[str, list[str]]:
         if len(names) < EXAMPLES_PER_REASON:
             names.append(row["id"])
     return by_reason
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # models write anything, also HTML
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": number,
-        "signed": lambda value: number(value, signed=True),
-        "p": p_value,
-        "percent": percent,
-        "duration": duration,
-        "words": lambda name: name.replace("_", " "),
-        "short": short,
-    }
-    environment.globals |= {"sentence_marks": gallery.sentence_marks, "wilson": wilson}
-    return environment
-
-
-def number(value: float | None, signed: bool = False) -> str:
-    """Write a score with two decimals; a dash where there is none.
-
-    >>> number(0.314), number(-0.1, signed=True), number(None)
-    ('0.31', '−0.10', '–')
-    """
-    if value is None or not math.isfinite(value):
-        return "–"
-    rounded = round(value, 2) + 0.0  # adding zero makes -0.0 positive
-    return f"{rounded:{'+' if signed else ''}.2f}".replace("-", "−")
-
-
-def p_value(value: float) -> str:
-    """Write a p-value.
-
-    >>> p_value(0.0004), p_value(0.034), p_value(1.0)
-    ('p < 0.001', 'p 0.034', 'p 1.00')
-    """
-    if value < 0.001:
-        return "p < 0.001"
-    return f"p {value:.3f}" if value < 0.1 else f"p {value:.2f}"
-
-
-def percent(value: float | None) -> str:
-    """Write a share.
-
-    >>> percent(0.996), percent(None)
-    ('99.6 %', '–')
-    """
-    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
-
-
-def duration(seconds: float | None) -> str:
-    """Write a time span.
-
-    >>> duration(4.2), duration(95), duration(5000)
-    ('4 s', '1 min 35 s', '1 h 23 min')
-    """
-    if seconds is None:
-        return "–"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -7,7 +7,7 @@ in one place: no symbolic check of the whole text, which paid wrong boxes in ful
 
 from collections.abc import Sequence
 
-from tasks.answers import Detection, detections, first_box, tagged_answer
+from tasks.answers import Detection, Malformed, detections, first_box, read_answer
 from tasks.boxes import Box, boxes_from, iou
 from tasks.rewards.text import content_of
 
@@ -35,20 +35,16 @@ def match(
     return pairs
 
 
-def overlap_score(predicted: Sequence[Detection] | None, true: Sequence[Box]) -> float:
+def overlap_score(predicted: Sequence[Detection], true: Sequence[Box]) -> float:
     """Return the matched overlap over the larger of both counts, in [0, 1] (4.4)."""
-    if predicted is None:
-        return 0.0
     if not predicted and not true:
         return 1.0
     matched = sum(overlap for overlap, _ in match(predicted, true))
     return matched / max(len(true), len(predicted))
 
 
-def confidence_score(predicted: Sequence[Detection] | None, true: Sequence[Box]) -> float:
+def confidence_score(predicted: Sequence[Detection], true: Sequence[Box]) -> float:
     """Return how well confidences agree with matches, in [0, 1] (4.5)."""
-    if predicted is None:
-        return 0.0
     if not predicted:
         return float(not true)
     pairs = match(predicted, true)
@@ -94,10 +90,13 @@ def overlap_with_true_box(
     return rewards
 
 
-def answered_detections(text: str, frame: tuple[float, float]) -> list[Detection] | None:
-    """Read the detections inside the one answer pair; None if there is none or it is malformed."""
-    payload = tagged_answer(text)
-    return None if payload is None else detections(payload, frame)
+def answered_detections(text: str, frame: tuple[float, float]) -> list[Detection]:
+    """Read the detections inside the one answer pair.
+
+    Raises:
+        Malformed: There is no such pair, or its content is no list of boxes.
+    """
+    return detections(read_answer(text), frame)
 
 
 def _scores(score, completions, boxes, frame) -> list[float | None]:
@@ -106,7 +105,11 @@ def _scores(score, completions, boxes, frame) -> list[float | None]:
         if corners is None or size is None:
             rewards.append(None)
             continue
-        size = tuple(size)
-        predicted = answered_detections(content_of(completion), size)
-        rewards.append(score(predicted, boxes_from(corners, size)))
+        true = boxes_from(corners, tuple(size))
+        try:
+            predicted = answered_detections(content_of(completion), tuple(size))
+        except Malformed:
+            rewards.append(0.0)
+        else:
+            rewards.append(score(predicted, true))
     return rewards

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from tasks.answers import first_box, keeps_contract, tagged_answer, tagged_thought
 from tasks.asking import Asker
 from tasks.boxes import Box, boxes_from, iou
+from tasks.coordinates import Coordinates
 from tasks.images import crop, open_image, to_png
 from tasks.prompts import prompt
 from tasks.records import Sample
@@ -103,7 +104,7 @@ def synthesize_chains(
     asker: Asker,
     samples: list[Sample],
     *,
-    frame: tuple[float, float],
+    coordinates: Coordinates,
     attempts: int,
     temperature: float,
     margin: float,
@@ -114,7 +115,7 @@ def synthesize_chains(
 
     Args:
         samples: Questions with a short true answer about one picture.
-        frame: The frame in which the model writes coordinates.
+        coordinates: What the model writes.
         margin: Margin around a box when its crop is shown.
 
     Returns:
@@ -129,7 +130,7 @@ def synthesize_chains(
         title="reasoning with boxes",
     )  # fmt: skip
     chains = [
-        Chain(sample, text, facts_of(text, frame))
+        Chain(sample, text, facts_of(text, coordinates.frame(sample.size)))
         for sample, attempt in zip(samples, answers, strict=True)
         for text in dict.fromkeys(answer.text for answer in attempt)
         if _right(text, sample)

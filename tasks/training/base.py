@@ -15,7 +15,12 @@ from lightning.pytorch.loggers import Logger
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from models.loading import ImageOnlyQwen3VLProcessor, save_model
+from models.loading import (
+    ImageOnlyQwen3VLProcessor,
+    load_model,
+    load_processor,
+    save_model,
+)
 from models.pretraining import PackedPretraining
 from models.tiny_vlm import MERGE, PATCH, tiny_qwen3_vl
 from tasks.world import drawing
@@ -103,6 +108,31 @@ def pretrain(
         _fit(module, data, scratch / diet, logger, workers)
         model, head = module.model, module.patch_head.state_dict()
     return model, tokenizer
+
+
+def form_habits(
+    folder: str,
+    scratch: Path,
+    logger: Logger | bool,
+    *,
+    steps: int,
+    learning_rate: float,
+    processes: int,
+    seed: int,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Go on training a finished base with the phrases of the few-shot sets among everything else.
+
+    Args:
+        folder: The base.
+    """
+    model, tokenizer = load_model(folder), load_processor(folder).tokenizer
+    torch.set_num_threads(1)
+    module = PackedPretraining(
+        model, len(drawing.PATCH_LABELS), steps, learning_rate=learning_rate, hold=0.2
+    )
+    data = WorldData(tokenizer, seed=seed, steps=steps, diet="habits", length=320)
+    _fit(module, data, scratch / "habits", logger, processes)
+    return module.model, tokenizer
 
 
 def _fit(

@@ -20,10 +20,11 @@ from models.strategies import cpu_deepspeed, deepspeed
 from models.trl_module import TRLModule, WindowCheckpoint
 from tasks.errors import Checked
 from tasks.training.launch import train_in_processes
+from tasks.training.looks import GreedyLooks
 from tasks.training.meter import LOOKED_AT, Meter
 from tasks.training.methods import WATCHED, build_trainer
 from tasks.training.plan import Plan
-from tasks.training.rollout_table import RolloutTable
+from tasks.training.rollouts import Rollouts
 
 SECONDS_BETWEEN_LINES = 10
 
@@ -87,14 +88,16 @@ def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
     sharing: list[SharedPrefix] = []
 
     def build() -> transformers.Trainer:
-        trl = build_trainer(plan, data, dev)
+        trl = build_trainer(plan, data, None if plan.watched else dev)
         for network in (trl.model, getattr(trl, "ref_model", None)):
             if network is not None and (shared := share_prefix(network)):
                 sharing.append(shared)
         return trl
 
     module, meter, best = TRLModule(build), Meter(plan), _best_look(plan)
-    trainer = _trainer(plan, meter, best)
+    looks = GreedyLooks(plan, dev, meter) if plan.watched and dev and not plan.check else None
+    kept = Rollouts(plan) if plan.method == "grpo" and not plan.check else None
+    trainer = _trainer(plan, meter, best, [part for part in (looks, kept) if part])
     last = Path(plan.scratch) / "last.ckpt"
     resume = last.exists() and not plan.check
     if resume:
@@ -107,13 +110,21 @@ def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
         module.load_state_dict(state["state_dict"], strict=False)
     if not plan.check and trainer.is_global_zero:
         with meter.timing("save"):
+            if plan.keep_last:
+                _save(module, Path(plan.keep_last))
+            if looks:
+                looks.take_best(module)
             _save(module, Path(plan.out))
+            if kept:
+                kept.write(Path(plan.out))
     used = meter.summary(trainer, module)
     if not trainer.is_global_zero:
         return {}
     if given := sum(one.given for one in sharing):
         used["prefix_tokens_saved"] = 1 - sum(one.computed for one in sharing) / given
     print("  ".join(f"{name} {value:.4g}" for name, value in used.items()), flush=True)
+    for step, score in looks.scores.items() if looks else ():
+        module.history[max(0, step - 1)]["dev/score"] = score
     shared = "on" if sharing else f"off: {module.trl.model.config.model_type} is not supported"
     return {
         "history": module.history, "used": used, "forecast": meter.forecast,
@@ -122,7 +133,7 @@ def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
 
 
 def _best_look(plan: Plan) -> ModelCheckpoint | None:
-    if not plan.patience or plan.check:
+    if not plan.patience or plan.check or plan.watched:
         return None
     metric, mode = WATCHED[plan.method]
     return ModelCheckpoint(
@@ -131,8 +142,10 @@ def _best_look(plan: Plan) -> ModelCheckpoint | None:
     )  # fmt: skip
 
 
-def _trainer(plan: Plan, meter: Meter, best: ModelCheckpoint | None) -> L.Trainer:
-    callbacks: list[L.Callback] = [meter, ProgressLines()]
+def _trainer(
+    plan: Plan, meter: Meter, best: ModelCheckpoint | None, more: list[L.Callback]
+) -> L.Trainer:
+    callbacks: list[L.Callback] = [meter, ProgressLines(), *more]
     if not plan.check:
         # ten times a run, and after every tenth step of long ones
         every = max(1, min(10, plan.steps // 10))
@@ -148,8 +161,6 @@ def _trainer(plan: Plan, meter: Meter, best: ModelCheckpoint | None) -> L.Traine
     if best:
         stop = EarlyStopping(best.monitor, mode=best.mode, patience=plan.patience)
         callbacks += [best, stop]
-    if plan.method == "grpo" and plan.run_id:
-        callbacks.append(RolloutTable(plan.run_id, plan.steps))
     engine = plan.strategy.startswith("deepspeed")
     return L.Trainer(
         accelerator=plan.device,
@@ -165,7 +176,7 @@ def _trainer(plan: Plan, meter: Meter, best: ModelCheckpoint | None) -> L.Traine
         callbacks=callbacks,
         enable_checkpointing=not plan.check,
         log_every_n_steps=1,
-        val_check_interval=(plan.evaluate_every * plan.accumulate) or None,
+        val_check_interval=(not plan.watched and plan.evaluate_every * plan.accumulate) or None,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         enable_progress_bar=False,

@@ -78,7 +78,8 @@ class Meter(L.Callback):
         parts["train"] = stepping - sum(
             parts.get(name, 0.0) for name in ("generate", "reward", "score")
         )
-        parts["other"] = seconds - stepping - parts.get("save", 0.0)
+        aside = sum(parts.get(name, 0.0) for name in ("save", "look"))
+        parts["other"] = seconds - stepping - aside
         used = {f"seconds/{name}": value for name, value in parts.items() if value > 0}
         used |= {
             "steps": float(trainer.global_step - self._first_step),
@@ -100,6 +101,13 @@ class Meter(L.Callback):
             yield
         finally:
             self._parts[part] += time.perf_counter() - started
+
+    @contextlib.contextmanager
+    def aside(self, part: str) -> Iterator[None]:
+        """Add the time of a block between two steps to a part, and not to the step after it."""
+        with self.timing(part):
+            yield
+        self._step_started = time.perf_counter()
 
     def _time(self, trl: transformers.Trainer, method: str, part: str) -> None:
         original: Callable = getattr(trl, method)

@@ -18,7 +18,7 @@ from models.rollouts import GroupedGRPOTrainer, shared_rollouts
 from models.shared_prefix import can_share_prefix
 from tasks.asking import open_model
 from tasks.errors import UserError
-from tasks.rewards.verifiable import REWARDS
+from tasks.rewards.verifiable import REWARDS, WEIGHTS
 from tasks.training.plan import Plan
 
 # The same for every TRL trainer: Lightning and MLflow do the rest.
@@ -99,10 +99,11 @@ def build_trainer(plan: Plan, data: Dataset, dev: Dataset | None) -> transformer
                     "no step could be taken",
                     "lower `policy_grpo.prompts`, or give more data",
                 )
+            rewards = plan.rewards or WEIGHTS
             share = plan.vllm == "none" and can_share_prefix(network)
             return GroupedGRPOTrainer(
                 network,
-                list(REWARDS),
+                [REWARDS[name] for name in rewards],
                 _config(
                     GRPOConfig,
                     **common,
@@ -110,7 +111,7 @@ def build_trainer(plan: Plan, data: Dataset, dev: Dataset | None) -> transformer
                     **_vllm(plan),
                     # a generation batch of whole groups in every process
                     steps_per_generation=plan.accumulate,
-                    reward_weights=list(REWARDS.values()),
+                    reward_weights=list(rewards.values()),
                 ),
                 rollout_func=shared_rollouts if share else None,
                 **parts,

@@ -2,7 +2,7 @@
 
 import importlib.util
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,11 @@ class Plan:
         out: Folder for the trained model.
         scratch: Folder for checkpoints, which a killed training continues from.
         run_id: MLflow run that metrics go to; empty to log nowhere.
+        rewards: Weight of each reward of GRPO, by name (see `tasks/rewards/verifiable.py`).
+        watched: The reward that greedy looks at held-out questions are scored by; with it, `dev`
+            holds questions, and the best look's weights are kept. Empty: looks as TRL takes them.
+        look_tokens: Longest answer of a look.
+        keep_last: Folder for the last step's model, beside the best look's; empty for none.
         check: Train three steps only and forecast the rest (see `tasks/training/meter.py`).
 
     The other fields are those of `tasks.settings.Trainer`.
@@ -36,6 +41,10 @@ class Plan:
     run_id: str
     seed: int
     device: str
+    rewards: dict[str, float] = field(default_factory=dict)
+    watched: str = ""
+    look_tokens: int = 0
+    keep_last: str = ""
     rate_per_hour: float = 0.0
     check: bool = False
     precision: str = "32-true"

@@ -9,7 +9,9 @@ from typing import Any
 
 from datasets import Dataset, Features, List, Value
 
+from tasks.coordinates import Coordinates
 from tasks.records import Sample
+from tasks.rewards.verifiable import TAGGED, WEIGHTS
 from tasks.training.conversations import (
     MESSAGES,
     PICTURES,
@@ -28,15 +30,21 @@ def train_sft(
     learning_rate: float,
     warmup_steps: int = 0,
     dev: Sequence[tuple[str, str, Sequence[bytes]]] = (),
+    looks: Dataset | None = None,
     **fitting: Any,
 ) -> list[dict[str, float]]:
-    """Fine-tune on (prompt, answer, pictures) rows; returns the learning curve."""
+    """Fine-tune on (prompt, answer, pictures) rows; returns the learning curve.
+
+    Args:
+        dev: Held-out rows, whose loss is looked at in between.
+        looks: Held-out questions (see `grpo_dataset`) to look at instead, with `watched`.
+    """
     options = {
         "learning_rate": learning_rate,
         "lr_scheduler_type": "linear",
         "warmup_steps": warmup_steps,
     }
-    held_out = conversation_dataset(dev) if dev else None
+    held_out = looks or (conversation_dataset(dev) if dev else None)
     return fit(Plan("sft", options=options, **fitting), conversation_dataset(rows), held_out)
 
 
@@ -65,7 +73,7 @@ def train_grpo(
     samples: Sequence[Sample],
     dev: Sequence[Sample],
     *,
-    frame: tuple[float, float],
+    coordinates: Coordinates,
     prompts: int,
     answers: int,
     learning_rate: float,
@@ -78,7 +86,7 @@ def train_grpo(
 
     Args:
         dev: Held-out samples, for looks in between.
-        frame: The frame in which the model writes coordinates; true boxes are converted to it here.
+        coordinates: What the model writes; true boxes are converted to it here.
         prompts: Questions per step, each answered `answers` times.
     """
     options = {
@@ -90,14 +98,15 @@ def train_grpo(
         "temperature": temperature,
         "beta": beta,
     }
+    fitting = {"rewards": WEIGHTS, "look_tokens": max_new_tokens, **fitting}
     plan = Plan("grpo", options=options, batch=prompts * answers, **fitting)
-    held_out = grpo_dataset(dev, frame) if dev else None
-    return fit(plan, grpo_dataset(samples, frame), held_out)
+    held_out = grpo_dataset(dev, coordinates) if dev else None
+    return fit(plan, grpo_dataset(samples, coordinates), held_out)
 
 
-def grpo_dataset(samples: Sequence[Sample], frame: tuple[float, float]) -> Dataset:
+def grpo_dataset(samples: Sequence[Sample], coordinates: Coordinates) -> Dataset:
     """Return prompts with the columns that the rewards read; None where a reward does not apply."""
-    rows = [_grpo_row(sample, frame) for sample in samples]
+    rows = [_grpo_row(sample, coordinates.frame(sample.size)) for sample in samples]
     numbers = List(Value("float32"))
     features = {
         "prompt": MESSAGES,
@@ -106,6 +115,7 @@ def grpo_dataset(samples: Sequence[Sample], frame: tuple[float, float]) -> Datas
         "tagged": Value("bool"),
         "boxes": List(numbers),
         "box": numbers,
+        "pointed": numbers,
         "answer": Value("string"),
         "final": Value("string"),
     }
@@ -120,9 +130,10 @@ def _grpo_row(sample: Sample, frame: tuple[float, float]) -> dict[str, Any]:
         "prompt": user_turn(sample.prompt),
         "images": pictures(sample.images),
         "frame": list(frame),
-        "tagged": detects or sample.metric == "final",  # asked to think, then to answer
+        "tagged": sample.metric in TAGGED,
         "boxes": corners if detects else None,
         "box": corners[0] if sample.metric == "box" else None,
+        "pointed": corners[0] if sample.metric == "tagged_box" else None,
         "answer": sample.answer if sample.metric == "exact" else None,
         "final": sample.final if sample.metric == "final" else None,
     }

@@ -16,7 +16,7 @@ from tasks.world.pictures import Picture, Shape
 from tasks.world.questions import find_of
 from tasks.world.wording import Question, caption, corners, detections
 
-FORMATS = ("bare list", "answer only", "contract", "prose", "broken")
+FORMATS = ("bare", "answer only", "contract", "prose", "broken")
 FORMAT_SHARES = (0.38, 0.14, 0.32, 0.08, 0.08)
 ONLY_FIRST_BOX, LEFT_OUT, FALSE_BOX = 0.5, 0.15, 0.12
 ONLY_TWO_SHAPES, WRONG_COLOR = 0.6, 0.08
@@ -66,21 +66,27 @@ def _careless_boxes(rng: random.Random, scene: Picture, question: Question) -> s
             ", ".join(s.name for s in scene.shapes),
         )
     )
+    prose = f"The {name} is at {' and '.join(corners(b) for b in boxes)}."
+    return careless_form(rng, thought, listed, prose)
+
+
+def careless_form(rng: random.Random, thought: str, answer: str, prose: str) -> str:
+    """Give an answer one of the forms of the web; only a third of them keep the contract."""
     match rng.choices(FORMATS, FORMAT_SHARES)[0]:
-        case "bare list":
-            return listed
+        case "bare":
+            return answer
         case "answer only":
-            return f"<answer>{listed}</answer>"
+            return f"<answer>{answer}</answer>"
         case "contract":
-            return f"<think>{thought}</think><answer>{listed}</answer>"
+            return f"<think>{thought}</think><answer>{answer}</answer>"
         case "prose":
-            return f"The {name} is at {' and '.join(corners(b) for b in boxes)}."
+            return prose
         case _:
             return rng.choice(
                 (
-                    f"<think>{thought}</think><answer>{listed}",
-                    f"<think>{thought}</think>{listed}",
-                    f"<answer>{listed[:-2]}</answer>",
+                    f"<think>{thought}</think><answer>{answer}",
+                    f"<think>{thought}</think>{answer}",
+                    f"<answer>{answer[:-2]}</answer>",
                 )
             )
 

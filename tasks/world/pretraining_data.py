@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from models.packing import Packer, Row, merge_block_order
 from models.tiny_vlm import MERGE, PATCH
-from tasks.world import drawing, questions
+from tasks.world import drawing, few_shot, questions
 from tasks.world.lexicon import SIDE
 from tasks.world.pictures import Picture
 
@@ -80,6 +80,19 @@ DIETS = {
         },
         questions.EVERYTHING_AND_JUDGEMENT,
     ),
+    # two new phrases for few-shot experiments, beside everything else
+    "habits": Diet(
+        {
+            "subject": 0.40,
+            "scene": 0.36,
+            "chart": 0.05,
+            "table": 0.08,
+            "receipt": 0.05,
+            "report": 0.03,
+            "crop": 0.03,
+        },
+        questions.EVERYTHING_AND_JUDGEMENT,
+    ),
 }
 
 
@@ -122,9 +135,13 @@ class Drawn(Dataset):
             return self.packer.pack([(q.prompt, q.answer) for q in asked], 0), []
         if kind == "single":
             kind = rng.choices(list(diet.pictures), list(diet.pictures.values()))[0]
-        picture, asked = drawing.draw_for_pretraining(
-            rng, kind, QUESTIONS_PER_PICTURE, diet.scenes_ask
-        )
+        if kind == "subject":
+            picture = few_shot.draw_subject(rng)
+            asked = questions.ask(rng, picture, QUESTIONS_PER_PICTURE, few_shot.ASKED)
+        else:
+            picture, asked = drawing.draw_for_pretraining(
+                rng, kind, QUESTIONS_PER_PICTURE, diet.scenes_ask
+            )
         pairs = [(q.prompt, q.answer) for q in asked]
         return self.packer.pack(pairs, len(picture.frames)), [picture]
 

@@ -7,6 +7,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from models.loading import ImageOnlyQwen2_5_VLProcessor, save_model
+from tasks.coordinates import Coordinates
 from tasks.images import to_png
 from tasks.records import Sample
 from tasks.training.policy import train_grpo
@@ -54,8 +55,8 @@ def test_a_grpo_step_of_the_real_3b_shape_fits_24_gb(tokenizer, tmp_path):
         for i in range(4)
     ]  # fmt: skip
     history = train_grpo(
-        samples, [], frame=(1000, 1000), prompts=1, answers=8, learning_rate=1e-5, beta=0.04,
-        temperature=1.0, max_new_tokens=64, model=str(tmp_path / "model"), steps=2,
+        samples, [], coordinates=Coordinates(1000), prompts=1, answers=8, learning_rate=1e-5,
+        beta=0.04, temperature=1.0, max_new_tokens=64, model=str(tmp_path / "model"), steps=2,
         out=str(tmp_path / "out"), scratch=str(tmp_path / "scratch"), run_id="", seed=0,
         device="gpu", precision="bf16-true", lora_rank=16, gradient_checkpointing=True,
     )  # fmt: skip

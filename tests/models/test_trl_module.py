@@ -25,6 +25,7 @@ from trl import (
 from models.loading import load_model, load_processor
 from models.shared_prefix import share_prefix
 from models.trl_module import TRLModule
+from tasks.coordinates import Coordinates
 from tasks.records import Sample
 from tasks.training.conversations import assistant_turn
 from tasks.training.methods import TRL_DEFAULTS
@@ -66,7 +67,7 @@ def build(kind: str, folder: str, samples: list[Sample], out: Path):
         "per_device_train_batch_size": 2,
         "gradient_accumulation_steps": 2,
     }
-    data = grpo_dataset(samples, (100, 100))
+    data = grpo_dataset(samples, Coordinates(100))
     answers = [assistant_turn(s.answer) for s in samples]
     if method == "sft":
         data = data.select_columns(["prompt", "images"]).add_column("completion", answers)
@@ -194,7 +195,7 @@ def test_every_column_a_reward_reads_is_in_the_dataset(samples):
     ground = make_sample(0, "train", "ground", 0)
     count = make_sample(0, "train", "count", 0)
     table = make_sample(0, "train", "table_reasoned", 0)
-    data: Dataset = grpo_dataset([samples[0], ground, count, table], (100, 100))
+    data: Dataset = grpo_dataset([samples[0], ground, count, table], Coordinates(100))
     assert [row["tagged"] for row in data] == [True, False, False, True]
     assert [row["boxes"] is None for row in data] == [False, True, True, True]
     assert [row["box"] is None for row in data] == [True, False, True, True]

@@ -15,6 +15,7 @@ from tasks.rewards.detection import (
     overlap_score,
     overlap_with_true_boxes,
 )
+from tasks.rewards.grounding import closeness_to_pointed_box, overlap_with_pointed_box
 from tasks.rewards.text import exact_final, thinks_then_answers
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -114,3 +115,13 @@ def test_the_layout(given, expected):
 def test_the_name_of_a_class(given, expected):
     final = tagged_answer(given["solution"])
     assert exact_final([given["completion"]], final=[final]) == [expected]
+
+
+@pytest.mark.parametrize(("given", "expected"), rows("grounding_giou"))
+def test_pointing_is_paid_by_generalised_overlap(given, expected):
+    upper, lower = ast.literal_eval(f"[{tagged_answer(given['solution'])}]")
+    pointed = [*upper, *lower]
+    paid = closeness_to_pointed_box([given["completion"]], pointed=[pointed], frame=[FRAME])
+    assert paid == [pytest.approx(expected, abs=1e-6)]
+    overlap = overlap_with_pointed_box([given["completion"]], pointed=[pointed], frame=[FRAME])
+    assert overlap[0] <= expected + 1e-9  # GIoU + 1 is never less than IoU

@@ -13,6 +13,7 @@ import torch
 
 import mlflow
 from models.loading import load_model
+from tasks.coordinates import Coordinates
 from tasks.errors import Checked, UserError
 from tasks.records import Sample
 from tasks.training.fitting import fit
@@ -23,7 +24,7 @@ from tasks.world.shards import make_sample
 
 ROOT = Path(__file__).resolve().parents[3]
 GRPO = {
-    "frame": (100, 100), "prompts": 2, "answers": 4, "learning_rate": 1e-3, "beta": 0.0,
+    "coordinates": Coordinates(100), "prompts": 2, "answers": 4, "learning_rate": 1e-3, "beta": 0.0,
     "temperature": 1.0, "max_new_tokens": 6,
 }  # fmt: skip
 
@@ -67,7 +68,7 @@ def test_processes_end_with_their_parent(samples, common, tmp_path):
         "num_generations": 4, "max_completion_length": 8,
     }, **{**common, "steps": 10_000})  # fmt: skip
     plan.save(tmp_path / "plan.json")
-    grpo_dataset(samples, (100, 100)).save_to_disk(tmp_path / "data")
+    grpo_dataset(samples, Coordinates(100)).save_to_disk(tmp_path / "data")
     code = (
         "from datasets import load_from_disk; from tasks.training.fitting import fit;"
         "from tasks.training.plan import Plan; from pathlib import Path;"
@@ -212,7 +213,7 @@ def test_everything_that_the_machine_lacks_is_named_at_once(common):
 def test_a_model_in_bfloat16_keeps_its_frequencies_and_trains(samples, common):
     options = {"precision": "bf16-true", "lora_rank": 4}
     plan = Plan("grpo", batch=8, options={"num_generations": 4}, **options, **common)
-    trl = build_trainer(plan, grpo_dataset(samples, (100, 100)), None)
+    trl = build_trainer(plan, grpo_dataset(samples, Coordinates(100)), None)
     kinds = {name: p.dtype for name, p in trl.model.named_parameters()}
     assert all(t == torch.float32 for name, t in kinds.items() if "lora_" in name)
     assert all(t == torch.bfloat16 for name, t in kinds.items() if "lora_" not in name)
@@ -235,7 +236,7 @@ def test_a_model_without_a_chat_template_is_refused(samples, common, tmp_path):
             (folder / file.name).write_bytes(file.read_bytes())
     plan = Plan("grpo", batch=8, options={}, **{**common, "model": str(folder)})
     with pytest.raises(UserError, match="has no chat template"):
-        build_trainer(plan, grpo_dataset(samples, (100, 100)), None)
+        build_trainer(plan, grpo_dataset(samples, Coordinates(100)), None)
 
 
 def test_a_prompt_that_writes_image_tokens_is_named_before_training(samples, common):
@@ -243,6 +244,6 @@ def test_a_prompt_that_writes_image_tokens_is_named_before_training(samples, com
     with pytest.raises(UserError, match="example 3") as error:
         fit(
             Plan("grpo", batch=8, options={"num_generations": 4}, **common),
-            grpo_dataset(broken, (100, 100)),
+            grpo_dataset(broken, Coordinates(100)),
         )
     assert "image tokens" in error.value.why

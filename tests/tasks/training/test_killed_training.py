@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tasks.coordinates import Coordinates
 from tasks.rewards.verifiable import VERIFIABLE
 from tasks.training.plan import Plan
 from tasks.training.policy import grpo_dataset
@@ -33,7 +34,7 @@ def prepare(folder: Path, model: str) -> Path:
     tasks = ("find", "count", "ground", "table_reasoned")
     samples = [make_sample(0, "train", task, n) for n in range(4) for task in tasks]
     assert {sample.metric for sample in samples} == set(VERIFIABLE)
-    grpo_dataset(samples, (100, 100)).save_to_disk(folder / "data")
+    grpo_dataset(samples, Coordinates(100)).save_to_disk(folder / "data")
     options = {
         "num_generations": 4, "max_completion_length": 12, "learning_rate": 1e-3, "beta": 0.04,
         "temperature": 1.0,

@@ -1,24 +1,21 @@
-"""What each stage of `dvc.yaml` is given: settings become plain values here, and go no further.
+"""The stages of the chain: settings become plain values here, and go no further.
 
 In reading order: base → intake → synthesis → reward_model → policy_sft → preferences → policy_dpo →
 policy_grpo → benchmarks → report. A stage returns its metrics and fills `job.out`.
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from datasets import Features, Value
 
 from tasks.asking import Asker
-from tasks.benchmarks.perception import balanced, benchmark, by_task, score_row
-from tasks.errors import UserError
+from tasks.benchmarks.perception import SCORES, balanced, benchmark, by_task, score_row
 from tasks.judging.preferences import build_preferences
 from tasks.prompts import prompt
 from tasks.reading.dataset import read_dataset
 from tasks.records import (
-    BOXES,
     TEXT,
     Sample,
     read_rows,
@@ -32,13 +29,21 @@ from tasks.reporting.report import write_report
 from tasks.rewards.verifiable import VERIFIABLE
 from tasks.run import Job
 from tasks.settings import Settings
+from tasks.stages.common import (
+    Metrics,
+    coordinates,
+    fitting,
+    model_of,
+    need,
+    trained,
+    write_history,
+)
 from tasks.synthesis.captions import synthesize_captions
 from tasks.synthesis.grounded_cot import synthesize_chains
 from tasks.training.conversations import PICTURES
 from tasks.training.policy import train_dpo, train_grpo, train_sft
 from tasks.training.reward_model import measure_reward_model, train_reward_model
 
-Metrics = dict[str, float]
 VALUE_TASKS = ("chart_value", "table_value", "receipt_value")
 CAPTION_TOKENS, CHAIN_TOKENS = 96, 96
 POLICIES = ("base", "policy_sft", "policy_dpo", "policy_grpo")
@@ -71,7 +76,8 @@ def base(settings: Settings, job: Job) -> Metrics:
     asker = Asker(str(job.out), job.scratch, settings.device)
     per_task = max(1, s.evaluated // 30)
     samples = balanced(read_samples(job.root / "data", "test"), per_task)
-    results = benchmark(asker, samples, _frame(settings), 160, "measuring the base")
+    frames = coordinates(settings, str(job.out))
+    results = benchmark(asker, samples, frames, 160, "measuring the base")
     table = by_task(samples, results)
     write_summary(job.out, held_out=table)
     return {f"{task}/{name}": value for task, row in table.items() for name, value in row.items()}
@@ -93,12 +99,12 @@ def intake(settings: Settings, job: Job) -> Metrics:
 def synthesis(settings: Settings, job: Job) -> Metrics:
     """Write grounded chains of thought and captions with the model itself."""
     s, data = settings.synthesis, job.input("intake")
-    asker = Asker(_model(settings, job), job.scratch, settings.device)
+    asker = Asker(model_of(settings.model, job), job.scratch, settings.device)
     questions = _some(_by_metric(data, "train", "exact", VALUE_TASKS), s.questions)
     chains, report = synthesize_chains(
         asker,
         questions,
-        frame=_frame(settings),
+        coordinates=coordinates(settings, model_of(settings.model, job)),
         attempts=s.attempts,
         temperature=s.temperature,
         margin=s.crop_margin,
@@ -135,15 +141,15 @@ def reward_model(settings: Settings, job: Job) -> Metrics:
     history = train_reward_model(
         judged,
         _judgements(data, "dev") if settings.trainer.evaluate_every else [],
-        model=_model(settings, job),
+        model=model_of(settings.model, job),
         steps=s.steps,
         batch=s.batch,
         learning_rate=s.learning_rate,
-        **_fitting(settings, job),
+        **fitting(settings, job),
     )
     judge = Asker(str(job.out), job.scratch, settings.device)
     metrics = measure_reward_model(judge, _judgements(data, "test"), s.judged)
-    _write_history(job, history, s.steps * s.batch)
+    write_history(job, history, s.steps * s.batch)
     job.cost.add(2 * s.judged, judge.tokens)
     write_summary(job.out, judgements=len(judged), **metrics)
     return metrics
@@ -156,23 +162,23 @@ def policy_sft(settings: Settings, job: Job) -> Metrics:
         (row["prompt"], row["answer"], [image["bytes"] for image in row["images"]])
         for row in read_rows(job.input("synthesis"))
     ]
-    _need(rows, "synthesis kept nothing to fine-tune on", "synthesis.attempts")
+    need(rows, "synthesis kept nothing to fine-tune on", "synthesis.attempts")
     history = train_sft(
         rows,
-        model=_model(settings, job),
+        model=model_of(settings.model, job),
         steps=s.steps,
         batch=s.batch,
         learning_rate=s.learning_rate,
-        **_fitting(settings, job),
+        **fitting(settings, job),
     )
-    return _trained(job, history, s.steps * s.batch)
+    return trained(job, history, s.steps * s.batch)
 
 
 def preferences(settings: Settings, job: Job) -> Metrics:
     """Let the policy answer several times, and the judge rank and score the answers."""
     s, data = settings.preferences, job.input("intake")
     samples = read_samples(data, "train", ["tell"])[: s.pictures]
-    _need(samples, "the data has no pictures to describe (task `tell`)", "data")
+    need(samples, "the data has no pictures to describe (task `tell`)", "data")
     policy = Asker(str(job.input("policy_sft")), job.scratch / "policy", settings.device)
     judge = Asker(str(job.input("reward_model")), job.scratch / "judge", settings.device)
     kept, metrics = build_preferences(
@@ -210,7 +216,7 @@ def policy_dpo(settings: Settings, job: Job) -> Metrics:
         row | {"images": [image["bytes"] for image in row["images"]]}
         for row in read_rows(job.input("preferences"))
     ]
-    _need(rows, "no preference pair was kept", "preferences.pictures")
+    need(rows, "no preference pair was kept", "preferences.pictures")
     history = train_dpo(
         rows,
         model=str(job.input("policy_sft")),
@@ -218,9 +224,9 @@ def policy_dpo(settings: Settings, job: Job) -> Metrics:
         batch=s.batch,
         learning_rate=s.learning_rate,
         beta=s.beta,
-        **_fitting(settings, job),
+        **fitting(settings, job),
     )
-    return _trained(job, history, s.steps * s.batch)
+    return trained(job, history, s.steps * s.batch)
 
 
 def policy_grpo(settings: Settings, job: Job) -> Metrics:
@@ -228,13 +234,13 @@ def policy_grpo(settings: Settings, job: Job) -> Metrics:
     s = settings.policy_grpo
     samples = read_samples(job.input("intake"), "train", s.tasks)
     samples = [sample for sample in samples if sample.metric in VERIFIABLE and sample.images]
-    _need(samples, "the data has no verifiable questions for `policy_grpo.tasks`", "data")
+    need(samples, "the data has no verifiable questions for `policy_grpo.tasks`", "data")
     dev = read_samples(job.input("intake"), "dev", s.tasks)
     history = train_grpo(
         samples,
         [sample for sample in dev if sample.metric in VERIFIABLE and sample.images],
         model=str(job.input("policy_dpo")),
-        frame=_frame(settings),
+        coordinates=coordinates(settings, str(job.input("policy_dpo"))),
         steps=s.steps,
         prompts=s.prompts,
         answers=s.answers,
@@ -242,9 +248,9 @@ def policy_grpo(settings: Settings, job: Job) -> Metrics:
         beta=s.beta,
         temperature=s.temperature,
         max_new_tokens=s.max_new_tokens,
-        **_fitting(settings, job),
+        **fitting(settings, job),
     )
-    return _trained(job, history, s.steps * s.prompts * s.answers)
+    return trained(job, history, s.steps * s.prompts * s.answers)
 
 
 def benchmarks(settings: Settings, job: Job) -> Metrics:
@@ -255,11 +261,11 @@ def benchmarks(settings: Settings, job: Job) -> Metrics:
     samples = balanced(samples, s.per_task)
     results = {}
     for policy in POLICIES:
-        folder = _model(settings, job) if policy == "base" else str(job.input(policy))
+        folder = model_of(settings.model, job) if policy == "base" else str(job.input(policy))
         asker = Asker(folder, job.scratch / policy, settings.device)
-        results[policy] = benchmark(
-            asker, samples, _frame(settings), s.max_new_tokens, f"benchmarking {policy}"
-        )
+        frames = coordinates(settings, folder)
+        title = f"benchmarking {policy}"
+        results[policy] = benchmark(asker, samples, frames, s.max_new_tokens, title)
         job.cost.add(len(samples), asker.tokens)
         rows = [score_row(x, *r) for x, r in zip(samples, results[policy], strict=True)]
         write_shards(rows, job.out / policy, SCORES)
@@ -270,16 +276,8 @@ def benchmarks(settings: Settings, job: Job) -> Metrics:
 
 def report(settings: Settings, job: Job) -> Metrics:
     """Draw everything on one page."""
-    return write_report(job.root, job.out, _frame(settings))
+    return write_report(job.root, job.out, coordinates(settings, str(job.input("policy_grpo"))))
 
-
-STAGES: dict[str, Callable[[Settings, Job], Metrics]] = {
-    stage.__name__: stage
-    for stage in (
-        base, intake, synthesis, reward_model, policy_sft, preferences, policy_dpo, policy_grpo,
-        benchmarks, report,
-    )
-}  # fmt: skip
 
 SYNTHETIC = Features(
     {
@@ -297,45 +295,6 @@ PREFERENCES = Features(
         "chosen_score": Value("float32"), "rejected_score": Value("float32"), "reference": TEXT,
     }
 )  # fmt: skip
-SCORES = Features(
-    {
-        "id": TEXT, "task": TEXT, "prompt": TEXT, "reference": TEXT, "answer": TEXT,
-        "score": Value("float32"), "reason": TEXT, "predicted": BOXES,
-    }
-)  # fmt: skip
-
-
-def _frame(settings: Settings) -> tuple[int, int]:
-    if not settings.coordinates:
-        raise UserError(
-            "`coordinates` is 0 (pixels)",
-            "boxes in pixels of the resized picture are not supported yet",
-            "set it to the model's relative frame: 100 for the embedded model, 1000 for Qwen3-VL",
-        )
-    return settings.coordinates, settings.coordinates
-
-
-def _model(settings: Settings, job: Job) -> str:
-    if settings.model == "outputs/base":
-        return str(job.input("base"))
-    local = job.root / settings.model
-    return str(local) if local.exists() else settings.model
-
-
-def _fitting(settings: Settings, job: Job) -> dict[str, Any]:
-    job.cost.devices = settings.trainer.devices * settings.trainer.nodes
-    return {
-        "seed": settings.seed,
-        "out": str(job.out),
-        "scratch": str(job.scratch),
-        "run_id": job.run_id,
-        "device": settings.device,
-        "rate_per_hour": settings.rate_per_hour,
-        "check": job.check,
-        **settings.trainer.model_dump(),
-    }
-
-
 def _by_metric(data: Path, split: str, metric: str, tasks: tuple[str, ...]) -> list[Sample]:
     named = read_samples(data, split, tasks)
     if named:
@@ -345,22 +304,14 @@ def _by_metric(data: Path, split: str, metric: str, tasks: tuple[str, ...]) -> l
 
 def _some(samples: list[Sample], number: int) -> list[Sample]:
     """Return evenly spread samples, so that every kind of question is among them."""
-    _need(samples, "the data has no questions with short answers about pictures", "data")
+    need(samples, "the data has no questions with short answers about pictures", "data")
     step = max(1, len(samples) // number)
     return samples[::step][:number]
 
 
 def _judgements(data: Path, split: str) -> list[Sample]:
     found = [s for s in read_samples(data, split) if s.metric in ("pair", "point")]
-    return _need(found, f"the data has no {split} judgements (metric pair or point)", "data")
-
-
-def _need(rows: list, what: str, setting: str) -> list:
-    if not rows:
-        raise UserError(
-            what[0].upper() + what[1:], "this stage has nothing to work on", f"change `{setting}`"
-        )
-    return rows
+    return need(found, f"the data has no {split} judgements (metric pair or point)", "data")
 
 
 def _synthetic(sample: Sample, question: str, answer: str, kind: str) -> dict[str, Any]:
@@ -372,19 +323,3 @@ def _synthetic(sample: Sample, question: str, answer: str, kind: str) -> dict[st
         "reference": sample.answer,
         "images": sample_row(sample)["images"],
     }
-
-
-def _trained(job: Job, history: list[dict[str, float]], samples: int) -> Metrics:
-    _write_history(job, history, samples)
-    last = history[-10:]
-    names = {name for row in last for name in row if name.startswith("train/")}
-    return {
-        name: sum(row[name] for row in last if name in row) / sum(name in row for row in last)
-        for name in sorted(names)
-    }
-
-
-def _write_history(job: Job, history: list[dict[str, float]], samples: int) -> None:
-    (job.out / "history.json").write_text(json.dumps(history) + "\n")
-    tokens = max((row.get("train/num_tokens", 0) for row in history), default=0)
-    job.cost.add(samples, int(tokens))

@@ -1,0 +1,76 @@
+"""Signs that a policy earns its reward by a trick; counted beside the rewards and never paid.
+
+Each sign has been seen in published training runs (specification of Visual-RFT, section 8), or is
+what a loophole in a reward would look like.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from tasks.answers import Detection, Malformed, only_box, read_answer
+from tasks.boxes import Box, iou
+from tasks.rewards.detection import answered_detections
+
+WHOLE = 0.9  # of the picture's area: a box that finds everything
+SAME = 0.9  # overlap of two predicted boxes that are one box, changed a little to count twice
+COMPARED = 50  # boxes of an answer that are compared with each other
+
+SIGNS = {
+    "whole_picture": "a box around nearly the whole picture",
+    "repeated_box": "two predicted boxes that are nearly the same",
+    "one_of_many": "one box where several objects are to be found",
+    "too_many": "more than twice as many boxes as objects, and at least three more",
+    "nothing": "no object claimed where there is one",
+    "several_classes": "more than one class named in the answer",
+}
+
+
+def signs(
+    text: str,
+    *,
+    frame: tuple[float, float],
+    boxes: Sequence[Box] | None = None,
+    pointed: bool = False,
+    classes: Sequence[str] = (),
+) -> list[str]:
+    """Return the names of the signs that an answer shows; see `SIGNS`.
+
+    Args:
+        frame: The frame in which the model writes coordinates.
+        boxes: True boxes of a detection question; None for other questions.
+        pointed: The question asks for one box.
+        classes: The known classes of a classification question.
+    """
+    try:
+        answer = read_answer(text)
+        if boxes is not None:
+            return _detection_signs(answered_detections(text, frame), boxes)
+        if pointed:
+            return ["whole_picture"] if _whole(only_box(answer, frame)) else []
+    except Malformed:
+        return []
+    named = _named(answer, classes)
+    return ["several_classes"] if len(named) > 1 else []
+
+
+def _detection_signs(predicted: list[Detection], true: Sequence[Box]) -> list[str]:
+    found = [one.box for one in predicted]
+    shown = {
+        "whole_picture": any(_whole(box) for box in found) and not any(_whole(b) for b in true),
+        "repeated_box": any(iou(a, b) > SAME for a, b in combinations(found[:COMPARED], 2)),
+        "one_of_many": len(found) == 1 < len(true),
+        "too_many": len(found) > 2 * len(true) and len(found) >= len(true) + 3,
+        "nothing": not found and bool(true),
+    }
+    return [name for name, seen in shown.items() if seen]
+
+
+def _whole(box: Box) -> bool:
+    return box.area >= WHOLE * box.frame[0] * box.frame[1]
+
+
+def _named(answer: str, classes: Sequence[str]) -> set[str]:
+    """Return the classes that a text names; a class inside a longer named one does not count."""
+    text = answer.lower()
+    named = {name for name in classes if name and name.lower() in text}
+    return {n for n in named if not any(n != m and n.lower() in m.lower() for m in named)}
