@@ -203,7 +203,7 @@ class VisualRft(Section):
     sft_rates: list[float] = Field(
         [3e-5, 1e-4], description="Learning rates of fine-tuning; the best on dev counts"
     )
-    grpo_steps: int = Field(70, ge=1, description="Steps of GRPO")
+    grpo_steps: int = Field(80, ge=1, description="Steps of GRPO")
     grpo_rate: float = Field(5e-5, gt=0, le=1, description="Learning rate of GRPO")
     look_every: int = Field(10, ge=1, description="Steps between looks at the dev questions")
     prompts: int = Field(8, ge=1, description="Questions per step of GRPO")

@@ -20,6 +20,7 @@ from tasks.records import (
     Sample,
     read_rows,
     read_samples,
+    read_summary,
     sample_of,
     sample_row,
     write_shards,
@@ -104,7 +105,8 @@ def shots(settings: Settings, job: Job) -> Metrics:
     write_shards(map(sample_row, chosen.samples), job.out, SAMPLES)
     if (rejected := job.scratch / "read" / "rejected.parquet").exists():
         rejected.rename(job.out / "rejected.parquet")
-    write_summary(job.out, **read, **chosen.facts)
+    reasons = read_summary(job.scratch / "read")["set_aside"]
+    write_summary(job.out, **read | {"set_aside": reasons}, **chosen.facts)
     job.cost.samples = len(chosen.samples)
     return read | {name: float(n) for name, n in chosen.facts.items() if isinstance(n, int)}
 

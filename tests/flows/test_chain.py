@@ -6,7 +6,6 @@ a user's day does. The model is the shipped one; everything else is small.
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +16,8 @@ import pytest
 import yaml
 
 import mlflow
-from flows.stage import stage_environment
-from tasks.settings import Settings, save_settings
-from tasks.world.shards import write_world
+from tests.flows.conftest import environment, outcomes, run, runs_of
 
-ROOT = Path(__file__).resolve().parents[2]
 STAGES = (
     "intake", "synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo", "policy_grpo",
     "benchmarks", "report",
@@ -40,54 +36,8 @@ pytestmark = pytest.mark.chain
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory) -> Path:
-    """A copy of the sources with a small data set, the shipped model and its own git and DVC."""
-    if not (ROOT / "outputs" / "base" / "model.safetensors").exists():
-        pytest.fail("outputs/base is missing: run `make pull` first")
-    root = tmp_path_factory.mktemp("checkout") / "collimate"
-    root.mkdir()
-    for name in ("flows", "tasks", "models"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
-        shutil.copy(ROOT / name, root / name)
-    shutil.copytree(ROOT / "outputs" / "base", root / "outputs" / "base")
-    (root / "outputs" / "metrics").mkdir()
-    shutil.copy(ROOT / "outputs" / "metrics" / "base.json", root / "outputs" / "metrics")
-    write_world(root / "data", seed=5, scale=0.03)
-    save_settings(Settings.model_validate(SMALL), root / "params.yaml")
-    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-    for command in (["init", "-q"], ["add", "-q", "data"], ["commit", "-q", "-f", "base"]):
-        assert run(root, "dvc", *command).returncode == 0
-    return root
-
-
-def _environment(root: Path) -> dict[str, str]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "MLFLOW"))}
-    quiet = {"DVC_NO_ANALYTICS": "1", "COLUMNS": "200"}
-    return inherited | stage_environment(root) | quiet
-
-
-def run(root: Path, *command: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=root,
-        env=_environment(root),
-        capture_output=True,
-        text=True,
-    )
-
-
-def outcomes(text: str) -> dict[str, str]:
-    """Read the table of costs: what happened to each stage."""
-    rows = (line.split("│") for line in text.splitlines() if line.startswith("│"))
-    found = {row[1].strip(): row[2].strip() for row in rows if len(row) > 3}
-    return {stage: found[stage] for stage in STAGES if stage in found}
-
-
-def runs_of(root: Path) -> list:
-    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{root / '.runtime' / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("collimate")
-    return client.search_runs([experiment.experiment_id], max_results=200)
+def checkout(make_checkout) -> Path:
+    return make_checkout(SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +48,7 @@ def first(checkout) -> subprocess.CompletedProcess:
 
 
 def test_the_chain_runs_every_stage_and_ends_with_scores_cost_and_where_to_look(checkout, first):
-    assert outcomes(first.stdout) == dict.fromkeys(STAGES, "ran")
+    assert outcomes(first.stdout, STAGES) == dict.fromkeys(STAGES, "ran")
     assert "Held-out scores" in first.stdout and "index.html" in first.stdout
     html = (checkout / "outputs" / "report" / "index.html").read_text()
     assert "policy_grpo" in html and "<svg" in html
@@ -130,7 +80,7 @@ def test_a_second_run_does_nothing_and_dvc_agrees(checkout, first):
     before = (checkout / "dvc.lock").read_text()
     again = run(checkout, "flows.align")
     assert again.returncode == 0, again.stdout[-3000:]
-    assert outcomes(again.stdout) == dict.fromkeys(STAGES, "skipped")
+    assert outcomes(again.stdout, STAGES) == dict.fromkeys(STAGES, "skipped")
     assert "up to date" in run(checkout, "dvc", "status").stdout
     assert "up to date" in run(checkout, "dvc", "repro", "report").stdout
     assert (checkout / "dvc.lock").read_text() == before
@@ -152,7 +102,7 @@ def test_one_changed_setting_reruns_just_what_depends_on_it(checkout, first):
     changed = run(checkout, "flows.align", "--benchmarks.per_task", "3")
     assert changed.returncode == 0, changed.stdout[-3000:]
     expected = dict.fromkeys(STAGES, "skipped") | {"benchmarks": "ran", "report": "ran"}
-    assert outcomes(changed.stdout) == expected
+    assert outcomes(changed.stdout, STAGES) == expected
 
 
 def test_a_stage_killed_in_mid_training_resumes_to_the_same_result(checkout, first):
@@ -161,7 +111,7 @@ def test_a_stage_killed_in_mid_training_resumes_to_the_same_result(checkout, fir
     weights = (trained / "model.safetensors").read_bytes()
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", "repro", "-s", "-f", "policy_grpo"],
-        cwd=checkout, env=_environment(checkout), stdout=subprocess.DEVNULL, start_new_session=True,
+        cwd=checkout, env=environment(checkout), stdout=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     checkpoint = wait_for(checkout / ".runtime" / "scratch", "policy_grpo-*/last.ckpt")
     os.killpg(process.pid, signal.SIGKILL)
@@ -180,7 +130,7 @@ def test_a_stage_killed_in_mid_training_resumes_to_the_same_result(checkout, fir
 def test_nothing_outlives_a_killed_flow(checkout, first):
     command = [sys.executable, "-m", "flows.align", "--policy_grpo.steps", "200"]
     flow = subprocess.Popen(
-        command, cwd=checkout, env=_environment(checkout), stdout=subprocess.DEVNULL,
+        command, cwd=checkout, env=environment(checkout), stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     wait_for(checkout / ".runtime" / "scratch", "policy_grpo-*/last.ckpt")

@@ -1,0 +1,122 @@
+"""Few-shot reinforcement by every recipe, and the experiment: real Prefect, DVC and MLflow."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from flows.reinforce import CHAIN
+from tests.flows.conftest import outcomes, run, runs_of
+
+SMALL = {
+    "shots": {"per_class": 1, "dev": 6, "test": 12},
+    "reinforced": {"steps": 4, "prompts": 2, "answers": 4, "look_every": 2, "max_new_tokens": 48},
+    "visual_rft": {
+        "seeds": 1, "sft_steps": 2, "grpo_steps": 2, "look_every": 1, "prompts": 2, "answers": 4,
+        "batch": 2, "max_new_tokens": 32, "dev": 4, "test": 6, "known": 2, "per_task": 1,
+    },
+    "benchmarks": {"resamples": 100},
+}  # fmt: skip
+
+pytestmark = pytest.mark.chain
+
+
+@pytest.fixture(scope="module")
+def checkout(make_checkout) -> Path:
+    return make_checkout(SMALL)
+
+
+def table(checkout: Path) -> dict:
+    return json.loads((checkout / "outputs" / "perception" / "table.json").read_text())
+
+
+def test_detection_ends_with_scores_a_gallery_and_a_run_in_mlflow(checkout):
+    result = run(checkout, "flows.reinforce")
+    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-6000:]
+    assert outcomes(result.stdout, CHAIN) == dict.fromkeys(CHAIN, "ran")
+    tested = table(checkout)["tested"]
+    assert (
+        tested["n"] == 12
+        and {"score", "ap", "ap50", "f1_at_50"} <= tested["measures"]["start"].keys()
+    )
+    assert tested["comparisons"].keys() == {"score", "ap"}
+    page = (checkout / "outputs" / "perception" / "index.html").read_text()
+    assert "Signs of tricks" in page and page.count('class="rollout answer') == 4 * 2 * 4
+    logged = {
+        r.data.tags["stage"]: r.data.metrics for r in runs_of(checkout) if "stage" in r.data.tags
+    }
+    assert {"dev/score", "headroom/best_of", "signs/whole_picture"} <= logged["reinforced"].keys()
+
+
+def test_the_same_settings_do_nothing_again(checkout):
+    again = run(checkout, "flows.reinforce")
+    assert outcomes(again.stdout, CHAIN) == dict.fromkeys(CHAIN, "skipped")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "measure"),
+    [("classification", "score"), ("grounding", "giou"), ("open_vocabulary", "ap")],
+)
+def test_every_recipe_runs_by_fine_tuning_and_says_what_it_measures(checkout, recipe, measure):
+    chosen = ("--shots.recipe", recipe, "--reinforced.method", "sft", "--reinforced.steps", "2")
+    result = run(checkout, "flows.reinforce", *chosen, "--reinforced.batch", "2")
+    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-6000:]
+    assert measure in table(checkout)["tested"]["measures"]["adapted"]
+
+
+def test_a_users_coco_pictures_are_read_chosen_and_learnt(checkout):
+    """In COCO's own format: two categories, one bad annotation, one picture that is missing."""
+    folder = checkout / "mine"
+    (folder / "train2017").mkdir(parents=True)
+    images, annotations = [], []
+    for number in range(40):
+        Image.new("RGB", (96, 96), (number, 90, 90)).save(folder / "train2017" / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "width": 96, "height": 96})
+        box = [number, 5, 20, 30] if number else [0, 0, 0, 10]
+        annotations.append(
+            {
+                "id": number,
+                "image_id": number,
+                "category_id": 1 + number % 2,
+                "bbox": box,
+                "iscrowd": 0,
+            }
+        )
+    images.append({"id": 99, "file_name": "lost.png", "width": 96, "height": 96})
+    annotations.append(
+        {"id": 99, "image_id": 99, "category_id": 1, "bbox": [1, 1, 9, 9], "iscrowd": 0}
+    )
+    content = {
+        "images": images, "annotations": annotations,
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    }  # fmt: skip
+    (folder / "annotations").mkdir()
+    (folder / "annotations" / "instances_train2017.json").write_text(json.dumps(content))
+    result = run(
+        checkout, "flows.reinforce", "--shots.data", "mine", "--shots.recipe", "detection",
+        "--shots.per_class", "2", "--reinforced.method", "grpo", "--reinforced.steps", "2",
+        "--reinforced.instructions", "true", "--coordinates", "100",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-6000:]
+    summary = json.loads((checkout / "outputs" / "shots" / "summary.json").read_text())
+    assert summary["classes"] == 2 and 4 <= summary["train"] <= 6
+    assert {"box without area", "picture file is missing"} <= summary["set_aside"].keys()
+    assert (checkout / "outputs" / "shots" / "rejected.parquet").exists()
+
+
+def test_the_experiment_compares_every_arm_and_goes_on_after_a_kill(checkout):
+    result = run(checkout, "tasks.run", "visual_rft")
+    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-6000:]
+    found = json.loads((checkout / "outputs" / "visual_rft" / "table.json").read_text())
+    assert list(found) == ["detection", "classification", "open vocabulary"]
+    arms = [row["arm"] for row in found["detection"]]
+    assert arms[:3] == ["base", "SFT, best on dev", "SFT, fixed budget"] and len(arms) == 11
+    for rows in found.values():
+        assert all(
+            row["score"]["low"] <= row["score"]["mean"] <= row["score"]["high"] for row in rows
+        )
+    names = {r.info.run_name for r in runs_of(checkout)}
+    assert "open vocabulary · grpo · seed 0" in names
+    for name in ("scores.png", "dev_curves.png", "index.html"):
+        assert (checkout / "outputs" / "visual_rft" / name).stat().st_size > 5000
