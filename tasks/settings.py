@@ -316,13 +316,17 @@ class Settings(Section):
         told += f"{self.trainer.accumulate} = {parts} parts"
         mistakes = []
         for name, section in self:
+            if name == "visual_rft":  # trains on one core, whatever the others do
+                continue
             if getattr(section, "batch", 0) % parts:
                 mistakes.append(f"{name}.batch {section.batch} cannot be divided into {told}")
-        if self.policy_grpo.prompts % parts:
-            mistakes.append(
-                f"policy_grpo.prompts {self.policy_grpo.prompts} cannot be divided into {told}: "
-                "a part must hold whole groups of answers"
-            )
+        for name in ("policy_grpo", "reinforced"):
+            prompts = getattr(self, name).prompts
+            if prompts % parts:
+                mistakes.append(
+                    f"{name}.prompts {prompts} cannot be divided into {told}: a part must hold "
+                    "whole groups of answers"
+                )
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return self

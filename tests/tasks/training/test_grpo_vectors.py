@@ -1,0 +1,102 @@
+"""TRL as we configure it computes the GRPO of the Visual-RFT specification (10.18 to 10.20)."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.rollouts import sample
+from models.shared_prefix import share_prefix
+from tasks.coordinates import Coordinates
+from tasks.training.methods import build_trainer
+from tasks.training.plan import Plan
+from tasks.training.policy import grpo_dataset
+from tasks.world.shards import make_sample
+
+VECTORS = Path(__file__).parents[1] / "rewards" / "vectors"
+
+
+def rows(name: str) -> list:
+    read = json.loads((VECTORS / f"{name}.json").read_text())["rows"]
+    assert len(read) == 16
+    return [pytest.param(row["input"], row["recommended"], id=str(row["row"])) for row in read]
+
+
+@pytest.fixture(scope="module")
+def trainer(model_folder, tmp_path_factory):
+    scratch = str(tmp_path_factory.mktemp("scratch"))
+    options = {"num_generations": 2, "max_completion_length": 2, "beta": 0.04, "temperature": 1.0}
+    plan = Plan(
+        "grpo", model_folder, 1, 2, options, out=scratch, scratch=scratch, run_id="", seed=0,
+        device="cpu", rewards={"exact_answer": 1.0},
+    )  # fmt: skip
+    samples = [make_sample(0, "train", "count", 0)]
+    built = build_trainer(plan, grpo_dataset(samples, Coordinates(100)), None)
+    for network in (built.model, built.ref_model):
+        share_prefix(network)
+    built.current_gradient_accumulation_steps = 1  # which the loop sets
+    return built
+
+
+def advantages(trainer, monkeypatch, rewards: list[float], group: int) -> torch.Tensor:
+    monkeypatch.setattr(trainer, "num_generations", group)
+    paid = torch.tensor(rewards, dtype=torch.float32)[:, None]
+    monkeypatch.setattr(trainer, "_calculate_rewards", lambda *_: paid)
+    trainer.model.train()
+    asked = [trainer.train_dataset[0] for _ in rewards]
+    return trainer._generate_and_score_completions(asked)["advantages"]
+
+
+@pytest.mark.parametrize(("given", "expected"), rows("group_advantages"))
+def test_advantages_are_those_of_the_specification(trainer, monkeypatch, given, expected):
+    found = advantages(trainer, monkeypatch, given["rewards"], given["num_generations"])
+    assert found.tolist() == pytest.approx(expected, abs=2e-6)
+
+
+@pytest.mark.parametrize(("given", "expected"), rows("grpo_loss"))
+def test_loss_kl_and_gradient_are_those_of_the_specification(trainer, monkeypatch, given, expected):
+    scaled = advantages(trainer, monkeypatch, given["rewards"], given["num_generations"])
+    mask = torch.tensor(given["mask"])
+    log_probs = torch.tensor(given["token_logps"], requires_grad=True)
+    monkeypatch.setattr(trainer, "beta", given["beta"])
+    monkeypatch.setattr(
+        trainer, "_get_per_token_logps_and_entropies",
+        lambda *_, **__: (log_probs, torch.zeros_like(log_probs), None),
+    )  # fmt: skip
+    inputs = {
+        "prompt_ids": mask, "prompt_mask": mask, "completion_ids": mask, "completion_mask": mask,
+        "advantages": scaled, "ref_per_token_logps": torch.tensor(given["ref_token_logps"]),
+        "num_items_in_batch": mask.sum(),
+    }  # fmt: skip
+    trainer._metrics["train"].clear()
+    loss = trainer._compute_loss(trainer.model, inputs)
+    loss.backward()
+    assert loss.item() == pytest.approx(expected["loss"], abs=2e-6)
+    assert log_probs.grad.flatten().tolist() == pytest.approx(
+        [value for row in expected["grad_token_logps"] for value in row], abs=2e-6
+    )
+
+
+@pytest.mark.parametrize(("given", "expected"), rows("completion_mask"))
+def test_an_answer_ends_with_its_first_end_token(trainer, given, expected):
+    prompt = trainer.train_dataset[0]
+    content = [{"type": "image", "image": image} for image in prompt["images"]]
+    content.append({"type": "text", "text": prompt["prompt"][-1]["content"]})
+    inputs = trainer.processing_class.apply_chat_template(
+        [[{"role": "user", "content": content}]], tokenize=True, add_generation_prompt=True,
+        return_dict=True, return_tensors="pt",
+    )  # fmt: skip
+    for ids, mask in zip(given["completion_ids"], expected, strict=True):
+        forced = iter(ids)
+
+        def only(logits: torch.Tensor, forced=forced) -> torch.Tensor:
+            wanted = torch.full_like(logits, -torch.inf)
+            wanted[:, next(forced)] = 0.0
+            return wanted
+
+        [answer] = sample(
+            trainer.model.eval(), dict(inputs), torch.tensor([0]), max_new_tokens=len(ids),
+            end_tokens=torch.tensor([given["eos_token_id"]]), warp=only,
+        )  # fmt: skip
+        assert answer == [token for token, kept in zip(ids, mask, strict=True) if kept]
