@@ -344,7 +344,9 @@ def _answering(model: torch.nn.Module) -> Iterator[None]:
 class GroupedGRPOTrainer(GRPOTrainer):
     """TRL's GRPO trainer, shuffling whole groups where TRL shuffles answers.
 
-    `asked` holds the rows of the data set whose answers were rewarded last, one per answer.
+    Attributes:
+        asked: The rows of the data set whose answers were rewarded last, one per answer.
+        watch: Called with these rows and the answers; what it returns is logged with the rewards.
 
     With several steps per generation TRL deals the answers out one by one, and hardly two answers
     to a prompt meet in a batch. Dealt out by group, each batch still holds random prompts, and
@@ -352,10 +354,16 @@ class GroupedGRPOTrainer(GRPOTrainer):
     """
 
     asked: list[dict[str, Any]] = []
+    watch: Callable[[list[dict[str, Any]], list], dict[str, float]] | None = None
 
-    def _calculate_rewards(self, inputs: list, *rest: Any) -> torch.Tensor:
+    def _calculate_rewards(
+        self, inputs: list, prompts: list, completions: list, *rest: Any
+    ) -> torch.Tensor:
         self.asked = inputs
-        return super()._calculate_rewards(inputs, *rest)
+        mode = "train" if self.model.training else "eval"
+        for name, value in (self.watch(inputs, completions) if self.watch else {}).items():
+            self._metrics[mode][name].append(value)
+        return super()._calculate_rewards(inputs, prompts, completions, *rest)
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         module = trl.trainer.grpo_trainer

@@ -114,7 +114,7 @@ def rollout_groups(file: Path) -> list[Group]:
 def sign_table(history: Sequence[dict[str, float]]) -> list[tuple[str, list[tuple[str, float]]]]:
     """Return, for each sign, the share of answers that showed it, in equal parts of the training.
 
-    >>> sign_table([{"signs/nothing": 0.0}, {"signs/nothing": 0.5}])[0]
+    >>> sign_table([{"train/signs/nothing": 0.0}, {"train/signs/nothing": 0.5}])[0]
     ('nothing', [('1', 0.0), ('2', 0.5)])
     """
     steps = len(history)
@@ -122,7 +122,7 @@ def sign_table(history: Sequence[dict[str, float]]) -> list[tuple[str, list[tupl
     bounds = [round(i * steps / parts) for i in range(parts + 1)] if parts else []
     found = []
     for name in SIGNS:
-        key, cells = f"signs/{name}", []
+        key, cells = f"train/signs/{name}", []
         for low, high in zip(bounds, bounds[1:], strict=False):
             values = [row[key] for row in history[low:high] if key in row]
             if values:

@@ -50,26 +50,22 @@ class Rollouts(L.Callback):
         self.folder = Path(plan.scratch) / "rollouts"
         self.folder.mkdir(parents=True, exist_ok=True)
 
+    def on_train_start(self, trainer: L.Trainer, module: TRLModule) -> None:
+        module.trl.watch = sign_shares
+
     def on_train_batch_end(
         self, trainer: L.Trainer, module: TRLModule, outputs: Any, batch: tuple, batch_idx: int
     ) -> None:
         logs, asked = getattr(module.trl, "_logs", None), getattr(module.trl, "asked", [])
         if not (batch[-1] and trainer.is_global_zero and logs and logs["prompt"] and asked):
             return
-        step = trainer.global_step
-        rows = rollouts(logs, asked, self.plan.rewards, step, module.trl.num_generations)
-        counted = Counter(sign for row in rows for sign in row["signs"])
-        shares = {f"signs/{name}": counted[name] / len(rows) for name in SIGNS}
-        if module.history:
-            module.history[-1].update(shares)
-        if trainer.logger:
-            trainer.logger.log_metrics(shares, step=step)
+        step, group = trainer.global_step, module.trl.num_generations
         if step % self.every == 0:
-            kept = rows[: GROUPS * module.trl.num_generations]
+            kept = rollouts(logs, asked[: GROUPS * group], self.plan.rewards, step, group)
             write_table(kept, self.folder / f"{step:06d}.parquet", ROLLOUTS)
             if self.plan.run_id:
-                first = kept[: module.trl.num_generations]
-                mlflow.MlflowClient().log_table(self.plan.run_id, _columns(first, logs), FILE)
+                table = _columns(kept[:group], logs)
+                mlflow.MlflowClient().log_table(self.plan.run_id, table, FILE)
 
     def write(self, out: Path) -> None:
         """Join what was kept in one file."""
@@ -77,6 +73,18 @@ class Rollouts(L.Callback):
         rows = [row for part in parts for row in pq.read_table(part).to_pylist()]
         if rows:
             write_table(rows, out / "rollouts.parquet", ROLLOUTS)
+
+
+def sign_shares(asked: list[dict[str, Any]], completions: list) -> dict[str, float]:
+    """Return the share of answers that show each sign (see `tasks/rewards/suspicion.py`).
+
+    Args:
+        asked: The question's row of the data set, per answer.
+        completions: Answers in TRL's conversational form.
+    """
+    pairs = zip(asked, completions, strict=True)
+    shown = Counter(sign for row, text in pairs for sign in _signs(row, _said(text), asked))
+    return {f"signs/{name}": shown[name] / len(asked) for name in SIGNS}
 
 
 def rollouts(
@@ -91,40 +99,46 @@ def rollouts(
     Args:
         asked: The question's row of the data set, per answer of this process.
     """
-    classes = sorted({row["final"] for row in asked if row.get("final")})
-    rows = []
-    for i, (row, completion) in enumerate(zip(asked, logs["completion"], strict=False)):
-        true = row["boxes"] or ([row["pointed"]] if row.get("pointed") else None)
-        true = true or ([row["box"]] if row.get("box") else [])
-        text, frame = _text(completion[-1]["content"]), tuple(row["frame"])
-        shown = signs(
-            text,
-            frame=frame,
-            boxes=None if row["boxes"] is None else boxes_from(row["boxes"], frame),
-            pointed=bool(row.get("pointed")),
-            classes=classes,
-        )
-        values = {name: list(held)[i] for name, held in logs["rewards"].items()}
+    values = {name: list(held) for name, held in logs["rewards"].items() if name in weights}
+    advantages, rows = list(logs["advantages"]), []
+    answers = [_said(completion) for completion in logs["completion"]]
+    for i, (row, text) in enumerate(zip(asked, answers, strict=False)):
+        single = next((row[name] for name in ("pointed", "box") if row.get(name)), None)
         rows.append(
             {
                 "step": step,
                 "group": i // group,
                 "question": _text(row["prompt"][-1]["content"]),
                 "images": [{"bytes": to_png(image), "path": None} for image in row["images"]],
-                "frame": list(frame),
-                "true": true,
+                "frame": list(row["frame"]),
+                "true": row["boxes"] or ([single] if single else []),
                 "reference": row.get("final") or row.get("answer") or "",
                 "answer": text,
-                "advantage": list(logs["advantages"])[i],
+                "advantage": advantages[i],
                 "rewards": [
-                    {"name": name, "value": value, "weight": weights[name]}
-                    for name, value in values.items()
-                    if name in weights and value is not None and value == value
+                    {"name": name, "value": paid[i], "weight": weights[name]}
+                    for name, paid in values.items()
+                    if paid[i] is not None and paid[i] == paid[i]  # TRL writes None as NaN
                 ],
-                "signs": shown,
+                "signs": _signs(row, text, asked),
             }
         )
     return rows
+
+
+def _signs(row: dict[str, Any], text: str, asked: list[dict[str, Any]]) -> list[str]:
+    frame = tuple(row["frame"])
+    return signs(
+        text,
+        frame=frame,
+        boxes=None if row["boxes"] is None else boxes_from(row["boxes"], frame),
+        pointed=bool(row.get("pointed")),
+        classes=sorted({other["final"] for other in asked if other.get("final")}),
+    )
+
+
+def _said(completion: list[dict]) -> str:
+    return _text(completion[-1]["content"])
 
 
 def _columns(rows: list[dict[str, Any]], logs: dict[str, Any]) -> dict[str, list]:

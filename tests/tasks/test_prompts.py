@@ -36,7 +36,7 @@ RENDERED = {
         "Write every box as [x0, y0, x1, y1] in integers, with x from 0 to 1000 and y from 0 to "
         "900, and a confidence from 0 to 1 with two decimals. If there is none, the answer is No "
         "Objects. Think first, then answer, exactly like this: <think>your thoughts</think><answer>"
-        "[{\"Position\": [x0, y0, x1, y1], \"Confidence\": 0.95}, ...]</answer>",
+        '[{"Position": [x0, y0, x1, y1], "Confidence": 0.95}, ...]</answer>',
     ),
     "think_with_boxes": ({"question": "Q?"}, "Think with boxes. Q?"),
 }

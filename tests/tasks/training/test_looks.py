@@ -109,7 +109,7 @@ def test_rollouts_are_kept_with_their_rewards_and_signs(options):
         assert row["true"] == [pytest.approx(corners, abs=1e-4) for corners in true]
         assert [reward["name"] for reward in row["rewards"]] == ["thinks_then_answers"]
         assert row["images"][0]["bytes"][:4] == b"\x89PNG"
-    assert all(0 <= row[f"signs/{name}"] <= 1 for row in history for name in SIGNS)
+    assert all(0 <= row[f"train/signs/{name}"] <= 1 for row in history for name in SIGNS)
 
 
 def test_a_demonstration_earns_everything(samples):
