@@ -5,7 +5,7 @@ STAMP := .venv/installed
 export DVC_NO_ANALYTICS := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: bench-detection bench-grpo demo test lint pull up repro reproduce world clean-runtime
+.PHONY: bench-detection bench-grpo clean-runtime demo doctor down lint pull repro reproduce test up world
 
 demo: pull ## the main job on the embedded default
 	$(BIN)/python -m flows.align
@@ -23,6 +23,12 @@ reproduce: pull ## Visual-RFT's claim on the embedded default: 45 minutes on two
 
 up: $(STAMP) ## Prefect and MLflow in the browser, on 127.0.0.1
 	$(BIN)/python -m flows.up
+
+down: $(STAMP) ## stop them from elsewhere
+	$(BIN)/python -m flows.up --stop
+
+doctor: $(STAMP) ## repair what a kill left behind, without starting anything
+	$(BIN)/python -m flows.doctor
 
 repro: pull ## the same chain without Prefect
 	$(BIN)/dvc repro report

@@ -1,9 +1,11 @@
 """Runs stages one after the other under one MLflow run; what all flows have in common."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mlflow.entities import RunInfo
 from prefect import Flow, runtime
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.states import Failed, State
@@ -13,6 +15,7 @@ from flows.command_line import settings_from_command_line
 from flows.stage import ROOT, run_stage
 from tasks import tracking
 from tasks.errors import UserError
+from tasks.process import this_process
 from tasks.settings import Settings, load_settings, save_settings
 
 
@@ -32,8 +35,13 @@ def run_chain(
     settings = settings or load_settings(ROOT / "params.yaml")
     save_settings(settings, ROOT / "params.yaml")
     tracking.use_tracking(ROOT)
-    link = runtime.flow_run.ui_url or ""
-    with mlflow.start_run(run_name=runtime.flow_run.name, tags={"prefect.flow_run": link}) as run:
+    tags = {
+        "prefect.flow_run": runtime.flow_run.ui_url or "",
+        "prefect.flow_run_id": str(runtime.flow_run.id),
+        tracking.PROCESS: this_process(),
+    }
+    with mlflow.start_run(run_name=runtime.flow_run.name, tags=tags) as run:
+        _link_to(run.info)
         outcomes = {}
         for stage in stages:
             state = run_stage(stage, run.info.run_id, return_state=True)
@@ -46,6 +54,13 @@ def run_chain(
     link = (ROOT / "outputs" / page).as_uri()
     create_link_artifact(link, link_text="Report", key="report", description="The report page")
     return outcomes
+
+
+def _link_to(run: RunInfo) -> None:
+    """Show where the run is in MLflow, if its server is up (`make up` says where)."""
+    if server := os.environ.get("COLLIMATE_MLFLOW_UI"):
+        link = f"{server}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        create_link_artifact(link, link_text="MLflow run", key="mlflow", description="The record")
 
 
 def main(flow: Flow, summary: Callable[[Path, dict[str, str]], None]) -> None:

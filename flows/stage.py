@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from prefect import get_run_logger, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed, State
 
@@ -25,6 +26,7 @@ OUTCOMES = {
     "restored": re.compile(r"^Stage '.*' is cached - skipping run"),
     "ran": re.compile(r"^Running stage '"),
 }
+PROGRESS = re.compile(r"\b(\d+) of (\d+)\b")  # as `tasks.progress` and trainings print it
 SECONDS_TO_STOP = 10
 
 
@@ -40,10 +42,19 @@ def run_stage(stage: str, parent_run: str, root: Path = ROOT) -> str | State:
         "ran", "restored" (from DVC's run cache) or "skipped" (nothing changed); a failed state with
         the stage's own message, because a trace of this bridge would tell a user nothing.
     """
+    progress, said = create_progress_artifact(0.0, key=stage.replace("_", "-")), get_run_logger()
+
+    def follow(line: str) -> None:
+        said.info(line)
+        if (found := PROGRESS.search(line)) and int(found[2]):
+            update_progress_artifact(progress, 100 * min(1.0, int(found[1]) / int(found[2])))
+
     try:
-        return reproduce(stage, root, get_run_logger().info, {PARENT: parent_run})
+        outcome = reproduce(stage, root, follow, {PARENT: parent_run})
     except StageFailed as error:
         return Failed(message=str(error))
+    update_progress_artifact(progress, 100.0)
+    return outcome
 
 
 def reproduce(

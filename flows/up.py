@@ -1,9 +1,13 @@
 """`make up`: Prefect, MLflow and the runner in one foreground process; Ctrl-C stops all three.
 
-Everything binds to 127.0.0.1 and keeps its state in `.runtime/`. Ports: PREFECT_PORT (4200),
-MLFLOW_PORT (5000).
+`make down` stops them from elsewhere. Everything binds to 127.0.0.1 and keeps its state in
+`.runtime/`. Ports: PREFECT_PORT (4200), MLFLOW_PORT (5000). What an earlier kill left behind is
+repaired before the runner starts (see `flows/doctor.py`).
 """
 
+import argparse
+import fcntl
+import json
 import os
 import signal
 import socket
@@ -12,6 +16,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import IO
 
 from flows.stage import stop
 from tasks.process import QUIET
@@ -20,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNTIME = ROOT / ".runtime"
 PREFECT_PORT = int(os.environ.get("PREFECT_PORT", "4200"))
 MLFLOW_PORT = int(os.environ.get("MLFLOW_PORT", "5000"))
-SECONDS_TO_START = 180
+SECONDS_TO_START, SECONDS_TO_STOP = 180, 60
+LOCK = RUNTIME / "up.lock"  # held while the servers run; says who holds it
 
 
 def environment() -> dict[str, str]:
@@ -32,6 +38,7 @@ def environment() -> dict[str, str]:
         "PREFECT_SERVER_API_PORT": str(PREFECT_PORT),
         "PREFECT_SERVER_UI_V2_ENABLED": "false",  # version 2 calls an outside host
         "PREFECT_RUNNER_POLL_FREQUENCY": "3",
+        "COLLIMATE_MLFLOW_UI": f"http://127.0.0.1:{MLFLOW_PORT}",  # flows link their runs to it
         # starts ten processes otherwise
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "PYTHONPATH": str(ROOT),
@@ -78,11 +85,68 @@ def check_port(name: str, port: int) -> None:
             ) from None
 
 
+def take_lock() -> IO[str]:
+    """Return the lock file, held; end with a clear line when another `make up` holds it."""
+    RUNTIME.mkdir(exist_ok=True)
+    file = LOCK.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = json.loads(LOCK.read_text() or "{}")
+        raise SystemExit(
+            f"Already running: {holder.get('where', 'still starting')} (process "
+            f"{holder.get('process', '?')}). `make down` stops it."
+        ) from None
+    return file
+
+
+def stop_from_elsewhere() -> None:
+    """Ask the `make up` of this checkout to stop, and wait until it has (`make down`)."""
+    try:
+        with take_lock():
+            print("Nothing is running.")
+            return
+    except SystemExit:
+        pass
+    holder = json.loads(LOCK.read_text() or "{}")
+    os.kill(holder["process"], signal.SIGTERM)
+    deadline = time.monotonic() + SECONDS_TO_STOP
+    while time.monotonic() < deadline:
+        with LOCK.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                print("Stopped.")
+                return
+            except OSError:
+                time.sleep(0.2)
+    raise SystemExit(f"Process {holder['process']} did not stop within {SECONDS_TO_STOP} s")
+
+
+def repair() -> None:
+    """Let the doctor put right what an earlier kill left, and say what it did."""
+    found = subprocess.run(
+        [sys.executable, "-m", "flows.doctor"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    if found.returncode:
+        print(f"The doctor could not look after earlier runs:\n{found.stderr[-2000:]}", flush=True)
+    elif "Nothing to repair" not in found.stdout:
+        print(f"Repaired after an earlier kill:\n{found.stdout.rstrip()}", flush=True)
+
+
 def main() -> None:
     """Start all three, say where they are, and stop all of them at the end."""
-    RUNTIME.mkdir(exist_ok=True)
+    lock = take_lock()
     check_port("Prefect", PREFECT_PORT)
     check_port("MLflow", MLFLOW_PORT)
+    prefect, mlflow = f"http://127.0.0.1:{PREFECT_PORT}", f"http://127.0.0.1:{MLFLOW_PORT}"
+    where = f"Prefect {prefect}   MLflow {mlflow}"
+    lock.truncate(0)
+    lock.write(json.dumps({"process": os.getpid(), "where": where}))
+    lock.flush()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     children: dict[str, subprocess.Popen] = {}
     try:
@@ -95,15 +159,15 @@ def main() -> None:
             ["mlflow", "server", "--host", "127.0.0.1", "--port", str(MLFLOW_PORT)]
             + ["--workers", "1", "--backend-store-uri", database],
         )
-        prefect, mlflow = f"http://127.0.0.1:{PREFECT_PORT}", f"http://127.0.0.1:{MLFLOW_PORT}"
         wait_until_ready("prefect", children["prefect"], f"{prefect}/api/health")
         wait_until_ready("mlflow", children["mlflow"], f"{mlflow}/health")
+        repair()
         children["runner"] = start("runner", ["flows.serve"])
-        print(f"Prefect {prefect}   MLflow {mlflow}   (Ctrl-C stops all)", flush=True)
+        print(f"{where}   (Ctrl-C or `make down` stops all)", flush=True)
         while all(child.poll() is None for child in children.values()):
             time.sleep(1)
         dead = next(name for name, child in children.items() if child.poll() is not None)
-        raise SystemExit(f"{dead} stopped; see {RUNTIME / dead}.log")
+        raise SystemExit(f"{dead} stopped; see {RUNTIME / dead}.log. `make up` starts all again.")
     except KeyboardInterrupt:
         print("stopping")
     finally:
@@ -112,4 +176,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stop", action="store_true", help="stop what runs in this checkout")
+    (stop_from_elsewhere if parser.parse_args().stop else main)()

@@ -3,8 +3,11 @@
 import ctypes
 import os
 import signal
+import socket
 import sys
 import warnings
+
+import psutil
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -46,6 +49,32 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGTERM), 0, 0, 0)
     if os.getppid() != parent:  # it ended before the request was in place
         sys.exit(128 + signal.SIGTERM)
+
+
+def this_process() -> str:
+    """Name this process so that it can be told from a later one with the same number."""
+    own = psutil.Process()
+    return f"{socket.gethostname()} {own.pid} {own.create_time():.2f}"
+
+
+def is_alive(name: str) -> bool:
+    """True if the process that `this_process` named is still there, as far as can be seen here.
+
+    A process of another machine counts as alive: only its own machine can tell.
+
+    >>> is_alive(this_process()), is_alive(f"{socket.gethostname()} 1 0.00"), is_alive("torn")
+    (True, False, False)
+    """
+    parts = name.split()
+    if len(parts) != 3:
+        return False
+    host, number, created = parts
+    if host != socket.gethostname():
+        return True
+    try:
+        return abs(psutil.Process(int(number)).create_time() - float(created)) < 1
+    except (psutil.Error, ValueError):
+        return False
 
 
 if __name__ == "__main__":  # `python -m tasks.process repro -s X`: DVC that ends with its parent

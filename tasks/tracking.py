@@ -14,8 +14,10 @@ from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 
 import mlflow
+from tasks.process import this_process
 
 EXPERIMENT = "collimate"
+PROCESS = "process"  # tag: which process works on a run (see `tasks.process.this_process`)
 PARENT = "COLLIMATE_PARENT_RUN"  # the chain's run, handed to stages by the flow
 
 
@@ -78,10 +80,11 @@ def stage_run(
     Yields:
         The id of the run.
     """
-    tags = {"stage": stage, "stage_key": key}
+    tags = {"stage": stage, "stage_key": key, PROCESS: this_process()}
     if parent := os.environ.get(PARENT):
         tags["mlflow.parentRunId"] = parent
     with mlflow.start_run(run_id=_unfinished(key), run_name=stage, tags=tags) as run:
+        mlflow.set_tags(tags)  # of a run that is continued, too
         mlflow.log_params(parameters)
         for name, digest in inputs.items():
             source = CodeDatasetSource(tags={"path": name})

@@ -143,6 +143,16 @@ def test_nothing_outlives_a_killed_flow(checkout, first):
     assert run(checkout, "dvc", "status").returncode == 0  # no lock is left behind
 
 
+def test_the_doctor_says_what_the_kill_left_and_repairs_it_once(checkout, first):
+    (checkout / ".dvc" / "tmp" / "rwlock").write_text('{"read": {')
+    said = run(checkout, "flows.doctor").stdout
+    assert "Flow run align" in said and "marked as crashed" in said
+    assert said.count("ended as KILLED") == 2  # the chain's run and the stage's
+    assert "torn by a kill; removed" in said
+    assert "RUNNING" not in {r.info.status for r in runs_of(checkout)}
+    assert run(checkout, "flows.doctor").stdout.strip() == "Nothing to repair."
+
+
 def wait_for(folder: Path, pattern: str, seconds: float = 180) -> Path:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -1,0 +1,118 @@
+"""Finds and repairs what a kill left behind: `make doctor`; `make up` does the same when it starts.
+
+A flow, a stage, a server or the whole machine can die at any moment. What they leave then: flow
+runs that Prefect believes to be running, MLflow runs that are not ended, and DVC's list of readers
+and writers with processes that are gone, or torn in the middle of a line. Finished results and
+checkpoints are never touched: the next run goes on from them.
+"""
+
+import json
+from pathlib import Path
+
+from tasks.process import be_quiet, is_alive
+
+be_quiet()
+
+import psutil  # noqa: E402  (libraries read the switches above when they are imported)
+from prefect.client.orchestration import get_client  # noqa: E402
+from prefect.client.schemas.filters import FlowRunFilter  # noqa: E402
+from prefect.client.schemas.objects import StateType  # noqa: E402
+from prefect.states import Crashed  # noqa: E402
+
+import mlflow  # noqa: E402
+from flows.stage import ROOT  # noqa: E402
+from tasks import tracking  # noqa: E402
+
+UNENDED = ("RUNNING", "SCHEDULED")
+UNDER_WAY = (StateType.RUNNING, StateType.CANCELLING, StateType.PENDING)
+
+
+def repair(root: Path = ROOT) -> list[str]:
+    """Repair everything, and return a line for each thing that was put right."""
+    tracking.use_tracking(root)
+    return [*repair_dvc(root), *repair_flow_runs(), *repair_mlflow_runs()]
+
+
+def repair_mlflow_runs() -> list[str]:
+    """End MLflow runs whose process is gone; a stage that is started again reopens its own."""
+    client = mlflow.MlflowClient()
+    told = []
+    for run in _unended_runs(client):
+        if not is_alive(run.data.tags.get(tracking.PROCESS, "")):
+            client.set_terminated(run.info.run_id, "KILLED")
+            told.append(f"MLflow run {run.info.run_name}: its process is gone; ended as KILLED")
+    return told
+
+
+def repair_flow_runs() -> list[str]:
+    """Mark flow runs as crashed that Prefect believes to be running and whose process is gone."""
+    alive = {
+        run.data.tags.get("prefect.flow_run_id")
+        for run in _unended_runs(mlflow.MlflowClient())
+        if is_alive(run.data.tags.get(tracking.PROCESS, ""))
+    }
+    told = []
+    with get_client(sync_client=True) as client:
+        under_way = FlowRunFilter(state={"type": {"any_": list(UNDER_WAY)}})
+        for run in client.read_flow_runs(flow_run_filter=under_way):
+            if str(run.id) not in alive:
+                state = Crashed(message="The process that ran this flow is gone.")
+                client.set_flow_run_state(run.id, state, force=True)
+                told.append(f"Flow run {run.name}: its process is gone; marked as crashed")
+    return told
+
+
+def repair_dvc(root: Path) -> list[str]:
+    """Remove readers and writers that are gone from DVC's list; remove the list if it is torn."""
+    file = root / ".dvc" / "tmp" / "rwlock"
+    if not file.exists():
+        return []
+    try:
+        held = json.loads(file.read_text())
+        left = {
+            "write": {p: who for p, who in held.get("write", {}).items() if _at_work(who)},
+            "read": {
+                path: [who for who in all_ if _at_work(who)]
+                for path, all_ in held.get("read", {}).items()
+                if any(_at_work(who) for who in all_)
+            },
+        }
+    except (ValueError, AttributeError, TypeError, KeyError):
+        file.unlink()
+        return ["DVC's list of readers and writers was torn by a kill; removed"]
+    gone = _entries(held) - _entries(left)
+    if gone:
+        file.write_text(json.dumps(left))
+        return [f"DVC still listed {gone} readers or writers that are gone; removed"]
+    return []
+
+
+def _entries(held: dict) -> int:
+    return len(held.get("write", {})) + sum(map(len, held.get("read", {}).values()))
+
+
+def _at_work(who: dict) -> bool:
+    """True if the process is there and is DVC: numbers are given out again."""
+    try:
+        command = psutil.Process(int(who["pid"])).cmdline()
+    except psutil.Error:
+        return False
+    return any("dvc" in part or "tasks.process" in part for part in command)
+
+
+def _unended_runs(client: mlflow.MlflowClient) -> list:
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    runs = client.search_runs(
+        [experiment.experiment_id], "attributes.status = 'RUNNING'", max_results=1000
+    )
+    return [run for run in runs if run.info.status in UNENDED]
+
+
+def main() -> None:
+    """Repair everything and say what was done."""
+    told = repair()
+    print("\n".join(told) if told else "Nothing to repair.")
+
+
+if __name__ == "__main__":
+    main()
