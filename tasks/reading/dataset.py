@@ -33,6 +33,7 @@ def read_dataset(
     max_rejected_share: float,
     limit: int = 0,
     wanted: Callable[[Sample], bool] = lambda _: True,
+    section: str = "intake",
 ) -> dict[str, float]:
     """Read a data set into `out` as samples; unusable records go to `rejected.parquet`.
 
@@ -41,6 +42,7 @@ def read_dataset(
         limit: Read at most this many records; 0 for all.
         wanted: Tells whether a usable sample is kept; the others are counted and let go, so that a
             large data set needs no more memory than what is wanted of it.
+        section: The section of the settings that the limits come from, for messages.
 
     Returns:
         Counts: records read, kept and set aside.
@@ -77,7 +79,7 @@ def read_dataset(
         raise UserError(
             f"{len(rejected)} of {total} records in {folder} cannot be used",
             "; ".join(f"{n}x {reason}" for reason, n in reasons.most_common()),
-            f"look at {set_aside}, mend the data, or raise intake.max_rejected_share "
+            f"look at {set_aside}, mend the data, or raise {section}.max_rejected_share "
             f"(now {max_rejected_share:g})",
         )
     write_shards((sample_row(s) for s in kept), out, SAMPLES)

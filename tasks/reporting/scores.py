@@ -93,4 +93,4 @@ def short(policy: str) -> str:
     >>> short("base"), short("policy_grpo")
     ('base', 'GRPO')
     """
-    return policy.removeprefix("policy_").upper() if policy != BASE else BASE
+    return policy.removeprefix("policy_").upper() if policy.startswith("policy_") else policy

@@ -92,6 +92,7 @@ def shots(settings: Settings, job: Job) -> Metrics:
         max_rejected_share=s.max_rejected_share,
         limit=s.limit,
         wanted=pool,
+        section="shots",
     )
     chosen = choose_shots(
         [sample_of(row) for row in read_rows(job.scratch / "read")],

@@ -27,6 +27,15 @@ def test_the_limit_stops_reading_early(folder):
     assert [s.prompt[-1] for s in read(folder, limit=3)] == ["0", "1", "2"]
 
 
+def test_what_is_not_wanted_is_counted_and_let_go(folder):
+    jsonl(folder, *({"prompt": f"question {i}", "answer": "a"} for i in range(6)), "{")
+    out, set_aside = folder.parent / "out", folder.parent / "set_aside"
+    odd = lambda sample: int(sample.prompt[-1]) % 2 == 1  # noqa: E731
+    counts = read_dataset(folder, out, set_aside, 0.99, wanted=odd)
+    assert counts == {"read": 7, "kept": 3, "set_aside": 1}
+    assert [row["prompt"][-1] for row in read_rows(out)] == ["1", "3", "5"]
+
+
 def test_all_reasons_are_counted_and_nothing_is_dropped_silently(folder):
     (folder.parent / "secret.png").write_bytes(PNG)
     Pillow.new("1", (8100, 8000)).save(folder / "pictures" / "huge.png")

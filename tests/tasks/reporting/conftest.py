@@ -39,7 +39,8 @@ def build_root(
         known: One more held-out question, with an answer per policy.
     """
     # importing the stages loads the trainers, so it waits until a test needs their shapes
-    from tasks.stages import PREFERENCES, SCORES, SYNTHETIC
+    from tasks.benchmarks.perception import SCORES
+    from tasks.stages.align import PREFERENCES, SYNTHETIC
 
     rng = random.Random(0)
     outputs = root / "outputs"

@@ -28,14 +28,14 @@ def score_rows() -> list[dict]:
 
 def test_the_choice_does_not_depend_on_the_order_of_the_rows(score_rows):
     kinds = {row["id"]: CHANGES[i % 4] for i, row in enumerate(score_rows)}
-    chosen = choose(score_rows, kinds, ["aim"], FRAME, 30)
+    chosen = choose(score_rows, kinds, ["aim"], 30)
     random.Random(0).shuffle(score_rows)
-    assert choose(score_rows, kinds, ["aim"], FRAME, 30) == chosen and len(set(chosen)) == 30
+    assert choose(score_rows, kinds, ["aim"], 30) == chosen and len(set(chosen)) == 30
 
 
 def test_aims_come_first_and_most_and_progress_as_often_as_harm(score_rows):
     kinds = {row["id"]: CHANGES[i % 4] for i, row in enumerate(score_rows)}
-    chosen = choose(score_rows, kinds, ["aim"], FRAME, 42)
+    chosen = choose(score_rows, kinds, ["aim"], 42)
     by_task = Counter(name.split("-")[0] for name in chosen)
     assert by_task == {"aim": 24, "boxed": 12, "plain": 6}
     assert chosen[0].startswith("aim")
@@ -45,7 +45,7 @@ def test_aims_come_first_and_most_and_progress_as_often_as_harm(score_rows):
 
 def test_few_items_are_all_chosen(score_rows):
     kinds = {row["id"]: "worse" for row in score_rows[:7]}
-    assert sorted(choose(score_rows, kinds, [], FRAME, 30)) == sorted(kinds)
+    assert sorted(choose(score_rows, kinds, [], 30)) == sorted(kinds)
 
 
 def test_only_questions_that_every_policy_answered_are_compared():

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tasks.coordinates import Coordinates
 from tasks.errors import UserError
 from tasks.images import to_png
 from tasks.records import SAMPLES, Sample, sample_row, write_shards
 from tasks.reporting.report import write_report
 
-FRAME = (100, 100)
+FRAMES = Coordinates(100)
 TASKS = ("find", "tell", "count", "ground", "detect", "chart_reasoned", "motion", "text_only")
 EVIL = "<script>alert(1)</script>"
 SECTIONS = (
@@ -70,7 +71,7 @@ def root(small_chain, tmp_path_factory) -> Path:
 def metrics(root) -> dict[str, float]:
     out = root / "page"
     out.mkdir()
-    return write_report(root, out, FRAME)
+    return write_report(root, out, FRAMES)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def rectangles(page: Page, kind: str) -> list[tuple[float, ...]]:
 
 
 def redrawn(root: Path) -> str:
-    write_report(root, root, FRAME)
+    write_report(root, root, FRAMES)
     return (root / "index.html").read_text()
 
 
@@ -233,7 +234,7 @@ def test_optional_inputs_may_be_missing(copy):
 def test_a_missing_stage_is_named_with_what_to_do(copy):
     shutil.rmtree(copy / "outputs" / "preferences")
     with pytest.raises(UserError, match="outputs/preferences is missing") as error:
-        write_report(copy, copy, FRAME)
+        write_report(copy, copy, FRAMES)
     assert "dvc repro preferences" in error.value.todo
 
 

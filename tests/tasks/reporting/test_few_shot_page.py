@@ -1,0 +1,115 @@
+"""The few-shot page shows every kept answer with its boxes, its rewards and its signs."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tasks.benchmarks.scoring import score
+from tasks.benchmarks.visual_rft import before_and_after
+from tasks.coordinates import Coordinates
+from tasks.records import write_summary, write_table
+from tasks.reporting.few_shot_page import rollout_groups, sign_table, write_few_shot_page
+from tasks.training.rollouts import ROLLOUTS
+from tasks.world.shards import make_sample
+
+FRAMES = Coordinates(100)
+EVIL = "<script>alert(1)</script>"
+STEPS = 20
+
+
+def rollout(step: int, number: int, sample) -> dict:
+    box = [10, 20, 30 + number, 60]
+    signs = ["one_of_many"] if number == 1 else []
+    return {
+        "step": step, "group": 0, "question": sample.prompt, "frame": [100, 100],
+        "images": [{"bytes": sample.images[0], "path": None}], "true": [[10, 20, 30, 60]],
+        "reference": "", "answer": EVIL if number == 3 else f'[{{"bbox_2d": {box}}}]',
+        "advantage": 1.5 - number, "signs": signs,
+        "rewards": [
+            {"name": "overlap_with_true_boxes", "value": 0.5, "weight": 2.0},
+            {"name": "thinks_then_answers", "value": 1.0, "weight": 1.0},
+        ],
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("few_shot")
+    samples = [make_sample(0, "test", "find", number) for number in range(12)]
+    samples = [
+        s.model_copy(update={"details": {"group": "tested" if i < 8 else "other"}})
+        for i, s in enumerate(samples)
+    ]
+    write_table(
+        [rollout(step, number, samples[0]) for step in (10, 20) for number in range(4)],
+        root / "rollouts.parquet", ROLLOUTS,
+    )  # fmt: skip
+    history = [
+        {"train/reward": i / STEPS, "train/signs/one_of_many": i / STEPS} for i in range(STEPS)
+    ]
+    history[9]["dev/score"] = 0.25
+    (root / "history.json").write_text(json.dumps(history))
+    found = {"greedy": 0.2, "best_of": 0.21, "zero_variance": 0.9, "warning": "little to elicit"}
+    (root / "headroom.json").write_text(json.dumps(found))
+    write_summary(
+        root, train=4, dev=2, tested=8, classes=3, classes_tested=3, short_classes={"red star": 1}
+    )
+    results = {
+        name: [(text, score(s, text, (100, 100))) for s in samples for text in [answer(s)]]
+        for name, answer in (("start", lambda s: "none"), ("adapted", lambda s: s.answer))
+    }
+    table = before_and_after(
+        samples, results["start"], results["adapted"], FRAMES, resamples=100, seed=0
+    )
+    write_few_shot_page(root, table, samples, results, adapted=root, shots=root, coordinates=FRAMES)
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(folder) -> str:
+    return (folder / "index.html").read_text()
+
+
+def test_every_kept_answer_is_shown_with_its_step(page):
+    assert page.count('class="rollout answer') == 8
+    assert re.findall(r'<div class="card group" data-step="(\d+)"', page) == ["10", "20"]
+
+
+def test_boxes_are_drawn_in_the_pixels_of_the_picture(folder):
+    first = rollout_groups(folder / "rollouts.parquet")[0]
+    [true], [predicted] = first.true, first.answers[0].boxes
+    assert (true.x, true.y, true.width, true.height) == pytest.approx((9.6, 19.2, 19.2, 38.4))
+    assert predicted == type(true)(true.x, true.y, true.width, true.height, "predicted")
+    assert first.answers[2].boxes[0].width == pytest.approx(0.96 * 22)
+
+
+def test_the_bar_of_an_answer_shows_each_rewards_share_of_the_most(page):
+    assert (
+        page.count('style="width:33.3%" title="overlap with true boxes 0.50 × 2.0"') == 8
+    )
+    assert page.count('title="thinks then answers 1.00 × 1.0"') == 8
+
+
+def test_signs_stand_at_their_answers_and_in_the_table(page, folder):
+    assert page.count('<span class="chip worse">one of many</span>') == 2
+    [(name, cells)] = sign_table(json.loads((folder / "history.json").read_text()))
+    assert name == "one_of_many" and [title for title, _ in cells][:2] == ["1–2", "3–4"]
+    assert cells[-1][1] == pytest.approx((18 + 19) / 2 / STEPS)
+
+
+def test_what_a_model_writes_stays_text(page):
+    assert EVIL not in page and "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_the_probe_and_short_classes_are_told(page):
+    assert "little to elicit" in page and "red star (1)" in page and "90.0 %" in page
+
+
+def test_nothing_comes_from_outside(page):
+    assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page) == []
+
+
+def test_fine_tuning_has_no_rollouts_and_says_so(folder, tmp_path):
+    assert rollout_groups(tmp_path / "rollouts.parquet") == [] and sign_table([]) == []
