@@ -212,7 +212,7 @@ class VisualRft(Section):
     max_new_tokens: int = Field(96, ge=1, description="Longest answer in tokens")
     dev: int = Field(64, ge=1, description="Dev questions of a look")
     test: int = Field(160, ge=1, description="Test questions")
-    known: int = Field(96, ge=1, description="Test questions about the classes that were known")
+    known: int = Field(64, ge=1, description="Test questions about the classes that were known")
     per_task: int = Field(8, ge=1, description="Held-out questions of each other kind")
     processes: int = Field(2, ge=1, le=64, description="Arms that run at once, one thread each")
 

@@ -65,6 +65,18 @@ def test_the_benchmark_table_in_the_readme_is_that_of_its_file():
     assert len(rows) == 4 and [row for row in rows if row not in text] == []
 
 
+def test_the_experiments_table_in_the_readme_is_that_of_its_file():
+    text = (ROOT / "README.md").read_text()
+    table = json.loads((ROOT / "bench" / "visual_rft.json").read_text())
+    rows = []
+    for arms in table.values():
+        for row in arms:
+            mean, low, high = (100 * row["score"][name] for name in ("mean", "low", "high"))
+            name = "start" if row["arm"] == "base" else row["arm"]
+            rows.append(f"| {name} | {mean:.1f} [{low:.1f}, {high:.1f}] |")
+    assert len(rows) == 11 + 7 + 7 and [row for row in rows if row not in text] == []
+
+
 def test_the_scores_of_the_base_in_the_readme_are_those_measured():
     text = (ROOT / "README.md").read_text()
     measured = json.loads((ROOT / "outputs" / "metrics" / "base.json").read_text())

@@ -47,8 +47,9 @@ def measures(
         "score": fmean(score.value for score in scored),
         "format": fmean(keeps_contract(text.strip()) for text, _ in results),
     }
-    for name in sorted({name for score in scored for name, _ in score.parts}):
-        found[name] = fmean(dict(score.parts)[name] for score in scored)
+    parts = [dict(score.parts) for score in scored]
+    for name in sorted({name for part in parts for name in part}):
+        found[name] = fmean(part[name] for part in parts if name in part)
     if any(sample.metric == "tagged_detections" for sample in samples):
         found |= _detection(samples, [text for text, _ in results], coordinates)
     pointed = [

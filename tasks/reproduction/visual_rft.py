@@ -239,9 +239,11 @@ def _train_job(job: Job) -> None:
 
 def _ask_job(job: Job) -> None:
     folder = Path(job.folder)
-    models = {"best": job.start}
+    models, learnt = {"best": job.start}, _read(job, "training")
     if job.arm.method != "none":
-        models = {"best": str(folder / "model"), "last": str(folder / "last")}
+        models = {"best": str(folder / "model")}
+        if learnt["best_step"] != job.arm.steps:  # otherwise both are one model
+            models["last"] = str(folder / "last")
     _, _, test = shots_of(job)
     known = read_samples(Path(job.data), "test", ["detection_known"])
     others = [s for s in read_samples(Path(job.others), "test") if s.task not in NOT_FORGOTTEN]
@@ -261,6 +263,8 @@ def _ask_job(job: Job) -> None:
             result[f"{which}/{name}"] = measures(samples, answers, job.coordinates) | {
                 "items": items
             }
+    if job.arm.method != "none" and "last" not in models:
+        result |= {key.replace("best", "last"): found for key, found in result.items()}
     _file(job, "answers").write_text(json.dumps(result))
 
 
