@@ -8,6 +8,7 @@ import ast
 import re
 import warnings
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from tasks.boxes import Box
 
@@ -17,7 +18,8 @@ _NOTHING = re.compile(r"""["']?no objects?["']?\.?""", re.IGNORECASE)
 # one box as Qwen models write it, [x0, y0, x1, y1], or as the Visual-RFT data does, (x0,y0),(x1,y1)
 _ONE_BOX = re.compile(
     r"\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\]"
-    r"|\(\s*(\d+)\s*,\s*(\d+)\s*\)\s*,\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)"
+    r"|\(\s*(\d+)\s*,\s*(\d+)\s*\)\s*,\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)",
+    re.ASCII,  # other digits are look-alikes
 )
 _FOUR_NUMBERS = re.compile(r"\[\s*(-?\d+(?:\.\d+)?(?:\s*,\s*-?\d+(?:\.\d+)?){3})\s*\]")
 BOX_KEYS = ("bbox_2d", "Position", "bbox")
@@ -160,7 +162,7 @@ def _detection(item: object, frame: tuple[float, float]) -> Detection:
         raise Malformed("a box has not four numbers")
     if not all(_is_number(v) for v in corners):
         raise Malformed("a box has not four numbers")
-    if not _is_number(confidence) or not 0 <= confidence <= 1:  # type: ignore[operator]
+    if not _is_number(confidence) or not 0 <= confidence <= 1:
         raise Malformed("a confidence is missing or outside 0..1")
     x0, y0, x1, y1 = corners
     if not (x0 < x1 and y0 < y1):
@@ -169,11 +171,11 @@ def _detection(item: object, frame: tuple[float, float]) -> Detection:
     return Detection(
         Box(x0, y0, x1, y1, frame),
         float(confidence),
-        label if isinstance(label, str) else "",  # type: ignore[arg-type]
+        label if isinstance(label, str) else "",
     )
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return abs(value) < 10**LONGEST_NUMBER  # false for NaN and infinity, too
