@@ -88,6 +88,7 @@ def test_a_second_start_says_who_is_there_and_stop_ends_all(checkout, ports, run
 
 def test_a_taken_port_is_named(checkout, ports):
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of servers just stopped
         taken.bind(("127.0.0.1", int(ports["MLFLOW_PORT"])))
         taken.listen()
         process = up(checkout, ports)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tasks.coordinates import Coordinates
 from tasks.rewards.verifiable import VERIFIABLE
 from tasks.training.plan import Plan
 from tasks.training.policy import grpo_dataset
+from tasks.world.few_shot import NOVEL, point_sample
 from tasks.world.shards import make_sample
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,6 +35,7 @@ def prepare(folder: Path, model: str) -> Path:
     folder.mkdir()
     tasks = ("find", "count", "ground", "table_reasoned")
     samples = [make_sample(0, "train", task, n) for n in range(4) for task in tasks]
+    samples.append(point_sample(random.Random(0), "train", NOVEL[0]))
     assert {sample.metric for sample in samples} == set(VERIFIABLE)
     grpo_dataset(samples, Coordinates(100)).save_to_disk(folder / "data")
     options = {
