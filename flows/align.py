@@ -11,11 +11,11 @@ be_quiet()
 from prefect import flow  # noqa: E402
 from prefect.states import State  # noqa: E402
 
-from flows.chain import main, run_chain  # noqa: E402  (libraries read the switches above)
+from flows.chain import Chain, main, run_chain  # noqa: E402  (libraries read the switches above)
 from flows.summary import chain_scores, print_summary  # noqa: E402
-from tasks.settings import Settings  # noqa: E402
+from tasks.settings import AlignSettings  # noqa: E402
 
-CHAIN = (
+STAGES = (
     "intake",
     "synthesis",
     "reward_model",
@@ -26,10 +26,16 @@ CHAIN = (
     "benchmarks",
     "report",
 )
+CHAIN = Chain(
+    STAGES,
+    page="report/index.html",
+    scores=chain_scores,
+    models={"policy_grpo": "policy", "reward_model": "reward-model"},
+)
 
 
 @flow(name="align", flow_run_name="align {settings.model} seed {settings.seed}")
-def align(settings: Settings | None = None) -> dict[str, str] | State:
+def align(settings: AlignSettings) -> dict[str, str] | State:
     """Align a vision-language model, from raw questions to a report.
 
     Synthesises grounded chains of thought, trains a reward model, builds preference pairs, trains
@@ -37,10 +43,10 @@ def align(settings: Settings | None = None) -> dict[str, str] | State:
     report.
 
     Args:
-        settings: All settings; left empty, those of params.yaml.
+        settings: They are kept in params.yaml; stages that they do not change are skipped.
     """
-    return run_chain(CHAIN, settings, "report/index.html", chain_scores)
+    return run_chain(CHAIN, settings)
 
 
 if __name__ == "__main__":
-    main(align, print_summary)
+    main(align, AlignSettings, print_summary)

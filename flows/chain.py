@@ -1,11 +1,15 @@
 """Runs stages one after the other under one MLflow run; what all flows have in common."""
 
+import json
 import os
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow.entities import RunInfo
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 from prefect import Flow, runtime
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.states import Failed, State
@@ -13,63 +17,127 @@ from prefect.states import Failed, State
 import mlflow
 from flows.command_line import settings_from_command_line
 from flows.stage import ROOT, run_stage
-from tasks import tracking
+from tasks import registry, tracking
 from tasks.errors import UserError
 from tasks.process import this_process
-from tasks.settings import Settings, load_settings, save_settings
+from tasks.settings import Settings, Shared, load_settings, save_settings
 
 
-def run_chain(
-    stages: Sequence[str], settings: Settings | None, page: str, scores: Callable[[], str]
-) -> dict[str, str] | State:
+@dataclass(frozen=True)
+class Chain:
+    """What a flow runs, and what is left to look at.
+
+    Attributes:
+        stages: Names of DVC stages, in order.
+        page: The page to link to, below `outputs/`.
+        scores: Returns the scores as a Markdown table, once the stages are done.
+        models: Name in the registry of each stage's model.
+    """
+
+    stages: Sequence[str]
+    page: str
+    scores: Callable[[], str]
+    models: Mapping[str, str]
+
+
+def run_chain(chain: Chain, settings: Shared) -> dict[str, str] | State:
     """Bring stages up to date in order, and link to what they made.
 
     Args:
-        settings: Kept in params.yaml; None for those that are there.
-        page: The page to link to, below `outputs/`.
-        scores: Returns the scores as a Markdown table, once the stages are done.
+        settings: Those of the flow; they are kept in params.yaml, whose others stay.
 
     Returns:
         What happened to each stage; a failed state with the stage's message.
     """
-    settings = settings or load_settings(ROOT / "params.yaml")
-    save_settings(settings, ROOT / "params.yaml")
     tracking.use_tracking(ROOT)
+    try:
+        in_force = _pinned(load_settings(ROOT / "params.yaml").with_part(settings))
+        save_settings(in_force, ROOT / "params.yaml")
+    except UserError as error:
+        return Failed(message=str(error))
     tags = {
         "prefect.flow_run": runtime.flow_run.ui_url or "",
         "prefect.flow_run_id": str(runtime.flow_run.id),
         tracking.PROCESS: this_process(),
+        **_commit(),
     }
     with mlflow.start_run(run_name=runtime.flow_run.name, tags=tags) as run:
-        _link_to(run.info)
+        _link("MLflow run", "mlflow", _in_mlflow(run.info), "Parameters, metrics, models")
+        mlflow.log_params(tracking.flat(in_force.part(type(settings)).model_dump(mode="json")))
+        mlflow.log_artifact(str(ROOT / "params.yaml"))
+        for file in sorted((ROOT / "tasks" / "prompts").glob("*.txt")):
+            mlflow.log_artifact(str(file), "prompts")
         outcomes = {}
-        for stage in stages:
+        for stage in chain.stages:
             state = run_stage(stage, run.info.run_id, return_state=True)
             if not state.is_completed():
                 mlflow.end_run("FAILED")
                 return Failed(message=state.message)
             outcomes[stage] = state.result()
-        mlflow.log_artifact(str(ROOT / "outputs" / page))
-    create_markdown_artifact(scores(), key="scores", description="Held-out scores")
-    link = (ROOT / "outputs" / page).as_uri()
-    create_link_artifact(link, link_text="Report", key="report", description="The report page")
+        _keep_results(chain, run.info)
+    create_markdown_artifact(chain.scores(), key="scores", description="Held-out scores")
+    page = _in_mlflow(run.info, f"artifacts/{Path(chain.page).name}")
+    _link("Report", "report", page or (ROOT / "outputs" / chain.page).as_uri(), "The report page")
     return outcomes
 
 
-def _link_to(run: RunInfo) -> None:
-    """Show where the run is in MLflow, if its server is up (`make up` says where)."""
-    if server := os.environ.get("COLLIMATE_MLFLOW_UI"):
-        link = f"{server}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
-        create_link_artifact(link, link_text="MLflow run", key="mlflow", description="The record")
+def _keep_results(chain: Chain, run: RunInfo) -> None:
+    """Give the chain's run the metrics of its stages, its report, its models and dvc.lock."""
+    for stage in chain.stages:
+        file = ROOT / "outputs" / "metrics" / f"{stage}.json"
+        if file.exists():
+            metrics = json.loads(file.read_text())
+            mlflow.log_metrics({f"{stage}/{name}": value for name, value in metrics.items()})
+    mlflow.log_artifact(str(ROOT / "outputs" / chain.page))
+    mlflow.log_artifact(str(ROOT / "dvc.lock"))
+    hashes = tracking.dvc_hashes(ROOT)
+    for stage, name in chain.models.items():
+        folder = f"outputs/{stage}"
+        mlflow.set_tag(
+            f"model.{name}", registry.register(ROOT / folder, name, run.run_id, hashes[folder])
+        )
 
 
-def main(flow: Flow, summary: Callable[[Path, dict[str, str]], None]) -> None:
+def _pinned(settings: Settings) -> Settings:
+    """Replace aliases of registered models by versions: DVC would not see an alias move."""
+    settings = settings.model_copy(deep=True)
+    settings.model = registry.pin(settings.model)
+    settings.reinforced.model = registry.pin(settings.reinforced.model)
+    return settings
+
+
+def _commit() -> dict[str, str]:
+    """Return the checkout's commit as tags, and whether files differ from it."""
+
+    def git(*command: str) -> str:
+        said = subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True)
+        return said.stdout.strip()
+
+    commit = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return {MLFLOW_GIT_COMMIT: commit, "git.changed_files": changed} if commit else {}
+
+
+def _in_mlflow(run: RunInfo, tail: str = "") -> str:
+    """Return where the run is in MLflow, if its server is up (`make up` says where)."""
+    server = os.environ.get("COLLIMATE_MLFLOW_UI")
+    page = f"{server}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    return f"{page}/{tail}".rstrip("/") if server else ""
+
+
+def _link(text: str, key: str, address: str, description: str) -> None:
+    if address:
+        create_link_artifact(address, link_text=text, key=key, description=description)
+
+
+def main(flow: Flow, form: type[Shared], summary: Callable[[Path, dict[str, str]], None]) -> None:
     """Run a flow with the settings of params.yaml and the command line, and sum it up."""
     try:
         settings = settings_from_command_line(ROOT / "params.yaml", sys.argv[1:])
     except UserError as error:
         sys.exit(f"\n{error}")
-    state = flow(settings, return_state=True)
+    save_settings(settings, ROOT / "params.yaml")
+    state = flow(settings.part(form), return_state=True)
     if not state.is_completed():
         sys.exit(f"\n{state.message}")
     summary(ROOT, state.result())

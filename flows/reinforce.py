@@ -14,28 +14,34 @@ be_quiet()
 from prefect import flow  # noqa: E402
 from prefect.states import State  # noqa: E402
 
-from flows.chain import main, run_chain  # noqa: E402  (libraries read the switches above)
+from flows.chain import Chain, main, run_chain  # noqa: E402  (libraries read the switches above)
 from flows.summary import few_shot_scores, print_few_shot_summary  # noqa: E402
-from tasks.settings import Settings  # noqa: E402
+from tasks.settings import ReinforceSettings  # noqa: E402
 
-CHAIN = ("shots", "reinforced", "perception")
+STAGES = ("shots", "reinforced", "perception")
+CHAIN = Chain(
+    STAGES,
+    page="perception/index.html",
+    scores=few_shot_scores,
+    models={"reinforced": "few-shot-policy"},
+)
 
 
 @flow(
     name="reinforce",
     flow_run_name="{settings.shots.recipe} by {settings.reinforced.method} seed {settings.seed}",
 )
-def reinforce(settings: Settings | None = None) -> dict[str, str] | State:
+def reinforce(settings: ReinforceSettings) -> dict[str, str] | State:
     """Reinforce a vision-language model from a few labelled examples (Visual-RFT).
 
     Recipes: classification, detection, grounding, open vocabulary; each by GRPO or, as its
     baseline, by fine-tuning on the same examples.
 
     Args:
-        settings: All settings; left empty, those of params.yaml.
+        settings: They are kept in params.yaml; stages that they do not change are skipped.
     """
-    return run_chain(CHAIN, settings, "perception/index.html", few_shot_scores)
+    return run_chain(CHAIN, settings)
 
 
 if __name__ == "__main__":
-    main(reinforce, print_few_shot_summary)
+    main(reinforce, ReinforceSettings, print_few_shot_summary)

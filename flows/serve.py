@@ -1,25 +1,78 @@
-"""Offers every flow in the Prefect UI and runs what is started there: `python -m flows.serve`."""
+"""Offers every flow in the Prefect UI and runs what is started there: `python -m flows.serve`.
+
+A form always shows the settings in force: when params.yaml changes, so do the forms.
+"""
 
 from tasks.process import be_quiet
 
 be_quiet()
 
-from prefect import serve  # noqa: E402  (libraries read the switches above when imported)
+import sys  # noqa: E402  (libraries read the switches above when imported)
+import threading  # noqa: E402
+import time  # noqa: E402
+from typing import Any  # noqa: E402
+
+from prefect import Flow, serve  # noqa: E402
+from prefect.client.orchestration import get_client  # noqa: E402
+from prefect.client.schemas.actions import DeploymentUpdate  # noqa: E402
 
 from flows.align import align  # noqa: E402
 from flows.reinforce import reinforce  # noqa: E402
+from flows.stage import ROOT  # noqa: E402
+from tasks.errors import UserError  # noqa: E402
+from tasks.settings import AlignSettings, ReinforceSettings, Shared, load_settings  # noqa: E402
+
+DEPLOYMENT = "laptop"
+OFFERED: tuple[tuple[Flow, type[Shared], str, list[str]], ...] = (
+    (
+        align,
+        AlignSettings,
+        "The whole chain: synthesis, reward model, preferences, policy, benchmarks, report.",
+        ["local", "chain"],
+    ),
+    (
+        reinforce,
+        ReinforceSettings,
+        "Visual-RFT: reinforce a model, or fine-tune it, on a few labelled pictures.",
+        ["local", "visual-rft"],
+    ),
+)
+PARAMS = ROOT / "params.yaml"
+SECONDS_BETWEEN_LOOKS = 2
+
+
+def form_values(form: type[Shared]) -> dict[str, Any]:
+    """Return what a form shows: the settings of params.yaml."""
+    return {"settings": load_settings(PARAMS).part(form).model_dump(mode="json")}
+
+
+def follow_params() -> None:
+    """Keep the forms as params.yaml is; a file that is being edited is read again later."""
+    shown = PARAMS.stat().st_mtime_ns
+    while True:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        try:
+            if (changed := PARAMS.stat().st_mtime_ns) == shown:
+                continue
+            values = [form_values(form) for _, form, _, _ in OFFERED]
+            with get_client(sync_client=True) as client:
+                for (flow, *_), parameters in zip(OFFERED, values, strict=True):
+                    deployment = client.read_deployment_by_name(f"{flow.name}/{DEPLOYMENT}")
+                    client.update_deployment(deployment.id, DeploymentUpdate(parameters=parameters))
+            shown = changed
+        except (OSError, UserError) as error:
+            print(f"The forms still show the settings of before: {error}", flush=True)
+
 
 if __name__ == "__main__":
-    serve(
-        align.to_deployment(
-            name="laptop",
-            description="Synthesis, reward model, preferences, policy, benchmarks and report.",
-            tags=["local"],
-        ),
-        reinforce.to_deployment(
-            name="laptop",
-            description="Visual-RFT: GRPO, or fine-tuning, from a few labelled pictures.",
-            tags=["local", "visual-rft"],
-        ),
-        limit=1,  # one at a time: stages of a checkout wait for each other
-    )
+    try:
+        deployments = [
+            flow.to_deployment(
+                name=DEPLOYMENT, description=text, tags=tags, parameters=form_values(form)
+            )
+            for flow, form, text, tags in OFFERED
+        ]
+    except UserError as error:
+        sys.exit(f"\n{error}")
+    threading.Thread(target=follow_params, daemon=True).start()
+    serve(*deployments, limit=1)  # one at a time: stages of a checkout wait for each other

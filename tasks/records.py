@@ -21,7 +21,14 @@ from tasks.errors import UserError
 ROWS_PER_SHARD = 4096
 # How an answer is scored (tasks/benchmarks/scoring.py).
 Metric = Literal[
-    "exact", "final", "caption", "box", "tagged_box", "detections", "tagged_detections", "pair",
+    "exact",
+    "final",
+    "caption",
+    "box",
+    "tagged_box",
+    "detections",
+    "tagged_detections",
+    "pair",
     "point",
 ]
 TEXT = Value("string")

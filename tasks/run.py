@@ -147,16 +147,10 @@ def check_stage(stage: str, root: Path) -> dict[str, float]:
 
 def parameters_of(spec: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the settings that a stage depends on, flat: `{"policy_grpo.steps": 100, ...}`."""
+    from tasks.tracking import flat
+
     values = settings.model_dump(mode="json")
-    flat: dict[str, Any] = {}
-    for name in spec.get("params", []):
-        value = values[name]
-        flat |= (
-            {f"{name}.{k}": v for k, v in value.items()}
-            if isinstance(value, dict)
-            else {name: value}
-        )
-    return flat
+    return flat({name: values[name] for name in spec.get("params", [])})
 
 
 def stage_key(root: Path, spec: dict[str, Any], settings: Settings, sources: str) -> str:

@@ -5,21 +5,27 @@ behind it take plain values.
 """
 
 import difflib
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tasks.errors import UserError
 
+Form = TypeVar("Form", bound="Shared")
 Strategy = Literal["auto", "ddp", "deepspeed_stage_1", "deepspeed_stage_2", "deepspeed_stage_3"]
 
 
 class Section(BaseModel):
     """Refuses unknown fields, so that a misspelt setting is never silently ignored."""
 
-    model_config = ConfigDict(extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_default=True,
+        field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
+    )
 
 
 class Base(Section):
@@ -54,9 +60,15 @@ class Intake(Section):
     """Reading the data set that the chain runs on."""
 
     max_rejected_share: float = Field(
-        0.2, ge=0, le=1, description="The stage fails when more than this share is set aside"
+        0.2,
+        ge=0,
+        le=1,
+        title="Largest share set aside",
+        description="The stage fails when more than this share is set aside",
     )
-    limit: int = Field(0, ge=0, description="Read at most this many records (0: all)")
+    limit: int = Field(
+        0, ge=0, title="Most records", description="Read at most this many records (0: all)"
+    )
 
 
 class Synthesis(Section):
@@ -65,7 +77,9 @@ class Synthesis(Section):
     questions: int = Field(
         240, ge=1, description="Chart, table and receipt questions to reason about"
     )
-    attempts: int = Field(4, ge=1, le=64, description="Chains sampled per question")
+    attempts: int = Field(
+        4, ge=1, le=64, title="Chains per question", description="Chains sampled per question"
+    )
     captions: int = Field(160, ge=0, description="Pictures to caption")
     temperature: float = Field(0.7, gt=0, le=2, description="Sampling temperature")
     crop_margin: float = Field(
@@ -77,16 +91,21 @@ class RewardModel(Section):
     """Training one model to judge pairs and to score single answers."""
 
     steps: int = Field(160, ge=1, description="Optimiser steps")
-    batch: int = Field(16, ge=1, description="Judgements per step")
+    batch: int = Field(16, ge=1, title="Batch size", description="Judgements per step")
     learning_rate: float = Field(2e-4, gt=0, le=1, description="Peak learning rate (AdamW)")
-    judged: int = Field(400, ge=2, description="Held-out judgements per kind at the end")
+    judged: int = Field(
+        400,
+        ge=2,
+        title="Held-out judgements",
+        description="Held-out judgements per kind at the end",
+    )
 
 
 class PolicySft(Section):
     """Fine-tuning on what synthesis kept."""
 
     steps: int = Field(40, ge=1, description="Optimiser steps")
-    batch: int = Field(16, ge=1, description="Examples per step")
+    batch: int = Field(16, ge=1, title="Batch size", description="Examples per step")
     learning_rate: float = Field(5e-5, gt=0, le=1, description="Peak learning rate (AdamW)")
 
 
@@ -95,34 +114,54 @@ class Preferences(Section):
 
     pictures: int = Field(240, ge=1, description="Pictures to describe")
     candidates: int = Field(
-        8, ge=2, le=64, multiple_of=2, description="Answers sampled per picture, ranked in pairs"
+        8,
+        ge=2,
+        le=64,
+        multiple_of=2,
+        title="Answers per picture",
+        description="Answers sampled per picture, ranked in pairs",
     )
     temperature: float = Field(1.0, gt=0, le=2, description="Sampling temperature")
-    max_new_tokens: int = Field(96, ge=1, description="Longest answer in tokens")
+    max_new_tokens: int = Field(
+        96, ge=1, title="Longest answer", description="Longest answer in tokens"
+    )
 
 
 class PolicyDpo(Section):
     """Direct preference optimisation on those pairs."""
 
     steps: int = Field(60, ge=1, description="Optimiser steps")
-    batch: int = Field(16, ge=1, description="Pairs per step")
+    batch: int = Field(16, ge=1, title="Batch size", description="Pairs per step")
     learning_rate: float = Field(2.5e-5, gt=0, le=1, description="Peak learning rate (AdamW)")
-    beta: float = Field(0.1, gt=0, description="Strength of the leash to the starting model")
+    beta: float = Field(
+        0.1, gt=0, title="KL weight", description="Strength of the leash to the starting model"
+    )
 
 
 class PolicyGrpo(Section):
     """Group-relative policy optimisation with rewards that can be computed."""
 
     tasks: list[str] = Field(
-        ["find", "ground", "count"], description="Kinds of questions to reinforce"
+        ["find", "ground", "count"],
+        title="Kinds of questions",
+        description="Kinds of questions to reinforce",
     )
     steps: int = Field(160, ge=1, description="Optimiser steps")
-    prompts: int = Field(8, ge=1, description="Questions per step")
-    answers: int = Field(8, ge=2, description="Answers sampled per question (the group)")
+    prompts: int = Field(8, ge=1, title="Questions per step", description="Questions per step")
+    answers: int = Field(
+        8,
+        ge=2,
+        title="Answers per question",
+        description="Answers sampled per question (the group)",
+    )
     learning_rate: float = Field(5e-5, gt=0, le=1, description="Learning rate (AdamW)")
-    beta: float = Field(0.04, ge=0, description="Weight of the KL leash to the starting model")
+    beta: float = Field(
+        0.04, ge=0, title="KL weight", description="Weight of the KL leash to the starting model"
+    )
     temperature: float = Field(1.0, gt=0, le=2, description="Sampling temperature")
-    max_new_tokens: int = Field(112, ge=1, description="Longest answer in tokens")
+    max_new_tokens: int = Field(
+        112, ge=1, title="Longest answer", description="Longest answer in tokens"
+    )
 
 
 class Habits(Section):
@@ -144,18 +183,35 @@ class Shots(Section):
         "outputs/few_shot_world",
         description="Folder of the data set (COCO, LVIS, class folders, RefCOCO, LISA, or our own)",
     )
-    per_class: int = Field(2, ge=1, description="Labelled examples of each class")
+    per_class: int = Field(
+        2, ge=1, title="Examples per class", description="Labelled examples of each class"
+    )
     base_classes: int = Field(
-        4, ge=1, description="Open vocabulary: classes to learn from; all others are tested"
+        4,
+        ge=1,
+        title="Known classes",
+        description="Open vocabulary: classes to learn from; all others are tested",
     )
     novel_classes: list[str] = Field(
-        [], description="Open vocabulary: the classes to test, instead of drawing them by the seed"
+        [],
+        title="Unseen classes",
+        description="Open vocabulary: the classes to test, instead of drawing them by the seed",
     )
-    dev: int = Field(64, ge=1, description="Held-out questions that choose the best step")
-    test: int = Field(320, ge=1, description="Held-out questions of the benchmark")
-    limit: int = Field(0, ge=0, description="Read at most this many records (0: all)")
+    dev: int = Field(
+        64, ge=1, title="Dev questions", description="Held-out questions that choose the best step"
+    )
+    test: int = Field(
+        320, ge=1, title="Test questions", description="Held-out questions of the benchmark"
+    )
+    limit: int = Field(
+        0, ge=0, title="Most records", description="Read at most this many records (0: all)"
+    )
     max_rejected_share: float = Field(
-        0.2, ge=0, le=1, description="The stage fails when more than this share is set aside"
+        0.2,
+        ge=0,
+        le=1,
+        title="Largest share set aside",
+        description="The stage fails when more than this share is set aside",
     )
 
 
@@ -169,27 +225,55 @@ class Reinforced(Section):
         "outputs/habits", description="Folder or Hugging Face id of the model to start from"
     )
     instructions: bool = Field(
-        False, description="Add the form of the answer to each question (the embedded model knows)"
+        False,
+        title="Instructions on the form",
+        description="Add the form of the answer to each question (the embedded model knows)",
     )
     steps: int = Field(120, ge=1, description="Optimiser steps")
-    prompts: int = Field(8, ge=1, description="Questions per step of GRPO")
-    answers: int = Field(8, ge=2, description="Answers sampled per question (the group)")
-    batch: int = Field(16, ge=1, description="Examples per step of fine-tuning")
+    prompts: int = Field(
+        8, ge=1, title="Questions per step", description="Questions per step of GRPO"
+    )
+    answers: int = Field(
+        8,
+        ge=2,
+        title="Answers per question",
+        description="Answers sampled per question (the group)",
+    )
+    batch: int = Field(16, ge=1, title="Batch size", description="Examples per step of fine-tuning")
     learning_rate: float = Field(5e-5, gt=0, le=1, description="Learning rate (AdamW)")
-    beta: float = Field(0.04, ge=0, description="Weight of the KL leash to the starting model")
+    beta: float = Field(
+        0.04, ge=0, title="KL weight", description="Weight of the KL leash to the starting model"
+    )
     temperature: float = Field(1.0, gt=0, le=2, description="Sampling temperature")
-    max_new_tokens: int = Field(112, ge=1, description="Longest answer in tokens")
-    overlap_weight: float = Field(2.0, ge=0, description="Weight of the overlap reward")
-    confidence_weight: float = Field(0.5, ge=0, description="Weight of the confidence reward")
-    class_weight: float = Field(1.0, ge=0, description="Weight of the reward for the right class")
-    format_weight: float = Field(1.0, ge=0, description="Weight of the format reward")
+    max_new_tokens: int = Field(
+        112, ge=1, title="Longest answer", description="Longest answer in tokens"
+    )
+    overlap_weight: float = Field(
+        2.0, ge=0, title="Weight: overlap", description="Weight of the overlap reward"
+    )
+    confidence_weight: float = Field(
+        0.5, ge=0, title="Weight: confidence", description="Weight of the confidence reward"
+    )
+    class_weight: float = Field(
+        1.0, ge=0, title="Weight: class", description="Weight of the reward for the right class"
+    )
+    format_weight: float = Field(
+        1.0, ge=0, title="Weight: format", description="Weight of the format reward"
+    )
     grounding_reward: Literal["giou", "iou"] = Field(
         "giou", description="Grounding: GIoU + 1 (a near miss earns more than a far one), or IoU"
     )
     thoughts: bool = Field(
-        True, description="Fine-tuning imitates thoughts as well, and not bare labels"
+        True,
+        title="Imitate thoughts",
+        description="Fine-tuning imitates thoughts as well, and not bare labels",
     )
-    look_every: int = Field(10, ge=1, description="Steps between looks at the dev questions")
+    look_every: int = Field(
+        10,
+        ge=1,
+        title="Steps between looks",
+        description="Steps between looks at the dev questions",
+    )
     patience: int = Field(
         0, ge=0, description="Stop after this many looks without gain (0: never); the best is kept"
     )
@@ -232,25 +316,41 @@ class Trainer(Section):
         "auto", description="How devices share the work; auto is ddp on several"
     )
     accumulate: int = Field(
-        1, ge=1, description="Parts a step's batch is computed in, one after another, to fit memory"
+        1,
+        ge=1,
+        title="Gradient accumulation",
+        description="Parts a step's batch is computed in, one after another, to fit memory",
     )
     gradient_checkpointing: bool = Field(
         False, description="Compute activations again in the backward pass: less memory, slower"
     )
     freeze_vision: bool = Field(False, description="Leave the vision tower as it is")
-    lora_rank: int = Field(0, ge=0, le=1024, description="Rank of a LoRA adapter (0: all weights)")
-    lora_vision: bool = Field(False, description="Adapt the vision tower too")
+    lora_rank: int = Field(
+        0, ge=0, le=1024, title="LoRA rank", description="Rank of a LoRA adapter (0: all weights)"
+    )
+    lora_vision: bool = Field(
+        False, title="LoRA on the vision tower", description="Adapt the vision tower too"
+    )
     evaluate_every: int = Field(
-        0, ge=0, description="Steps between looks at held-out examples (0: never)"
+        0,
+        ge=0,
+        title="Steps between looks",
+        description="Steps between looks at held-out examples (0: never)",
     )
     patience: int = Field(
         0, ge=0, description="Stop after this many looks without gain and keep the best (0: never)"
     )
-    evaluated: int = Field(64, ge=1, description="Held-out examples of a look")
-    vllm: Literal["none", "server", "colocate"] = Field(  # YAML reads off and no as false
-        "none", description="Sample GRPO's answers with vLLM: on a server, or on the training GPUs"
+    evaluated: int = Field(
+        64, ge=1, title="Examples per look", description="Held-out examples of a look"
     )
-    vllm_server: str = Field("http://127.0.0.1:8000", description="Address of the vLLM server")
+    vllm: Literal["none", "server", "colocate"] = Field(  # YAML reads off and no as false
+        "none",
+        title="vLLM",
+        description="Sample GRPO's answers with vLLM: on a server, or on the training GPUs",
+    )
+    vllm_server: str = Field(
+        "http://127.0.0.1:8000", title="vLLM server", description="Address of the vLLM server"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Trainer":
@@ -276,41 +376,39 @@ class Trainer(Section):
 class Benchmarks(Section):
     """Comparing the policies on held-out pictures."""
 
-    per_task: int = Field(60, ge=1, description="Held-out questions per kind of question")
-    max_new_tokens: int = Field(160, ge=1, description="Longest answer in tokens")
-    resamples: int = Field(2000, ge=100, description="Bootstrap resamples behind each interval")
+    per_task: int = Field(
+        60, ge=1, title="Questions per kind", description="Held-out questions per kind of question"
+    )
+    max_new_tokens: int = Field(
+        160, ge=1, title="Longest answer", description="Longest answer in tokens"
+    )
+    resamples: int = Field(
+        2000,
+        ge=100,
+        title="Bootstrap resamples",
+        description="Bootstrap resamples behind each interval",
+    )
 
 
-class Settings(Section):
-    """All settings of the chain."""
+class Shared(Section):
+    """Settings of every flow."""
 
-    data: str = Field("data", description="Folder of the data set")
-    model: str = Field("outputs/base", description="Folder or Hugging Face id of the model")
     coordinates: int = Field(
         100,
         ge=0,
+        title="Coordinate grid",
         description="Model writes boxes as 0..N of the picture (Qwen3-VL: 1000; 0: pixels)",
     )
-    device: str = Field("auto", description="Lightning accelerator: auto, cpu or gpu")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where models run")
     seed: int = Field(0, ge=0, description="Seed of everything that is drawn")
-    rate_per_hour: float = Field(0.0, ge=0, description="Price of one device-hour, for the cost")
+    rate_per_hour: float = Field(
+        0.0, ge=0, title="Price per hour", description="Price of one device-hour, for the cost"
+    )
     trainer: Trainer = Field(default=Trainer(), description="How models are trained")
-    base: Base = Field(default=Base(), description="Embedded tiny model")
-    intake: Intake = Field(default=Intake(), description="Reading the data")
-    synthesis: Synthesis = Field(default=Synthesis(), description="Data synthesis")
-    reward_model: RewardModel = Field(default=RewardModel(), description="Reward model")
-    policy_sft: PolicySft = Field(default=PolicySft(), description="Policy: fine-tuning")
-    preferences: Preferences = Field(default=Preferences(), description="Preference pairs")
-    policy_dpo: PolicyDpo = Field(default=PolicyDpo(), description="Policy: DPO")
-    policy_grpo: PolicyGrpo = Field(default=PolicyGrpo(), description="Policy: GRPO")
-    benchmarks: Benchmarks = Field(default=Benchmarks(), description="Benchmarks")
-    habits: Habits = Field(default=Habits(), description="Embedded few-shot model")
-    shots: Shots = Field(default=Shots(), description="Few-shot examples")
-    reinforced: Reinforced = Field(default=Reinforced(), description="Few-shot reinforcement")
-    visual_rft: VisualRft = Field(default=VisualRft(), description="Visual-RFT experiment")
+    benchmarks: Benchmarks = Field(default=Benchmarks(), description="Held-out questions")
 
     @model_validator(mode="after")
-    def _batches_can_be_divided(self) -> "Settings":
+    def _batches_can_be_divided(self) -> "Shared":
         parts = self.trainer.devices * self.trainer.nodes * self.trainer.accumulate
         told = f"{self.trainer.devices} devices x {self.trainer.nodes} nodes x accumulate "
         told += f"{self.trainer.accumulate} = {parts} parts"
@@ -320,16 +418,69 @@ class Settings(Section):
                 continue
             if getattr(section, "batch", 0) % parts:
                 mistakes.append(f"{name}.batch {section.batch} cannot be divided into {told}")
-        for name in ("policy_grpo", "reinforced"):
-            prompts = getattr(self, name).prompts
-            if prompts % parts:
+            if name in ("policy_grpo", "reinforced") and section.prompts % parts:
                 mistakes.append(
-                    f"{name}.prompts {prompts} cannot be divided into {told}: a part must hold "
-                    "whole groups of answers"
+                    f"{name}.prompts {section.prompts} cannot be divided into {told}: a part must "
+                    "hold whole groups of answers"
                 )
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return self
+
+
+class DataAndModel(Section):
+    """What a chain works on."""
+
+    data: str = Field("data", description="Folder of the data set")
+    model: str = Field(
+        "outputs/base",
+        description="Folder, Hugging Face id, or registered model (models:/policy@newest)",
+    )
+
+
+class AlignSettings(Shared, DataAndModel):
+    """The whole chain: synthesis, reward model, preferences, policy, benchmarks."""
+
+    intake: Intake = Field(default=Intake(), description="Reading the data")
+    synthesis: Synthesis = Field(default=Synthesis(), description="Data synthesis")
+    reward_model: RewardModel = Field(default=RewardModel(), description="Reward model")
+    policy_sft: PolicySft = Field(
+        default=PolicySft(), title="Policy: fine-tuning", description="Fine-tuning on syntheses"
+    )
+    preferences: Preferences = Field(default=Preferences(), description="Preference pairs")
+    policy_dpo: PolicyDpo = Field(
+        default=PolicyDpo(), title="Policy: DPO", description="Direct preference optimisation"
+    )
+    policy_grpo: PolicyGrpo = Field(
+        default=PolicyGrpo(), title="Policy: GRPO", description="Reinforcement"
+    )
+
+
+class ReinforceSettings(Shared):
+    """Visual-RFT: a policy from a few labelled pictures."""
+
+    shots: Shots = Field(
+        default=Shots(), title="Labelled examples", description="Few-shot examples"
+    )
+    reinforced: Reinforced = Field(
+        default=Reinforced(), title="Training", description="Few-shot reinforcement"
+    )
+
+
+class Settings(AlignSettings, ReinforceSettings):
+    """All settings, as params.yaml holds them."""
+
+    base: Base = Field(default=Base(), description="Embedded tiny model")
+    habits: Habits = Field(default=Habits(), description="Embedded few-shot model")
+    visual_rft: VisualRft = Field(default=VisualRft(), description="Visual-RFT experiment")
+
+    def part(self, form: type[Form]) -> Form:
+        """Return the settings of one flow."""
+        return form.model_validate(self.model_dump(include=set(form.model_fields)))
+
+    def with_part(self, part: Shared) -> "Settings":
+        """Return all settings with those of one flow replaced."""
+        return Settings.model_validate(self.model_dump() | part.model_dump())
 
 
 def load_settings(path: Path) -> Settings:
@@ -368,7 +519,9 @@ def check_settings(values: object, source: str) -> Settings:
 def save_settings(settings: Settings, path: Path) -> None:
     """Write the settings in force; the file is left alone when it already says the same."""
     if not path.exists() or load_settings(path) != settings:
-        path.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+        written = path.with_suffix(".new")  # a kill leaves the old file or the new one
+        written.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+        os.replace(written, path)
 
 
 def _explain(item: dict) -> str:

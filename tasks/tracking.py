@@ -104,6 +104,23 @@ def _unfinished(key: str) -> str | None:
     return found[0].info.run_id if unfinished else None
 
 
+def flat(values: dict[str, Any]) -> dict[str, Any]:
+    """Return nested settings as MLflow's flat parameters.
+
+    >>> flat({"seed": 0, "policy_grpo": {"steps": 160}})
+    {'seed': 0, 'policy_grpo.steps': 160}
+    """
+    return {
+        name: value
+        for section, inside in values.items()
+        for name, value in (
+            {f"{section}.{key}": value for key, value in inside.items()}
+            if isinstance(inside, dict)
+            else {section: inside}
+        ).items()
+    }
+
+
 def dvc_hashes(root: Path) -> dict[str, str]:
     """Return the DVC hash of every path that `dvc.lock` and `*.dvc` files know."""
     hashes: dict[str, str] = {}

@@ -15,8 +15,8 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
 def test_every_stage_of_dvc_is_a_function_and_is_part_of_a_flow():
-    few_shot = ["few_shot_world", "habits", *reinforce.CHAIN, "visual_rft"]
-    assert list(PIPELINE) == list(STAGES) == ["base", *align.CHAIN, *few_shot]
+    few_shot = ["few_shot_world", "habits", *reinforce.STAGES, "visual_rft"]
+    assert list(PIPELINE) == list(STAGES) == ["base", *align.STAGES, *few_shot]
     for name, stage in PIPELINE.items():
         assert stage["cmd"] == f"exec python -m tasks.run {name}"
 

@@ -122,9 +122,7 @@ def jobs(
         start: Folder of the model that all arms start from.
         sizes: The fields of `Job` from `dev` on.
     """
-    sft = [
-        Arm(f"sft {rate:g}", "sft", rate, sft_steps, rate_is_chosen=True) for rate in sft_rates
-    ]
+    sft = [Arm(f"sft {rate:g}", "sft", rate, sft_steps, rate_is_chosen=True) for rate in sft_rates]
     bare = Arm("sft on bare labels", "sft", sft_rates[-1], sft_steps, thoughts=False)
     grpo = Arm("grpo", "grpo", grpo_rate, grpo_steps)
     ablations = [
@@ -140,8 +138,15 @@ def jobs(
                 place = folder / "jobs" / "-".join((question.name, arm.name, str(seed)))
                 found.append(
                     Job(
-                        question, arm, seed, data, others, start,
-                        str(place).replace(" ", "_"), coordinates, **sizes,
+                        question,
+                        arm,
+                        seed,
+                        data,
+                        others,
+                        start,
+                        str(place).replace(" ", "_"),
+                        coordinates,
+                        **sizes,
                     )  # fmt: skip
                 )
     return found

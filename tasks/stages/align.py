@@ -295,6 +295,8 @@ PREFERENCES = Features(
         "chosen_score": Value("float32"), "rejected_score": Value("float32"), "reference": TEXT,
     }
 )  # fmt: skip
+
+
 def _by_metric(data: Path, split: str, metric: str, tasks: tuple[str, ...]) -> list[Sample]:
     named = read_samples(data, split, tasks)
     if named:

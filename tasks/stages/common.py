@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from tasks import registry
 from tasks.asking import open_model_processor
 from tasks.coordinates import Coordinates
 from tasks.errors import UserError
@@ -17,6 +18,8 @@ def model_of(name: str, job: Job) -> str:
     """Return the folder or id of a model that a setting names."""
     if name in EMBEDDED:
         return str(job.input(EMBEDDED[name]))
+    if name.startswith(registry.SCHEME):
+        return str(registry.fetch(name, job.root))
     local = job.root / name
     return str(local) if local.exists() else name
 

@@ -45,8 +45,7 @@ def demonstrations(
 ) -> list[tuple[str, str, list[bytes]]]:
     """Return (prompt, answer, pictures) rows for fine-tuning."""
     return [
-        (s.prompt, demonstration(s, coordinates.frame(s.size), thought), s.images)
-        for s in samples
+        (s.prompt, demonstration(s, coordinates.frame(s.size), thought), s.images) for s in samples
     ]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flows.reinforce import CHAIN
+from flows.reinforce import STAGES
 from tasks.settings import Settings, load_settings, save_settings
 from tests.flows.conftest import outcomes, run, runs_of
 
@@ -45,7 +45,7 @@ def reproduce(checkout: Path, **changes: dict) -> None:
 def test_detection_ends_with_scores_a_gallery_and_a_run_in_mlflow(checkout):
     result = run(checkout, "flows.reinforce")
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-6000:]
-    assert outcomes(result.stdout, CHAIN) == dict.fromkeys(CHAIN, "ran")
+    assert outcomes(result.stdout, STAGES) == dict.fromkeys(STAGES, "ran")
     tested = table(checkout)["tested"]
     assert (
         tested["n"] == 12

@@ -86,9 +86,7 @@ def test_boxes_are_drawn_in_the_pixels_of_the_picture(folder):
 
 
 def test_the_bar_of_an_answer_shows_each_rewards_share_of_the_most(page):
-    assert (
-        page.count('style="width:33.3%" title="overlap with true boxes 0.50 × 2.0"') == 8
-    )
+    assert page.count('style="width:33.3%" title="overlap with true boxes 0.50 × 2.0"') == 8
     assert page.count('title="thinks then answers 1.00 × 1.0"') == 8
 
 
