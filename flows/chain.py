@@ -16,7 +16,7 @@ from prefect.states import Failed, State
 
 import mlflow
 from flows.command_line import settings_from_command_line
-from flows.stage import ROOT, run_stage
+from flows.stage import ROOT, run_stage, unchanged_stages
 from tasks import registry, tracking
 from tasks.errors import UserError
 from tasks.process import this_process
@@ -56,6 +56,7 @@ def run_chain(chain: Chain, settings: Shared) -> dict[str, str] | State:
     except UserError as error:
         return Failed(message=str(error))
     tags = {
+        "flow": runtime.flow_run.flow_name or "",
         "prefect.flow_run": runtime.flow_run.ui_url or "",
         "prefect.flow_run_id": str(runtime.flow_run.id),
         tracking.PROCESS: this_process(),
@@ -67,9 +68,9 @@ def run_chain(chain: Chain, settings: Shared) -> dict[str, str] | State:
         mlflow.log_artifact(str(ROOT / "params.yaml"))
         for file in sorted((ROOT / "tasks" / "prompts").glob("*.txt")):
             mlflow.log_artifact(str(file), "prompts")
-        outcomes = {}
+        outcomes, unchanged = {}, unchanged_stages(chain.stages)
         for stage in chain.stages:
-            state = run_stage(stage, run.info.run_id, return_state=True)
+            state = run_stage(stage, run.info.run_id, stage in unchanged, return_state=True)
             if not state.is_completed():
                 mlflow.end_run("FAILED")
                 return Failed(message=state.message)

@@ -5,12 +5,14 @@ whether there is anything to do, so a flow after `dvc repro` skips every stage a
 a flow does nothing. Prefect's own cache stays off: there is one cache, and it is DVC's.
 """
 
+import itertools
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prefect import get_run_logger, task
@@ -35,13 +37,22 @@ class StageFailed(RuntimeError):
 
 
 @task(cache_policy=NO_CACHE, task_run_name="{stage}")
-def run_stage(stage: str, parent_run: str, root: Path = ROOT) -> str | State:
+def run_stage(
+    stage: str, parent_run: str, unchanged: bool = False, root: Path = ROOT
+) -> str | State:
     """Bring one stage up to date.
+
+    Args:
+        parent_run: The MLflow run of the chain.
+        unchanged: DVC was asked already, and there is nothing to do (see `unchanged_stages`).
 
     Returns:
         "ran", "restored" (from DVC's run cache) or "skipped" (nothing changed); a failed state with
         the stage's own message, because a trace of this bridge would tell a user nothing.
     """
+    if unchanged:
+        get_run_logger().info("Stage '%s' didn't change, skipping", stage)
+        return "skipped"
     progress, said = create_progress_artifact(0.0, key=stage.replace("_", "-")), get_run_logger()
 
     def follow(line: str) -> None:
@@ -55,6 +66,25 @@ def run_stage(stage: str, parent_run: str, root: Path = ROOT) -> str | State:
         return Failed(message=str(error))
     update_progress_artifact(progress, 100.0)
     return outcome
+
+
+def unchanged_stages(stages: Sequence[str], root: Path = ROOT) -> set[str]:
+    """Return the stages before the first one with something to do.
+
+    One question to DVC instead of one per stage (0.9 s each). Where DVC cannot answer, nothing is
+    said to be unchanged, and the stage that it stumbles over will tell why.
+    """
+    asked = subprocess.run(
+        [sys.executable, "-m", "tasks.process", "status", "--json", *stages],
+        cwd=root,
+        env=os.environ | stage_environment(root),
+        capture_output=True,
+        text=True,
+    )
+    if asked.returncode:
+        return set()
+    changed = json.loads(asked.stdout)
+    return set(itertools.takewhile(lambda stage: stage not in changed, stages))
 
 
 def reproduce(

@@ -1,9 +1,12 @@
 """MLflow: one run per stage under the chain's run, with inputs, parameters, metrics and cost."""
 
+import base64
 import contextlib
+import json
 import os
 import resource
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +20,7 @@ import mlflow
 from tasks.process import this_process
 
 EXPERIMENT = "collimate"
+VIEWS = Path(__file__).resolve().parents[1] / "mlflow" / "views.json"
 PROCESS = "process"  # tag: which process works on a run (see `tasks.process.this_process`)
 PARENT = "COLLIMATE_PARENT_RUN"  # the chain's run, handed to stages by the flow
 
@@ -30,8 +34,18 @@ def use_tracking(root: Path) -> None:
         mlflow.set_tracking_uri(f"sqlite:///{runtime / 'mlflow.db'}")
         location = (runtime / "mlartifacts").as_uri()
     if mlflow.get_experiment_by_name(EXPERIMENT) is None:
-        mlflow.create_experiment(EXPERIMENT, artifact_location=location)
+        mlflow.create_experiment(EXPERIMENT, artifact_location=location, tags=_views())
     mlflow.set_experiment(EXPERIMENT)
+
+
+def _views() -> dict[str, str]:
+    """Return the saved views of `mlflow/views.json` as MLflow's UI keeps them: as tags."""
+    tags = {"mlflow.experimentKind": "custom_model_development"}
+    for number, view in enumerate(json.loads(VIEWS.read_text())):
+        state = base64.b64encode(zlib.compress(json.dumps(view["state"]).encode())).decode()
+        facts = {"name": view["name"], "createdAt": 0, "updatedAt": 0, "state": f"deflate;{state}"}
+        tags[f"mlflow.sharedViewState.collimate{number}"] = json.dumps(facts)
+    return tags
 
 
 @dataclass

@@ -32,7 +32,8 @@ def make_checkout(tmp_path_factory) -> Callable:
         root.mkdir()
         for name in ("flows", "tasks", "models"):
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+        (root / "mlflow").mkdir()
+        for name in ("mlflow/views.json", "dvc.yaml", ".dvcignore", ".gitignore"):
             shutil.copy(ROOT / name, root / name)
         (root / "outputs" / "metrics").mkdir(parents=True)
         for stage in SHIPPED:
