@@ -1,5 +1,6 @@
 """Runs stages one after the other under one MLflow run; what all flows have in common."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ from tasks import registry, tracking
 from tasks.errors import UserError
 from tasks.process import this_process
 from tasks.settings import Settings, Shared, load_settings, save_settings
+from tasks.warm import standby
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,13 @@ def run_chain(chain: Chain, settings: Shared) -> dict[str, str] | State:
         for file in sorted((ROOT / "tasks" / "prompts").glob("*.txt")):
             mlflow.log_artifact(str(file), "prompts")
         outcomes, unchanged = {}, unchanged_stages(chain.stages)
-        for stage in chain.stages:
-            state = run_stage(stage, run.info.run_id, stage in unchanged, return_state=True)
-            if not state.is_completed():
-                mlflow.end_run("FAILED")
-                return Failed(message=state.message)
-            outcomes[stage] = state.result()
+        with contextlib.nullcontext() if unchanged == set(chain.stages) else standby(ROOT):
+            for stage in chain.stages:
+                state = run_stage(stage, run.info.run_id, stage in unchanged, return_state=True)
+                if not state.is_completed():
+                    mlflow.end_run("FAILED")
+                    return Failed(message=state.message)
+                outcomes[stage] = state.result()
         _keep_results(chain, run.info)
     create_markdown_artifact(chain.scores(), key="scores", description="Held-out scores")
     page = _in_mlflow(run.info, f"artifacts/{Path(chain.page).name}")

@@ -25,6 +25,7 @@ import yaml  # noqa: E402  (libraries read the switches above when they are impo
 
 from tasks.errors import Checked, UserError  # noqa: E402
 from tasks.settings import Settings, load_settings  # noqa: E402
+from tasks.warm import run_warm  # noqa: E402
 
 if TYPE_CHECKING:
     from tasks.tracking import Cost
@@ -184,6 +185,8 @@ def _deps(spec: dict[str, Any]) -> list[str]:
 def main() -> None:
     """Run the stage named on the command line; errors to act on are printed without a trace."""
     die_with_parent()
+    if (status := run_warm(sys.argv[1:])) is not None:
+        sys.exit(status)
     parser = argparse.ArgumentParser(prog="python -m tasks.run", description=__doc__)
     parser.add_argument("stage")
     parser.add_argument(

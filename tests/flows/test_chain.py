@@ -174,7 +174,7 @@ def stages_alive(root: Path) -> list[int]:
             here = (process / "cwd").readlink() == root
         except OSError:
             continue
-        if here and (b"tasks.run" in command or b"tasks.process" in command):
+        if here and ({b"tasks.run", b"tasks.process", b"tasks.warm"} & set(command)):
             alive.append(int(process.name))
     return alive
 

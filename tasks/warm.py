@@ -1,0 +1,132 @@
+"""Stages that start warm: a process that has the libraries in memory forks one for each.
+
+Loading torch, transformers, TRL, Lightning and MLflow takes ten seconds, and a chain has nine
+stages. Only libraries are loaded ahead, never our own code: a stage is what is on disk when it
+starts. Where there is a GPU nothing is loaded ahead, because a driver that was asked before the
+fork may fail after it, and ten seconds are nothing there.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tasks.process import be_quiet, die_with_parent
+
+ADDRESS = "COLLIMATE_WARM"  # variable: the socket of the waiting process
+SECONDS_TO_STOP = 10
+LIBRARIES = (
+    "datasets", "jinja2", "lightning.pytorch", "lightning.pytorch.loggers", "matplotlib.figure",
+    "mlflow.data.meta_dataset", "mlflow.store.tracking.sqlalchemy_store", "peft", "scipy.stats",
+    "torch._dynamo", "transformers.models.qwen3_vl.modeling_qwen3_vl",
+    "transformers.models.qwen3_vl.processing_qwen3_vl", "trl.trainer.dpo_trainer",
+    "trl.trainer.grpo_trainer", "trl.trainer.reward_trainer", "trl.trainer.sft_trainer",
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def standby(root: Path) -> Iterator[None]:
+    """Keep a process with the libraries for the stages that start meanwhile."""
+    if sys.platform != "linux" or Path("/dev/nvidiactl").exists():
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder:  # a socket's path must be short
+        address = f"{folder}/warm"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tasks.warm", address],
+            cwd=root,
+            env=os.environ | {"PYTHONPATH": str(root)},
+            stdin=subprocess.DEVNULL,
+        )
+        os.environ[ADDRESS] = address
+        try:
+            yield
+        finally:
+            del os.environ[ADDRESS]
+            process.terminate()
+            process.wait()
+
+
+def run_warm(command: list[str]) -> int | None:
+    """Let the waiting process run `python -m tasks.run` with the words of a command line.
+
+    Returns:
+        The exit status; None if nobody waits.
+    """
+    with socket.socket(socket.AF_UNIX) as server:
+        try:
+            server.connect(os.environ[ADDRESS])
+        except (KeyError, OSError):
+            return None
+        socket.send_fds(server, [b"\0"], [0, 1, 2])
+        request = {"command": command, "folder": os.getcwd(), "environment": dict(os.environ)}
+        server.sendall(json.dumps(request).encode() + b"\n")
+        status = server.makefile().readline()
+    return int(status) if status else 128 + signal.SIGKILL
+
+
+def _serve(address: str) -> None:
+    """Fork a process for each request, one at a time; returns in the forked one."""
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(address)
+        door.listen()  # who comes early waits for the libraries
+        for name in LIBRARIES:
+            importlib.import_module(name)
+        while True:
+            client, _ = door.accept()
+            with client:
+                _, streams, *_ = socket.recv_fds(client, 1, 3)
+                request = client.makefile().readline()
+                if not request:  # it was killed before it had said what it wants
+                    continue
+                if not (stage := os.fork()):
+                    _become(json.loads(request), streams)
+                    return
+                for stream in streams:
+                    os.close(stream)
+                with contextlib.suppress(BrokenPipeError):
+                    client.sendall(f"{_wait(stage, client)}\n".encode())
+
+
+def _become(request: dict, streams: list[int]) -> None:
+    os.setpgid(0, 0)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    del os.environ[ADDRESS]
+    sys.argv = ["tasks/run.py", *request["command"]]
+    for name in [name for name in sys.modules if name.split(".")[0] == "tasks"]:
+        del sys.modules[name]  # the few of ours that this process needed itself
+
+
+def _wait(stage: int, client: socket.socket) -> int:
+    """Wait for a stage, and end it if whoever asked for it has ended."""
+    with contextlib.suppress(OSError):  # the stage was faster
+        os.setpgid(stage, stage)
+    ended = os.pidfd_open(stage)
+    if ended not in select.select([ended, client], [], [])[0]:
+        os.killpg(stage, signal.SIGTERM)
+        if not select.select([ended], [], [], SECONDS_TO_STOP)[0]:
+            os.killpg(stage, signal.SIGKILL)
+    os.close(ended)
+    return os.waitstatus_to_exitcode(os.waitpid(stage, 0)[1])
+
+
+if __name__ == "__main__":
+    be_quiet()
+    die_with_parent()
+    _serve(sys.argv[1])
+    from tasks.run import main
+
+    main()
