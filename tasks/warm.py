@@ -40,12 +40,16 @@ def standby(root: Path) -> Iterator[None]:
         return
     with tempfile.TemporaryDirectory() as folder:  # a socket's path must be short
         address = f"{folder}/warm"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tasks.warm", address],
-            cwd=root,
-            env=os.environ | {"PYTHONPATH": str(root)},
-            stdin=subprocess.DEVNULL,
-        )
+        with socket.socket(socket.AF_UNIX) as door:
+            door.bind(address)
+            door.listen()  # who comes early waits for the libraries
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tasks.warm", str(door.fileno())],
+                cwd=root,
+                env=os.environ | {"PYTHONPATH": str(root)},
+                stdin=subprocess.DEVNULL,
+                pass_fds=[door.fileno()],
+            )
         os.environ[ADDRESS] = address
         try:
             yield
@@ -73,11 +77,9 @@ def run_warm(command: list[str]) -> int | None:
     return int(status) if status else 128 + signal.SIGKILL
 
 
-def _serve(address: str) -> None:
+def _serve(handle: int) -> None:
     """Fork a process for each request, one at a time; returns in the forked one."""
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(address)
-        door.listen()  # who comes early waits for the libraries
+    with socket.socket(fileno=handle) as door:
         for name in LIBRARIES:
             importlib.import_module(name)
         while True:
@@ -126,7 +128,7 @@ def _wait(stage: int, client: socket.socket) -> int:
 if __name__ == "__main__":
     be_quiet()
     die_with_parent()
-    _serve(sys.argv[1])
+    _serve(int(sys.argv[1]))
     from tasks.run import main
 
     main()
