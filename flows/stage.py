@@ -53,7 +53,10 @@ def run_stage(
     if unchanged:
         get_run_logger().info("Stage '%s' didn't change, skipping", stage)
         return "skipped"
-    progress, said = create_progress_artifact(0.0, key=stage.replace("_", "-")), get_run_logger()
+    progress = create_progress_artifact(
+        0.0, key=stage.replace("_", "-"), description="How far the stage's longest loop is"
+    )
+    said = get_run_logger()
 
     def follow(line: str) -> None:
         said.info(line)

@@ -20,7 +20,7 @@ from tasks.images import open_image
 from tasks.progress import track
 
 T = TypeVar("T")
-TOKENS_PER_BATCH = 64  # answers decoded at once
+ANSWERS_PER_BATCH = 64  # answers decoded at once
 
 
 @dataclass(frozen=True)
@@ -82,20 +82,22 @@ class Asker:
         Returns:
             One list of `samples` answers per question, in order.
         """
-        asked = [
-            _key(self.identity, prompt, images, max_new_tokens, samples, temperature, seed, options)
-            for prompt, images in questions
-        ]
-        open_ones = list({key: i for i, key in enumerate(asked) if key not in self._known}.values())
+        how = (max_new_tokens, samples, temperature, seed, options)
+        asked = [_key(self.identity, *question, *how) for question in questions]
         # similar lengths together: less padding, and a batch ends when its longest answer does
-        open_ones.sort(key=lambda i: len(questions[i][0]))
-        size = max(1, TOKENS_PER_BATCH // samples)
-        batches = [open_ones[i : i + size] for i in range(0, len(open_ones), size)]
+        different = sorted(
+            {key: i for i, key in enumerate(asked)}.values(), key=lambda i: len(questions[i][0])
+        )
+        size = max(1, ANSWERS_PER_BATCH // samples)
+        batches = [different[i : i + size] for i in range(0, len(different), size)]
+        # a batch is asked as a whole, known answers and all: in other company a question would
+        # draw other random numbers, and a run that was killed would end differently
+        batches = [batch for batch in batches if any(asked[i] not in self._known for i in batch)]
         with self.memory.open("a") as memory:
             for batch in track(batches, title):
                 answers = self._generate(
                     [questions[i] for i in batch], max_new_tokens, samples, temperature,
-                    int(asked[batch[0]][:8], 16), options,
+                    int(_key("", *questions[batch[0]], *how)[:8], 16), options,
                 )  # fmt: skip
                 for i, answer in zip(batch, answers, strict=True):
                     self._known[asked[i]] = answer

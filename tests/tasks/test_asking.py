@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 
+from tasks import asking
 from tasks.asking import Asker, open_model, pick_device
 from tasks.errors import UserError
 from tasks.world.shards import make_sample
@@ -31,19 +32,29 @@ def test_answers_come_in_the_order_of_the_questions_whatever_the_batch(
     assert texts(together) == texts(one_by_one)
 
 
-def test_a_killed_run_asks_only_what_is_unanswered(model_folder, questions, tmp_path):
+def test_a_killed_run_asks_only_unfinished_batches_and_ends_like_one_that_was_not(
+    model_folder, questions, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(asking, "ANSWERS_PER_BATCH", 8)  # 4 questions at once
+    how = {"max_new_tokens": 6, "samples": 2, "temperature": 1.0, "seed": 3}
     first = Asker(model_folder, tmp_path)
-    whole = first.ask(questions, max_new_tokens=6, samples=2, temperature=1.0, seed=3)
+    whole = first.ask(questions, **how)
     lines = first.memory.read_text().splitlines()
-    assert len(lines) == len(questions)
-    first.memory.write_text("\n".join(lines[:4]) + '\n{"key": "torn')
+    assert len(lines) == len(questions) == 10
+    first.memory.write_text("\n".join(lines[:6]) + '\n{"key": "torn')
     second = Asker(model_folder, tmp_path)
-    kept = second.ask(questions, max_new_tokens=6, samples=2, temperature=1.0, seed=3)
-    known = {json.loads(line)["key"] for line in lines[:4]}
-    assert len(known) == 4
-    again = [json.loads(line)["key"] for line in second.memory.read_text().splitlines()[5:]]
-    assert len(again) == len(questions) - 4 and not known & set(again)
-    assert sum(a == b for a, b in zip(texts(whole), texts(kept), strict=True)) >= 4
+    assert second.ask(questions, **how) == whole
+    again = [json.loads(line)["key"] for line in second.memory.read_text().splitlines()[7:]]
+    assert again == [json.loads(line)["key"] for line in lines[4:]]
+
+
+def test_the_same_weights_in_another_folder_draw_the_same_answers(
+    model_folder, questions, tmp_path
+):
+    shutil.copytree(model_folder, tmp_path / "copy")
+    how = {"max_new_tokens": 6, "samples": 2, "temperature": 1.0, "seed": 3}
+    here = Asker(model_folder, tmp_path / "a").ask(questions, **how)
+    assert Asker(str(tmp_path / "copy"), tmp_path / "b").ask(questions, **how) == here
 
 
 def test_options_have_the_log_probabilities_of_a_plain_forward(model_folder, questions, tmp_path):

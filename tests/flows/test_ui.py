@@ -1,0 +1,220 @@
+"""A user's morning in a real browser: fill the form, start, watch, compare, look at the pictures.
+
+Screenshots of every step are kept in `.runtime/screenshots/`.
+"""
+
+import json
+import shutil
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.flows.test_chain import SMALL, STAGES
+from tests.flows.test_up import free_port, up
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = ROOT / ".runtime" / "screenshots"
+UNDER_WAY = ("SCHEDULED", "PENDING", "RUNNING")
+SECONDS_FOR_A_PAGE, SECONDS_FOR_A_CHAIN = 60, 420
+
+pytestmark = [pytest.mark.chain, pytest.mark.ui]
+
+
+class Site:
+    """What `make up` of a checkout offers, and a browser in front of it."""
+
+    def __init__(self, root: Path, ports: dict[str, str], browser: webdriver.Chrome):
+        self.root, self.browser = root, browser
+        self.prefect = f"http://127.0.0.1:{ports['PREFECT_PORT']}"
+        self.mlflow = f"http://127.0.0.1:{ports['MLFLOW_PORT']}"
+
+    def open(self, address: str, expected: str) -> None:
+        self.browser.get(address)
+        self.wait(expected)
+
+    def wait(self, expected: str, seconds: float = SECONDS_FOR_A_PAGE) -> None:
+        try:
+            WebDriverWait(self.browser, seconds).until(lambda _: expected in self.text())
+        except TimeoutException:
+            self.keep("missing")
+            pytest.fail(f"{expected!r} is not on the page:\n{self.text()[:3000]}")
+
+    def text(self) -> str:
+        try:
+            return self.browser.find_element(By.TAG_NAME, "body").text
+        except StaleElementReferenceException:
+            return ""
+
+    def press(self, label: str) -> None:
+        """Click the innermost visible thing with this text."""
+
+        def found(_):
+            path = f"//*[normalize-space(.)='{label}']"
+            shown = [e for e in self.browser.find_elements(By.XPATH, path) if e.is_displayed()]
+            return shown and (shown[-1].click() or True)
+
+        WebDriverWait(
+            self.browser, SECONDS_FOR_A_PAGE, ignored_exceptions=[StaleElementReferenceException]
+        ).until(found, label)
+
+    def field(self, title: str):
+        labels = self.browser.find_elements(By.CLASS_NAME, "p-label")
+        [label] = [x for x in labels if x.text.partition("\n")[0] == f"{title} (Optional)"]
+        return label.find_element(By.CSS_SELECTOR, "input, textarea")
+
+    def fill(self, title: str, value: str) -> None:
+        self.field(title).send_keys(Keys.CONTROL, "a")
+        self.field(title).send_keys(value)
+
+    def keep(self, name: str) -> None:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.browser.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
+
+    def ask(self, path: str, **question) -> list[dict]:
+        request = urllib.request.Request(
+            f"{self.prefect}/api/{path}",
+            json.dumps(question).encode(),
+            {"Content-Type": "application/json"},
+        )
+        return json.load(urllib.request.urlopen(request))
+
+    def flow_runs(self) -> list[dict]:
+        return self.ask("flow_runs/filter", sort="START_TIME_ASC")
+
+    def links(self, key: str) -> list[str]:
+        """Return the addresses of the link artifacts with this key, oldest first."""
+        kind = {"key": {"any_": [key]}}
+        found = self.ask("artifacts/filter", artifacts=kind, sort="CREATED_DESC")
+        return [artifact["data"].partition("](")[2].rstrip(")") for artifact in reversed(found)]
+
+
+@pytest.fixture(scope="module")
+def site(make_checkout, tmp_path_factory) -> Iterator[Site]:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no browser: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for switch in (
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        "--window-size=1400,1500", f"--user-data-dir={tmp_path_factory.mktemp('browser')}",
+    ):  # fmt: skip
+        options.add_argument(switch)
+    ports = {"PREFECT_PORT": free_port(), "MLFLOW_PORT": free_port()}
+    checkout = make_checkout(SMALL)
+    servers = up(checkout, ports)
+    while "Ctrl-C" not in servers.stdout.readline():
+        assert servers.poll() is None
+    with webdriver.Chrome(options, Service(shutil.which("chromedriver"))) as browser:
+        yield Site(checkout, ports, browser)
+    servers.terminate()
+    servers.wait(60)
+
+
+def open_form(site: Site) -> None:
+    site.open(f"{site.prefect}/deployments", "align")
+    deadline = time.monotonic() + SECONDS_FOR_A_PAGE
+    while not (offered := site.ask("deployments/filter")) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    [form] = [d["id"] for d in offered if d["entrypoint"].endswith(":align")]
+    site.open(f"{site.prefect}/deployments/deployment/{form}/run", "Policy: GRPO")
+
+
+def start(site: Site, number: int) -> str:
+    """Submit the form, watch the chain until it is done, and return the flow run's page."""
+    site.press("Submit")
+    deadline = time.monotonic() + SECONDS_FOR_A_CHAIN
+    while len(site.flow_runs()) < number and time.monotonic() < deadline:
+        time.sleep(0.5)
+    page = f"{site.prefect}/runs/flow-run/{site.flow_runs()[-1]['id']}"
+    site.open(page, "Running stage")
+    site.keep(f"prefect-running-{number}")
+    while (
+        state := site.flow_runs()[-1]["state_type"]
+    ) in UNDER_WAY and time.monotonic() < deadline:
+        time.sleep(1)
+    assert state == "COMPLETED"
+    site.wait("Finished in state Completed()")
+    return page
+
+
+def test_a_form_shows_the_settings_in_force_and_refuses_a_value_out_of_bounds(site):
+    before = (site.root / "params.yaml").read_text()
+    open_form(site)
+    assert site.field("Seed").get_attribute("value") == "0"
+    shown = site.field("Questions").get_attribute("value")
+    assert shown == str(SMALL["synthesis"]["questions"])
+    site.fill("Seed", "-1")
+    site.press("Submit")
+    site.wait("-1 is less than the minimum of 0")
+    site.keep("prefect-form-refused")
+    assert site.flow_runs() == []
+    assert (site.root / "params.yaml").read_text() == before
+
+
+def test_a_run_started_from_the_form_is_watched_to_its_scores(site):
+    open_form(site)
+    site.fill("Seed", "7")
+    site.keep("prefect-form")
+    start(site, 1)
+    assert yaml.safe_load((site.root / "params.yaml").read_text())["seed"] == 7
+    site.keep("prefect-completed")
+    site.press("Artifacts")
+    site.wait("Held-out scores")
+    site.keep("prefect-artifacts")
+    progress = site.ask("artifacts/filter", artifacts={"type": {"any_": ["progress"]}})
+    assert {artifact["key"] for artifact in progress} == {s.replace("_", "-") for s in STAGES}
+    assert {artifact["data"] for artifact in progress} == {100.0}
+
+
+def test_the_mlflow_run_is_linked_and_links_back(site):
+    [address] = site.links("mlflow")
+    site.open(address, "align outputs/base seed 7")
+    site.wait("prefect.flow_run")
+    site.keep("mlflow-run")
+    [flow_run] = site.flow_runs()
+    assert f"/runs/flow-run/{flow_run['id']}" in site.text()
+
+
+def test_two_runs_are_compared(site):
+    open_form(site)
+    assert site.field("Seed").get_attribute("value") == "7"  # the form follows params.yaml
+    site.fill("Questions per kind", "3")
+    start(site, 2)
+    runs = [address.rpartition("/")[2] for address in site.links("mlflow")]
+    experiment = site.links("mlflow")[0].split("/experiments/")[1].split("/")[0]
+    site.open(f"{site.mlflow}/#/experiments/{experiment}/runs", "align outputs/base seed 7")
+    site.keep("mlflow-runs")
+    pair = ",".join(f"%22{run}%22" for run in runs)
+    site.open(
+        f"{site.mlflow}/#/compare-runs?runs=[{pair}]&experiments=[%22{experiment}%22]",
+        "Comparing 2 Runs",
+    )
+    site.wait("benchmarks.per_task")
+    site.keep("mlflow-compared")
+
+
+def test_the_report_with_its_galleries_opens_from_mlflow(site):
+    site.open(site.links("report")[-1], "index.html")
+
+    def drawn(browser) -> bool:
+        frames = browser.find_elements(By.TAG_NAME, "iframe")
+        if not frames:
+            return False
+        browser.switch_to.frame(frames[0])
+        pictures = len(browser.find_elements(By.TAG_NAME, "img"))
+        browser.switch_to.default_content()
+        return pictures > 5
+
+    WebDriverWait(site.browser, SECONDS_FOR_A_PAGE).until(drawn)
+    site.keep("mlflow-report")
