@@ -16,7 +16,7 @@ test: pull ## everything: style, types, unit tests, and the chain on a few dozen
 	$(BIN)/python -m pytest
 
 pull: $(STAMP) ## the data and the embedded models, from store/
-	$(BIN)/dvc pull --quiet data.dvc base few_shot_world habits
+	$(BIN)/python -m tasks.pull data.dvc base few_shot_world habits
 
 reproduce: pull ## Visual-RFT's claim on the embedded default: 45 minutes on two cores
 	$(BIN)/dvc repro visual_rft

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow.entities import RunInfo
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NOTE
 from prefect import Flow, runtime
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.states import Failed, State
@@ -59,7 +59,7 @@ def run_chain(chain: Chain, settings: Shared) -> dict[str, str] | State:
         return Failed(message=str(error))
     tags = {
         "flow": runtime.flow_run.flow_name or "",
-        "prefect.flow_run": runtime.flow_run.ui_url or "",
+        MLFLOW_RUN_NOTE: f"[Flow run in Prefect]({runtime.flow_run.ui_url})",
         "prefect.flow_run_id": str(runtime.flow_run.id),
         tracking.PROCESS: this_process(),
         **_commit(),
@@ -117,7 +117,7 @@ def _commit() -> dict[str, str]:
         said = subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True)
         return said.stdout.strip()
 
-    commit = git("rev-parse", "HEAD")
+    commit = git("rev-parse", "--verify", "--quiet", "HEAD")
     changed = git("status", "--porcelain", "--untracked-files=no")
     return {MLFLOW_GIT_COMMIT: commit, "git.changed_files": changed} if commit else {}
 

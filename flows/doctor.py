@@ -1,9 +1,10 @@
 """Finds and repairs what a kill left behind: `make doctor`; `make up` does the same when it starts.
 
 A flow, a stage, a server or the whole machine can die at any moment. What they leave then: flow
-runs that Prefect believes to be running, MLflow runs that are not ended, and DVC's list of readers
-and writers with processes that are gone, or torn in the middle of a line. Finished results and
-checkpoints are never touched: the next run goes on from them.
+runs that Prefect believes to be running, MLflow runs that are not ended, the temporary server of a
+flow that was started without `make up`, and DVC's list of readers and writers with processes that
+are gone, or torn in the middle of a line. Finished results and checkpoints are never touched: the
+next run goes on from them.
 """
 
 import json
@@ -30,7 +31,12 @@ UNDER_WAY = (StateType.RUNNING, StateType.CANCELLING, StateType.PENDING)
 def repair(root: Path = ROOT) -> list[str]:
     """Repair everything, and return a line for each thing that was put right."""
     tracking.use_tracking(root)
-    return [*repair_dvc(root), *repair_flow_runs(), *repair_mlflow_runs()]
+    return [
+        *repair_dvc(root),
+        *end_temporary_servers(root),
+        *repair_flow_runs(),
+        *repair_mlflow_runs(),
+    ]
 
 
 def repair_mlflow_runs() -> list[str]:
@@ -85,6 +91,22 @@ def repair_dvc(root: Path) -> list[str]:
         file.write_text(json.dumps(left))
         return [f"DVC still listed {gone} readers or writers that are gone; removed"]
     return []
+
+
+def end_temporary_servers(root: Path) -> list[str]:
+    """End Prefect servers of this checkout whose flow was killed: nothing else would, ever."""
+    told = []
+    for process in psutil.process_iter():
+        try:
+            if "prefect.server.api.server:create_app" not in process.cmdline():
+                continue
+            adopted = "python" not in process.parent().name()  # by init, or whoever does its work
+            if adopted and process.cwd() == str(root):
+                process.terminate()
+                told.append(f"A temporary Prefect server ({process.pid}) had lost its flow; ended")
+        except psutil.Error:
+            continue
+    return told
 
 
 def _entries(held: dict) -> int:

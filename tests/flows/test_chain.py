@@ -150,6 +150,7 @@ def test_the_doctor_says_what_the_kill_left_and_repairs_it_once(checkout, first)
     # the stage was asked to end and has ended its own run; nobody could ask the flow
     assert "MLflow run align" in said and "ended as KILLED" in said
     assert "torn by a kill; removed" in said
+    assert "A temporary Prefect server" in said and "had lost its flow; ended" in said
     assert "RUNNING" not in {r.info.status for r in runs_of(checkout)}
     assert run(checkout, "flows.doctor").stdout.strip() == "Nothing to repair."
 

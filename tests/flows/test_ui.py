@@ -19,10 +19,12 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.flows.test_chain import SMALL, STAGES
+from tests.flows.conftest import run
+from tests.flows.test_chain import SMALL, STAGES, stages_alive, wait_for
 from tests.flows.test_up import free_port, up
 
 ROOT = Path(__file__).resolve().parents[2]
+ASSISTANT = "mlflow.assistant.chat_panel"
 SCREENSHOTS = ROOT / ".runtime" / "screenshots"
 UNDER_WAY = ("SCHEDULED", "PENDING", "RUNNING")
 SECONDS_FOR_A_PAGE, SECONDS_FOR_A_CHAIN = 60, 420
@@ -95,7 +97,8 @@ class Site:
         """Return the addresses of the link artifacts with this key, oldest first."""
         kind = {"key": {"any_": [key]}}
         found = self.ask("artifacts/filter", artifacts=kind, sort="CREATED_DESC")
-        return [artifact["data"].partition("](")[2].rstrip(")") for artifact in reversed(found)]
+        texts = [link["data"] for link in reversed(found) if link["type"] == "markdown"]
+        return [text.partition("](")[2].rstrip(")") for text in texts]
 
 
 @pytest.fixture(scope="module")
@@ -180,10 +183,12 @@ def test_a_run_started_from_the_form_is_watched_to_its_scores(site):
 def test_the_mlflow_run_is_linked_and_links_back(site):
     [address] = site.links("mlflow")
     site.open(address, "align outputs/base seed 7")
-    site.wait("prefect.flow_run")
+    site.browser.find_element(By.CSS_SELECTOR, f"[data-component-id='{ASSISTANT}.close']").click()
+    site.wait("Flow run in Prefect")
     site.keep("mlflow-run")
-    [flow_run] = site.flow_runs()
-    assert f"/runs/flow-run/{flow_run['id']}" in site.text()
+    back = site.browser.find_element(By.LINK_TEXT, "Flow run in Prefect").get_attribute("href")
+    site.open(back, "align outputs/base seed 7")
+    site.wait("Completed")
 
 
 def test_two_runs_are_compared(site):
@@ -191,15 +196,16 @@ def test_two_runs_are_compared(site):
     assert site.field("Seed").get_attribute("value") == "7"  # the form follows params.yaml
     site.fill("Questions per kind", "3")
     start(site, 2)
-    runs = [address.rpartition("/")[2] for address in site.links("mlflow")]
     experiment = site.links("mlflow")[0].split("/experiments/")[1].split("/")[0]
-    site.open(f"{site.mlflow}/#/experiments/{experiment}/runs", "align outputs/base seed 7")
-    site.keep("mlflow-runs")
-    pair = ",".join(f"%22{run}%22" for run in runs)
-    site.open(
-        f"{site.mlflow}/#/compare-runs?runs=[{pair}]&experiments=[%22{experiment}%22]",
-        "Comparing 2 Runs",
-    )
+    site.open(f"{site.mlflow}/#/experiments/{experiment}/runs", "align outputs/base")
+    site.press("Views")
+    site.press("Chains side by side")
+    site.wait("policy_grpo/find")
+    site.keep("mlflow-chains-side-by-side")
+    for tick in site.browser.find_elements(By.CSS_SELECTOR, ".ag-row input[type=checkbox]")[:2]:
+        tick.click()
+    site.press("Compare")
+    site.wait("Comparing 2 Runs")
     site.wait("benchmarks.per_task")
     site.keep("mlflow-compared")
 
@@ -218,3 +224,44 @@ def test_the_report_with_its_galleries_opens_from_mlflow(site):
 
     WebDriverWait(site.browser, SECONDS_FOR_A_PAGE).until(drawn)
     site.keep("mlflow-report")
+
+
+def test_cancel_ends_every_process_and_leaves_nothing_half_written(site):
+    open_form(site)
+    site.fill("Seed", "8")
+    site.press("Submit")
+    wait_for(site.root / ".runtime" / "scratch", "reward_model-*")
+    [flow_run] = [run for run in site.flow_runs() if run["state_type"] == "RUNNING"]
+    site.open(f"{site.prefect}/runs/flow-run/{flow_run['id']}", "Cancel")
+    at_work = stages_alive(site.root)
+    assert at_work
+    site.press("Cancel")
+    site.wait("Are you sure")
+    site.keep("prefect-cancel")
+    [confirm] = [
+        button
+        for button in site.browser.find_elements(
+            By.CSS_SELECTOR, "[role=dialog] button, .p-modal button"
+        )
+        if button.text == "Cancel"
+    ][-1:]
+    confirm.click()
+    asked = time.monotonic()
+    while stages_alive(site.root) and time.monotonic() < asked + 60:
+        time.sleep(0.1)
+    seconds = time.monotonic() - asked
+    print(f"all processes of the stage were gone {seconds:.1f} s after the click")
+    assert seconds <= 15
+    site.wait("Cancelled")
+    site.keep("prefect-cancelled")
+    changed = json.loads(run(site.root, "dvc", "status", "--json").stdout)
+    halves = [
+        (stage, path)
+        for stage, reasons in changed.items()
+        for reason in reasons
+        if isinstance(reason, dict)
+        for path, what in reason.get("changed outs", {}).items()
+        if what not in ("deleted", "not in cache")
+    ]
+    assert halves == []
+    assert run(site.root, "flows.doctor").returncode == 0
