@@ -28,13 +28,7 @@ def pull(root: Path, targets: list[str]) -> None:
     Raises:
         UserError: The remote is not there, or objects are missing in it or damaged.
     """
-    pulled = subprocess.run(
-        [sys.executable, "-m", "dvc", "pull", "--quiet", *targets],
-        cwd=root,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    if not pulled.returncode:
+    if not subprocess.run([sys.executable, "-m", "dvc", "pull", *targets], cwd=root).returncode:
         return
     with Repo(str(root)) as repo:
         try:
@@ -56,7 +50,7 @@ def pull(root: Path, targets: list[str]) -> None:
         except DvcException:  # a target that is none
             lacking = []
     if not lacking:
-        raise UserError("dvc pull failed", pulled.stderr.strip(), "put that right and start again")
+        raise UserError("dvc pull failed", "it says so above", "put that right and start again")
     raise UserError(
         f"{len(lacking)} files could not be pulled from {where}",
         "\n".join(f"{path}: object {oid} is {state}" for path, oid, state in lacking),

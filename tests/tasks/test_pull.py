@@ -93,6 +93,7 @@ def test_a_remote_that_is_not_there_is_told(root):
         pull(root, [])
 
 
-def test_an_unknown_target_is_told_in_the_words_of_dvc(root):
-    with pytest.raises(UserError, match="nothing"):
+def test_an_unknown_target_is_told_in_the_words_of_dvc(root, capfd):
+    with pytest.raises(UserError, match="it says so above"):
         pull(root, ["nothing"])
+    assert "'nothing' does not exist as an output" in capfd.readouterr().err
