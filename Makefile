@@ -5,7 +5,7 @@ STAMP := .venv/installed
 export DVC_NO_ANALYTICS := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: bench-detection bench-grpo clean-runtime demo doctor down lint pull repro reproduce test up world
+.PHONY: bench-detection bench-grpo bench-platform clean-runtime demo doctor down lint pull repro reproduce test up world
 
 demo: pull ## the main job on the embedded default
 	$(BIN)/python -m flows.align
@@ -49,3 +49,6 @@ bench-grpo: pull ## a GRPO step, stock TRL beside ours: bench/grpo.json
 
 bench-detection: $(STAMP) ## average precision, both libraries beside ours: bench/detection.json
 	$(BIN)/python -m bench.detection
+
+bench-platform: pull ## what Prefect, DVC and MLflow cost beside a plain script: bench/platform.json
+	$(BIN)/python -m bench.platform

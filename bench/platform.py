@@ -1,0 +1,198 @@
+"""What the platform costs: the chain through Prefect, DVC and MLflow beside one plain script.
+
+`make bench-platform` prints a table and writes `bench/platform.json`; half an hour on two cores. Two
+fresh clones with the embedded default: in one a plain script calls the same stage functions in one
+process, in the other the chain is started as its form starts it, twice: the second time nothing has
+changed. Besides the plain difference, which holds the noise of two long runs, the time outside the
+stage functions is compared: imports in the one, and all that the platform does in the other.
+"""
+
+import argparse
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from tasks.process import QUIET
+
+ROOT = Path(__file__).resolve().parents[1]
+WHERE = Path(__file__).with_name("platform.json")
+SHIPPED = ("data.dvc", "base", "few_shot_world", "habits")
+LIMITS = {  # what the project promises
+    "overhead_seconds": 60.0, "overhead_share": 0.10, "cached_seconds": 15.0, "memory_gb": 1.5,
+    "ready_seconds": 60.0,
+}  # fmt: skip
+PLAIN = """
+import json, os, sys, time
+from pathlib import Path
+from tasks.process import be_quiet
+be_quiet()
+from flows.align import STAGES as NAMES
+from tasks.run import Job
+from tasks.settings import load_settings
+from tasks.stages import STAGES
+from tasks.tracking import Cost
+
+root = Path.cwd()
+settings = load_settings(root / "params.yaml")
+for name in NAMES:
+    print(name, flush=True)
+    scratch = root / ".runtime" / "scratch" / name
+    out, final = scratch / "out", root / "outputs" / name
+    out.mkdir(parents=True)
+    cost = Cost(settings.rate_per_hour)
+    metrics = STAGES[name](settings, Job(root, out, scratch, "", cost))
+    os.replace(out, final)
+    for folder, facts in (("metrics", metrics), ("costs", cost.summary())):
+        file = root / "outputs" / folder / f"{name}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(facts))
+"""
+
+
+def clone(folder: Path, overrides: list[str]) -> Path:
+    """Return a fresh clone with its data and the settings of the benchmark."""
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    run(folder, "-m", "tasks.pull", *SHIPPED)
+    keep = (
+        "import sys; from pathlib import Path; from flows.command_line import "
+        "settings_from_command_line as read; from tasks.settings import save_settings as save; "
+        "p = Path('params.yaml'); save(read(p, sys.argv[1:]), p)"
+    )
+    run(folder, "-c", keep, *overrides)
+    return folder
+
+
+def run(folder: Path, *command: str) -> None:
+    """Run this Python in a clone."""
+    subprocess.run([sys.executable, *command], cwd=folder, env=environment(folder), check=True)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the variables of a process that works in a clone."""
+    return os.environ | QUIET | {"PYTHONPATH": str(folder)}
+
+
+def inside_stages(folder: Path) -> dict[str, float]:
+    """Return the seconds that each stage function took."""
+    from flows.align import STAGES
+
+    costs = folder / "outputs" / "costs"
+    return {s: json.loads((costs / f"{s}.json").read_text())["seconds"] for s in STAGES}
+
+
+def plain(folder: Path) -> dict[str, Any]:
+    """Run the stage functions in one plain script."""
+    started = time.monotonic()
+    run(folder, "-c", PLAIN)
+    seconds, stages = time.monotonic() - started, inside_stages(folder)
+    return {"seconds": seconds, "outside": seconds - sum(stages.values()), "stages": stages}
+
+
+def through_platform(folder: Path) -> dict[str, Any]:
+    """Bring everything up, run the chain from its deployment twice, and measure."""
+    ports = {"PREFECT_PORT": str(free_port()), "MLFLOW_PORT": str(free_port())}
+    api = f"http://127.0.0.1:{ports['PREFECT_PORT']}/api"
+    started = time.monotonic()
+    up = subprocess.Popen(
+        [sys.executable, "-m", "flows.up"], cwd=folder, env=environment(folder) | ports,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        while "Ctrl-C" not in up.stdout.readline():
+            if up.poll() is not None:
+                raise SystemExit("make up did not start")
+        ready = time.monotonic() - started
+        form = offered(api)
+        time.sleep(10)  # the runner's first looks are over
+        everyone = [psutil.Process(up.pid), *psutil.Process(up.pid).children(recursive=True)]
+        memory = sum(process.memory_full_info().pss for process in everyone) / 2**30
+        first = chain(api, form)
+        stages = inside_stages(folder)
+        again = chain(api, form)
+    finally:
+        up.terminate()
+        up.wait(60)
+    return {
+        "ready_seconds": ready, "memory_gb": memory, "processes": len(everyone), "seconds": first,
+        "outside": first - sum(stages.values()), "stages": stages, "cached_seconds": again,
+    }  # fmt: skip
+
+
+def offered(api: str) -> dict[str, Any]:
+    """Wait for the deployment of the chain."""
+    while True:
+        for form in ask(f"{api}/deployments/filter", {}):
+            if form["entrypoint"].endswith(":align"):
+                return form
+        time.sleep(0.5)
+
+
+def chain(api: str, form: dict[str, Any]) -> float:
+    """Start the chain with its form as it is; return the seconds until it is complete."""
+    started = time.monotonic()
+    path = f"{api}/deployments/{form['id']}/create_flow_run"
+    flow_run = ask(path, {"parameters": form["parameters"]})["id"]
+    while (state := ask(f"{api}/flow_runs/{flow_run}")["state_type"]) != "COMPLETED":
+        if state in ("FAILED", "CRASHED", "CANCELLED"):
+            raise SystemExit(f"the chain ended as {state}")
+        time.sleep(0.5)
+    return time.monotonic() - started
+
+
+def ask(url: str, question: dict[str, Any] | None = None) -> Any:
+    """Ask Prefect's API."""
+    data = None if question is None else json.dumps(question).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    return json.load(urllib.request.urlopen(request, timeout=60))
+
+
+def free_port() -> int:
+    """Return a port that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def main() -> None:
+    """Measure both, print the comparison and keep it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=WHERE)
+    asked, overrides = parser.parse_known_args()
+    with tempfile.TemporaryDirectory() as folder:
+        alone = plain(clone(Path(folder) / "plain", overrides))
+        hosted = through_platform(clone(Path(folder) / "platform", overrides))
+    found = {
+        "overhead_seconds": hosted["outside"] - alone["outside"],
+        "overhead_share": (hosted["outside"] - alone["outside"]) / alone["seconds"],
+        "difference_seconds": hosted["seconds"] - alone["seconds"],
+        "cached_seconds": hosted["cached_seconds"],
+        "memory_gb": hosted["memory_gb"],
+        "ready_seconds": hosted["ready_seconds"],
+    }
+    facts = {
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "settings": " ".join(overrides) or "embedded default",
+        "found": found, "limits": LIMITS, "plain": alone, "platform": hosted,
+    }  # fmt: skip
+    rounded = json.loads(json.dumps(facts), parse_float=lambda text: round(float(text), 3))
+    asked.out.write_text(json.dumps(rounded, indent=1) + "\n")
+    table = Table("", "measured", "limit", title="What the platform costs")
+    for name, value in found.items():
+        table.add_row(name, f"{value:.2f}", str(LIMITS.get(name, "")))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
