@@ -1,9 +1,9 @@
-"""What the platform costs: the chain through Prefect, DVC and MLflow beside one plain script.
+"""What the platform costs: a chain through Prefect, DVC and MLflow beside one plain script.
 
-`make bench-platform` prints a table and writes `bench/platform.json`; half an hour on two cores. Two
-fresh clones with the embedded default: in one a plain script calls the same stage functions in one
-process, in the other the chain is started as its form starts it, twice: the second time nothing has
-changed. Besides the plain difference, which holds the noise of two long runs, the time outside the
+`make bench-platform` prints a table and writes `bench/platform.json`; half an hour on two cores.
+Two fresh clones with the embedded default: in one a plain script calls the same stage functions in
+one process, in the other the chain is started as its form starts it, twice: the second time nothing
+has changed. Besides the plain difference, which holds the noise of two long runs, the time outside the
 stage functions is compared: imports in the one, and all that the platform does in the other.
 """
 
@@ -182,7 +182,7 @@ def main() -> None:
         "ready_seconds": hosted["ready_seconds"],
     }
     facts = {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
         "settings": " ".join(overrides) or "embedded default",
         "found": found, "limits": LIMITS, "plain": alone, "platform": hosted,
     }  # fmt: skip
