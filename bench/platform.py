@@ -3,8 +3,8 @@
 `make bench-platform` prints a table and writes `bench/platform.json`; half an hour on two cores.
 Two fresh clones with the embedded default: in one a plain script calls the same stage functions in
 one process, in the other the chain is started as its form starts it, twice: the second time nothing
-has changed. Besides the plain difference, which holds the noise of two long runs, the time outside the
-stage functions is compared: imports in the one, and all that the platform does in the other.
+has changed. Besides the plain difference, which holds the noise of two long runs, the time outside
+the stage functions is compared: imports in the one, all that the platform does in the other.
 """
 
 import argparse
