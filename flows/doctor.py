@@ -51,7 +51,11 @@ def repair_mlflow_runs() -> list[str]:
 
 
 def repair_flow_runs() -> list[str]:
-    """Mark flow runs as crashed that Prefect believes to be running and whose process is gone."""
+    """Mark flow runs as crashed that Prefect believes to be running and whose process is gone.
+
+    Those that a team's worker took are left alone: they may be of another machine, which has not
+    told MLflow of them yet.
+    """
     alive = {
         run.data.tags.get("prefect.flow_run_id")
         for run in _unended_runs(mlflow.MlflowClient())
@@ -61,7 +65,7 @@ def repair_flow_runs() -> list[str]:
     with get_client(sync_client=True) as client:
         under_way = FlowRunFilter(state={"type": {"any_": list(UNDER_WAY)}})
         for run in client.read_flow_runs(flow_run_filter=under_way):
-            if str(run.id) not in alive:
+            if str(run.id) not in alive and not run.work_pool_name:
                 state = Crashed(message="The process that ran this flow is gone.")
                 client.set_flow_run_state(run.id, state, force=True)
                 told.append(f"Flow run {run.name}: its process is gone; marked as crashed")

@@ -203,7 +203,7 @@ def test_a_run_that_starts_from_the_registered_model_is_compared_with_the_first(
     site.press("Chains side by side")
     site.wait("policy_grpo/find")
     site.keep("mlflow-chains-side-by-side")
-    ticks = site.browser.find_elements(By.CSS_SELECTOR, ".ag-row input[type=checkbox]")
+    ticks = site.browser.find_elements(By.CSS_SELECTOR, ".ag-row .ag-checkbox-input-wrapper")
     for tick in [tick for tick in ticks if tick.is_displayed()]:
         tick.click()
     site.press("Compare")

@@ -1,0 +1,324 @@
+"""The team set-up of `deploy/`, without containers: PostgreSQL, an S3 store, servers, two runners.
+
+Servers are started with the commands and variables of `deploy/compose.yaml`; only addresses differ.
+"""
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import psycopg2
+import pytest
+import yaml
+
+import mlflow
+from tests.flows.conftest import environment, run
+from tests.flows.test_reinforce import SMALL
+from tests.flows.test_up import free_port
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+BUCKET = "collimate"
+
+pytestmark = [
+    pytest.mark.chain,
+    pytest.mark.skipif(not POSTGRES, reason="apt-get install postgresql"),
+]
+
+
+@dataclass
+class Team:
+    """Running servers, and what a runner must know of them."""
+
+    prefect: str
+    mlflow: str
+    store: str
+    secrets: dict[str, str]
+
+    def runner(self, root: Path) -> dict[str, str]:
+        """Return a runner's variables, as `deploy/README.md` lists them."""
+        return environment(root) | {
+            "PREFECT_API_URL": f"{self.prefect}/api",
+            "PREFECT_API_AUTH_STRING": self.secrets["PREFECT_AUTH"],
+            "PREFECT_HOME": str(root / ".runtime" / "prefect"),
+            "MLFLOW_TRACKING_URI": self.mlflow,
+            "MLFLOW_TRACKING_USERNAME": self.secrets["MLFLOW_ADMIN"],
+            "MLFLOW_TRACKING_PASSWORD": self.secrets["MLFLOW_ADMIN_PASSWORD"],
+            "COLLIMATE_MLFLOW_UI": self.mlflow,
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def ask(self, path: str, question: dict | None = None, signed: bool = True):
+        """Ask Prefect's API."""
+        headers = {"Content-Type": "application/json"}
+        if signed:
+            token = base64.b64encode(self.secrets["PREFECT_AUTH"].encode()).decode()
+            headers["Authorization"] = f"Basic {token}"
+        data = None if question is None else json.dumps(question).encode()
+        request = urllib.request.Request(f"{self.prefect}/api/{path}", data, headers)
+        return json.load(urllib.request.urlopen(request, timeout=30))
+
+
+@pytest.fixture(scope="module")
+def secrets() -> dict[str, str]:
+    return {
+        "POSTGRES_PASSWORD": "p-secret", "PREFECT_AUTH": "team:pf-secret", "MLFLOW_ADMIN": "admin",
+        "MLFLOW_ADMIN_PASSWORD": "ml-secret-1234", "MLFLOW_SECRET_KEY": "k" * 40, "S3_KEY": "key",
+        "S3_SECRET": "s3-secret", "S3_ARTIFACTS": f"s3://{BUCKET}/mlflow",
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def database(secrets) -> Iterator[str]:
+    """PostgreSQL as compose.yaml configures it; yields its port."""
+    port, folder = free_port(), Path(tempfile.mkdtemp(prefix="postgres"))
+    password = folder / "password"
+    password.write_text(secrets["POSTGRES_PASSWORD"])
+    who = {}
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        who = {"user": "postgres", "group": "postgres", "extra_groups": []}
+        for path in (folder, password):
+            shutil.chown(path, "postgres", "postgres")
+
+    def do(program: str, *words: str) -> None:
+        command = [str(POSTGRES[-1] / program), "--pgdata", str(folder / "data"), *words]
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, **who)
+
+    do("initdb", "--username", "collimate", "--pwfile", str(password), "--auth", "scram-sha-256")
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
+    do("pg_ctl", "start", "--wait", "--options", options, "--log", str(folder / "log"))
+    try:
+        login = {"host": "127.0.0.1", "port": port, "user": "collimate"}
+        connection = psycopg2.connect(
+            dbname="postgres", password=secrets["POSTGRES_PASSWORD"], **login
+        )
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE DATABASE prefect")  # compose: POSTGRES_DB
+            for line in (DEPLOY / "databases.sql").read_text().splitlines():
+                cursor.execute(line)
+        connection.close()
+        yield port
+    finally:
+        do("pg_ctl", "stop", "--mode", "immediate")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def store(secrets) -> Iterator[str]:
+    """An S3-compatible store with an empty bucket."""
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "--port", port], stderr=subprocess.DEVNULL
+    )
+    address = f"http://127.0.0.1:{port}"
+    answers(address)
+    boto3.client(
+        "s3", endpoint_url=address, region_name="us-east-1",
+        aws_access_key_id=secrets["S3_KEY"], aws_secret_access_key=secrets["S3_SECRET"],
+    ).create_bucket(Bucket=BUCKET)  # fmt: skip
+    yield address
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture(scope="module")
+def team(secrets, database, store, tmp_path_factory) -> Iterator[Team]:
+    home = tmp_path_factory.mktemp("servers")
+    ports = {"4200": free_port(), "5000": free_port()}
+    known = secrets | {
+        "S3_ENDPOINT": store,
+        "PREFECT_PUBLIC_URL": f"http://127.0.0.1:{ports['4200']}",
+    }
+    ini = home / "mlflow_auth.ini"
+
+    def here(text: str) -> str:
+        text = re.sub(r"\$\{(\w+):\?[^}]*\}", lambda found: known[found[1]], text)
+        text = text.replace("postgres:5432", f"127.0.0.1:{database}").replace(
+            "0.0.0.0", "127.0.0.1"
+        )
+        return ports.get(text, text).replace("/etc/collimate/mlflow_auth.ini", str(ini))
+
+    ini.write_text(here((DEPLOY / "mlflow_auth.ini").read_text()))
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    servers = []
+    for name in ("prefect", "mlflow"):
+        variables = {key: here(value) for key, value in services[name]["environment"].items()}
+        servers.append(
+            subprocess.Popen(
+                [sys.executable, "-m", *map(here, services[name]["command"])], cwd=home,
+                env=environment(home) | {"PREFECT_HOME": str(home)} | variables,
+                stdout=(home / f"{name}.log").open("w"), stderr=subprocess.STDOUT,
+            )
+        )  # fmt: skip
+    made = Team(
+        f"http://127.0.0.1:{ports['4200']}", f"http://127.0.0.1:{ports['5000']}", store, secrets
+    )
+    try:
+        answers(f"{made.prefect}/api/health", servers[0], home / "prefect.log")
+        answers(f"{made.mlflow}/health", servers[1], home / "mlflow.log")
+        yield made
+    finally:
+        for server in servers:
+            server.terminate()
+        for server in servers:
+            server.wait(60)
+
+
+def answers(address: str, server: subprocess.Popen | None = None, log: Path | None = None) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert server is None or server.poll() is None, log.read_text()[-3000:]
+        try:
+            urllib.request.urlopen(address, timeout=5).read()
+            return
+        except urllib.error.HTTPError:  # it is there, and wants to know who asks
+            return
+        except OSError:
+            time.sleep(0.3)
+    raise AssertionError(f"{address} does not answer: {log.read_text()[-3000:] if log else ''}")
+
+
+@pytest.fixture(scope="module")
+def worktrees(make_checkout, team) -> list[Path]:
+    """Two worktrees of one repository, with a DVC cache in common and the remote on S3."""
+    first = make_checkout(SMALL)
+    second = first.with_name("second")
+    dvc(first, "remote", "add", "--default", "store", f"s3://{BUCKET}/dvc")
+    dvc(first, "remote", "modify", "store", "endpointurl", team.store)
+    dvc(first, "remote", "modify", "store", "verify", "true")
+    git = ["git", "-c", "user.name=Team", "-c", "user.email=team@example.org"]
+    subprocess.run([*git, "add", "--all"], cwd=first, check=True)
+    subprocess.run([*git, "commit", "--quiet", "--message", "Start"], cwd=first, check=True)
+    subprocess.run([*git, "worktree", "add", "--quiet", str(second)], cwd=first, check=True)
+    dvc(first, "cache", "dir", "--local", str(first.with_name("cache")))
+    shutil.move(first / ".dvc" / "cache", first.with_name("cache"))
+    for root in (first, second):
+        dvc(root, "cache", "dir", "--local", str(first.with_name("cache")))
+        dvc(root, "remote", "modify", "--local", "store", "access_key_id", team.secrets["S3_KEY"])
+        dvc(
+            root,
+            "remote",
+            "modify",
+            "--local",
+            "store",
+            "secret_access_key",
+            team.secrets["S3_SECRET"],
+        )
+    for root in (first, second):
+        (root / ".runtime").mkdir(exist_ok=True)
+    return [first, second]
+
+
+def dvc(root: Path, *words: str) -> None:
+    done = run(root, "dvc", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    folders = (root / "data", root / "outputs" / "base", root / "outputs" / "habits")
+    files = (file for folder in folders for file in folder.rglob("*") if file.is_file())
+    return {str(file.relative_to(root)): file.read_bytes() for file in files}
+
+
+def test_both_servers_refuse_whoever_has_no_password(team):
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        team.ask("flows/filter", {}, signed=False)
+    assert team.ask("flows/filter", {}) == []
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{team.mlflow}/api/2.0/mlflow/experiments/get?experiment_id=0")
+
+
+def test_what_is_pushed_to_the_store_is_pulled_elsewhere_with_its_bytes(team, worktrees, tmp_path):
+    first, _ = worktrees
+    dvc(first, "push", "data.dvc", "base", "habits", "few_shot_world")
+    elsewhere = tmp_path / "elsewhere"
+    subprocess.run(["git", "clone", "--quiet", str(first), str(elsewhere)], check=True)
+    for name, value in (("access_key_id", "S3_KEY"), ("secret_access_key", "S3_SECRET")):
+        dvc(elsewhere, "remote", "modify", "--local", "store", name, team.secrets[value])
+    pulled = run(elsewhere, "tasks.pull", "data.dvc", "base", "habits", "few_shot_world")
+    assert pulled.returncode == 0, pulled.stdout + pulled.stderr
+    assert contents(elsewhere) == contents(first)
+
+
+def test_two_runners_work_at_once_in_their_own_worktrees(team, worktrees):
+    first, second = worktrees
+    dvc(second, "checkout", "data.dvc", "base", "habits", "few_shot_world")  # from the cache
+    assert contents(second) == contents(first)
+    offered = subprocess.run(
+        [sys.executable, "-m", "flows.team", "offer"], cwd=first, env=team.runner(first), text=True,
+        capture_output=True,
+    )  # fmt: skip
+    assert offered.returncode == 0, offered.stdout + offered.stderr
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "flows.team", "work"], cwd=root, env=team.runner(root),
+            stdout=(root / ".runtime" / "worker.log").open("w"), stderr=subprocess.STDOUT,
+        )
+        for root in worktrees
+    ]  # fmt: skip
+    try:
+        form = team.ask("deployments/name/reinforce/team")
+        flow_runs = []
+        for seed in (1, 2):
+            settings = form["parameters"]["settings"] | {"seed": seed}
+            path = f"deployments/{form['id']}/create_flow_run"
+            flow_runs.append(team.ask(path, {"parameters": {"settings": settings}})["id"])
+        deadline, at_once = time.monotonic() + 300, False
+        while time.monotonic() < deadline:
+            states = [team.ask(f"flow_runs/{flow_run}")["state_type"] for flow_run in flow_runs]
+            at_once |= states == ["RUNNING", "RUNNING"]
+            if not {"SCHEDULED", "PENDING", "RUNNING"} & set(states):
+                break
+            time.sleep(1)
+        logs = [(root / ".runtime" / "worker.log").read_text()[-3000:] for root in worktrees]
+        assert states == ["COMPLETED", "COMPLETED"], logs
+        assert at_once
+        told = subprocess.run(
+            [sys.executable, "-m", "flows.doctor"], cwd=second, env=team.runner(second), text=True,
+            capture_output=True,
+        )  # fmt: skip
+        assert "Nothing to repair" in told.stdout, told.stdout + told.stderr
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.wait(60)
+    seeds = {yaml.safe_load((root / "params.yaml").read_text())["seed"] for root in worktrees}
+    assert seeds == {1, 2}
+    for root in worktrees:
+        assert (root / "outputs" / "perception" / "index.html").exists()
+    assert_runs_are_kept(team, flow_runs)
+
+
+def assert_runs_are_kept(team: Team, flow_runs: list[str]) -> None:
+    """Both chains are in MLflow, and their pages come back from the S3 store."""
+    names = {
+        "MLFLOW_TRACKING_USERNAME": "MLFLOW_ADMIN",
+        "MLFLOW_TRACKING_PASSWORD": "MLFLOW_ADMIN_PASSWORD",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, secret in names.items():
+            patch.setenv(name, team.secrets[secret])
+        client = mlflow.MlflowClient(team.mlflow)
+        experiment = client.get_experiment_by_name("collimate")
+        chains = client.search_runs([experiment.experiment_id], "tags.flow = 'reinforce'")
+        assert {run.data.tags["prefect.flow_run_id"] for run in chains} == set(flow_runs)
+        for chain in chains:
+            assert chain.info.status == "FINISHED"
+            page = mlflow.artifacts.download_artifacts(
+                run_id=chain.info.run_id, artifact_path="index.html", tracking_uri=team.mlflow
+            )
+            assert "<svg" in Path(page).read_text()
