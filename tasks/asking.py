@@ -4,6 +4,7 @@ Answers are written to `answers.jsonl` as they come, keyed by everything that th
 that a stage that was killed asks only what is still unanswered.
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from models.loading import NotAVisionLanguageModel, load_model, load_processor
 from tasks.errors import UserError
 from tasks.images import open_image
 from tasks.progress import track
+from tasks.workers import Spread
 
 T = TypeVar("T")
 ANSWERS_PER_BATCH = 64  # answers decoded at once
@@ -37,24 +39,28 @@ class Answer:
 
 
 class Asker:
-    """A loaded model that answers questions about pictures.
+    """A model that answers questions about pictures.
 
     Args:
         model: Folder or Hugging Face id.
         memory: Folder for the answers already given.
         device: Lightning's accelerator name: auto, cpu or gpu.
+        spread: What answers batches elsewhere (`tasks.workers`); this process does it otherwise.
 
     Raises:
         UserError: The model is missing, cannot look at pictures, or the device is not there.
     """
 
-    def __init__(self, model: str, memory: Path, device: str = "auto"):
+    def __init__(
+        self, model: str, memory: Path, device: str = "auto", spread: Spread | None = None
+    ):
         self.identity = _identity(model)
-        self.device = pick_device(device)
-        # asked in the precision that models are saved in, where the device is made for it
-        dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
-        self.model, self.processor = open_model(model, dtype)
-        self.model.to(self.device)
+        self._where = model, self.identity, device
+        self._spread = spread
+        if spread is None:
+            self.model, self.processor = open_on(model, device)
+        else:
+            open_model_processor(model)  # what is wrong with it is said before anything starts
         self.memory = memory / "answers.jsonl"
         memory.mkdir(parents=True, exist_ok=True)
         self._known = self._remembered()
@@ -93,38 +99,27 @@ class Asker:
         # a batch is asked as a whole, known answers and all: in other company a question would
         # draw other random numbers, and a run that was killed would end differently
         batches = [batch for batch in batches if any(asked[i] not in self._known for i in batch)]
+        jobs = (
+            (
+                [questions[i] for i in batch], max_new_tokens, samples, temperature, options,
+                int(_key("", *questions[batch[0]], *how)[:8], 16),
+            )
+            for batch in batches
+        )  # fmt: skip
+        if self._spread is None:
+            answered = (answer_batch(self.model, self.processor, *job) for job in jobs)
+        else:
+            answered = self._spread(_answer_in_worker, ((*self._where, *job) for job in jobs))
+        answered = track(answered, title, len(batches))
         with self.memory.open("a") as memory:
-            for batch in track(batches, title):
-                answers = self._generate(
-                    [questions[i] for i in batch], max_new_tokens, samples, temperature,
-                    int(_key("", *questions[batch[0]], *how)[:8], 16), options,
-                )  # fmt: skip
+            for batch, answers in zip(batches, answered, strict=True):
                 for i, answer in zip(batch, answers, strict=True):
                     self._known[asked[i]] = answer
                     rows = [[a.text, a.tokens, list(a.first_token)] for a in answer]
                     memory.write(json.dumps({"key": asked[i], "answers": rows}) + "\n")
+                    self.tokens += sum(a.tokens for a in answer)
                 memory.flush()
         return [self._known[key] for key in asked]
-
-    def _generate(
-        self,
-        questions: list[tuple[str, Sequence[bytes]]],
-        max_new_tokens: int,
-        samples: int,
-        temperature: float,
-        seed: int,
-        options: Sequence[str],
-    ) -> list[list[Answer]]:
-        turns = [turn for question in questions for turn in [chat(*question)] * samples]
-        torch.manual_seed(seed)
-        made = generate_answers(
-            self.model, self.processor, turns, max_new_tokens=max_new_tokens,
-            temperature=temperature, options=options,
-        )  # fmt: skip
-        self.tokens += sum(made.lengths)
-        fields = zip(made.texts, made.lengths, made.firsts, strict=True)
-        answers = [Answer(*values) for values in fields]
-        return [answers[i : i + samples] for i in range(0, len(answers), samples)]
 
     def _remembered(self) -> dict[str, list[Answer]]:
         known = {}
@@ -140,6 +135,38 @@ class Asker:
                     continue  # the last line of a killed run; it is asked again
                 known[row["key"]] = [Answer(t, n, tuple(first)) for t, n, first in row["answers"]]
         return known
+
+
+def answer_batch(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    questions: Sequence[tuple[str, Sequence[bytes]]],
+    max_new_tokens: int,
+    samples: int,
+    temperature: float,
+    options: Sequence[str],
+    seed: int,
+) -> list[list[Answer]]:
+    """Answer some questions, `samples` times each; see `Asker.ask`."""
+    turns = [turn for question in questions for turn in [chat(*question)] * samples]
+    torch.manual_seed(seed)
+    made = generate_answers(
+        model, processor, turns, max_new_tokens=max_new_tokens, temperature=temperature,
+        options=options,
+    )  # fmt: skip
+    fields = zip(made.texts, made.lengths, made.firsts, strict=True)
+    answers = [Answer(*values) for values in fields]
+    return [answers[i : i + samples] for i in range(0, len(answers), samples)]
+
+
+def _answer_in_worker(model: str, identity: str, device: str, *job) -> list[list[Answer]]:
+    return answer_batch(*_kept(model, identity, device), *job)
+
+
+@functools.lru_cache(maxsize=1)
+def _kept(model: str, identity: str, device: str):
+    """Open a model once per worker, and again when its weights have changed."""
+    return open_on(model, device)
 
 
 @dataclass(frozen=True)
@@ -206,6 +233,15 @@ def chat(prompt: str, images: Sequence[bytes]) -> list[dict]:
 def open_model(name: str, dtype: torch.dtype = torch.float32):
     """Load a model and its processor, turning what can go wrong into errors to act on."""
     return _opened(name, lambda: load_model(name, dtype)), open_model_processor(name)
+
+
+def open_on(name: str, device: str):
+    """Load a model and its processor for an accelerator (Lightning's name)."""
+    place = pick_device(device)
+    # asked in the precision that models are saved in, where the device is made for it
+    dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
+    model, processor = open_model(name, dtype)
+    return model.to(place), processor
 
 
 def open_model_processor(name: str) -> ProcessorMixin:

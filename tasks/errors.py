@@ -12,7 +12,10 @@ class UserError(Exception):
 
     def __init__(self, what: str, why: str, todo: str):
         self.what, self.why, self.todo = what, why, todo
-        super().__init__(f"{what}.\nWhy: {why}.\nWhat to do: {todo}.")
+        super().__init__(what, why, todo)  # so that it can travel between processes
+
+    def __str__(self) -> str:
+        return f"{self.what}.\nWhy: {self.why}.\nWhat to do: {self.todo}."
 
 
 class Checked(Exception):

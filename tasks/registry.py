@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 
 import mlflow
 from tasks.errors import UserError
+from tasks.tracking import made_meanwhile
 
 SCHEME = "models:/"
 NEWEST = "newest"  # the alias of what the last chain made
@@ -35,7 +36,8 @@ def register(folder: Path, name: str, run_id: str, md5: str) -> str:
         version = known[0].version
     else:
         if not client.search_registered_models(f"name = '{name}'"):
-            client.create_registered_model(name)
+            with made_meanwhile():
+                client.create_registered_model(name)
         mlflow.log_artifacts(str(folder), f"models/{name}", run_id=run_id)
         source = f"{client.get_run(run_id).info.artifact_uri}/models/{name}"
         made = client.create_model_version(name, source, run_id, tags={DVC_HASH: md5})

@@ -85,6 +85,13 @@ class Synthesis(Section):
     crop_margin: float = Field(
         0.2, ge=0, le=1, description="Margin around a box when its crop is shown for reading"
     )
+    processes: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Processes that answer at once, each with one thread and its own model, on "
+        "CPUs; 1 is the stage itself with all threads",
+    )
 
 
 class RewardModel(Section):

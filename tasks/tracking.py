@@ -15,6 +15,8 @@ from typing import Any
 import yaml
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
 import mlflow
 from tasks.process import this_process
@@ -34,8 +36,19 @@ def use_tracking(root: Path) -> None:
         mlflow.set_tracking_uri(f"sqlite:///{runtime / 'mlflow.db'}")
         location = (runtime / "mlartifacts").as_uri()
     if mlflow.get_experiment_by_name(EXPERIMENT) is None:
-        mlflow.create_experiment(EXPERIMENT, artifact_location=location, tags=_views())
+        with made_meanwhile():
+            mlflow.create_experiment(EXPERIMENT, artifact_location=location, tags=_views())
     mlflow.set_experiment(EXPERIMENT)
+
+
+@contextlib.contextmanager
+def made_meanwhile() -> Iterator[None]:
+    """Let it pass that what is to be made on a shared server has just been made by another run."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
 
 
 def _views() -> dict[str, str]:

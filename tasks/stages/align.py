@@ -10,7 +10,7 @@ from typing import Any
 
 from datasets import Features, Value
 
-from tasks.asking import Asker
+from tasks.asking import Asker, pick_device
 from tasks.benchmarks.perception import SCORES, balanced, benchmark, by_task, score_row
 from tasks.judging.preferences import build_preferences
 from tasks.prompts import prompt
@@ -43,6 +43,7 @@ from tasks.synthesis.grounded_cot import synthesize_chains
 from tasks.training.conversations import PICTURES
 from tasks.training.policy import train_dpo, train_grpo, train_sft
 from tasks.training.reward_model import measure_reward_model, train_reward_model
+from tasks.workers import spread_over
 
 VALUE_TASKS = ("chart_value", "table_value", "receipt_value")
 CAPTION_TOKENS, CHAIN_TOKENS = 96, 96
@@ -99,27 +100,30 @@ def intake(settings: Settings, job: Job) -> Metrics:
 def synthesis(settings: Settings, job: Job) -> Metrics:
     """Write grounded chains of thought and captions with the model itself."""
     s, data = settings.synthesis, job.input("intake")
-    asker = Asker(model_of(settings.model, job), job.scratch, settings.device)
+    model = model_of(settings.model, job)
     questions = _some(_by_metric(data, "train", "exact", VALUE_TASKS), s.questions)
-    chains, report = synthesize_chains(
-        asker,
-        questions,
-        coordinates=coordinates(settings, model_of(settings.model, job)),
-        attempts=s.attempts,
-        temperature=s.temperature,
-        margin=s.crop_margin,
-        max_new_tokens=CHAIN_TOKENS,
-        seed=settings.seed,
-    )
     pictures = read_samples(data, "train", ["caption"])[: s.captions]
-    captions, caption_report = synthesize_captions(
-        asker,
-        pictures,
-        attempts=s.attempts,
-        temperature=s.temperature,
-        max_new_tokens=CAPTION_TOKENS,
-        seed=settings.seed,
-    )
+    on_gpu = pick_device(settings.device).type == "cuda"  # which one process keeps busy
+    with spread_over(1 if on_gpu else s.processes) as spread:
+        asker = Asker(model, job.scratch, settings.device, spread)
+        chains, report = synthesize_chains(
+            asker,
+            questions,
+            coordinates=coordinates(settings, model),
+            attempts=s.attempts,
+            temperature=s.temperature,
+            margin=s.crop_margin,
+            max_new_tokens=CHAIN_TOKENS,
+            seed=settings.seed,
+        )
+        captions, caption_report = synthesize_captions(
+            asker,
+            pictures,
+            attempts=s.attempts,
+            temperature=s.temperature,
+            max_new_tokens=CAPTION_TOKENS,
+            seed=settings.seed,
+        )
     rows = [
         _synthetic(
             c.sample, prompt("think_with_boxes", question=c.sample.prompt), c.grounded, "chain"

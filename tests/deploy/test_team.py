@@ -3,8 +3,6 @@
 Servers are started with the commands and variables of `deploy/compose.yaml`; only addresses differ.
 """
 
-import base64
-import json
 import os
 import re
 import shutil
@@ -22,11 +20,13 @@ import boto3
 import psycopg2
 import pytest
 import yaml
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import PrefectHTTPStatusError
 
 import mlflow
 from tests.flows.conftest import environment, run
+from tests.flows.servers import form, free_port, state, wait_for_state, wait_until
 from tests.flows.test_reinforce import SMALL
-from tests.flows.test_up import free_port
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -60,15 +60,10 @@ class Team:
             "OMP_NUM_THREADS": "1",
         }
 
-    def ask(self, path: str, question: dict | None = None, signed: bool = True):
-        """Ask Prefect's API."""
-        headers = {"Content-Type": "application/json"}
-        if signed:
-            token = base64.b64encode(self.secrets["PREFECT_AUTH"].encode()).decode()
-            headers["Authorization"] = f"Basic {token}"
-        data = None if question is None else json.dumps(question).encode()
-        request = urllib.request.Request(f"{self.prefect}/api/{path}", data, headers)
-        return json.load(urllib.request.urlopen(request, timeout=30))
+    def api(self, signed: bool = True) -> SyncPrefectClient:
+        """Return Prefect's client, with the password or without it."""
+        who = self.secrets["PREFECT_AUTH"] if signed else None
+        return SyncPrefectClient(f"{self.prefect}/api", auth_string=who)
 
 
 @pytest.fixture(scope="module")
@@ -234,9 +229,9 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def test_both_servers_refuse_whoever_has_no_password(team):
-    with pytest.raises(urllib.error.HTTPError, match="401"):
-        team.ask("flows/filter", {}, signed=False)
-    assert team.ask("flows/filter", {}) == []
+    with pytest.raises(PrefectHTTPStatusError, match="401"):
+        team.api(signed=False).read_flows()
+    assert team.api().read_flows() == []
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"{team.mlflow}/api/2.0/mlflow/experiments/get?experiment_id=0")
 
@@ -270,22 +265,19 @@ def test_two_runners_work_at_once_in_their_own_worktrees(team, worktrees):
         for root in worktrees
     ]  # fmt: skip
     try:
-        form = team.ask("deployments/name/reinforce/team")
+        api = team.api()
+        offered = form(api, "reinforce/team")
         flow_runs = []
         for seed in (1, 2):
-            settings = form["parameters"]["settings"] | {"seed": seed}
-            path = f"deployments/{form['id']}/create_flow_run"
-            flow_runs.append(team.ask(path, {"parameters": {"settings": settings}})["id"])
-        deadline, at_once = time.monotonic() + 300, False
-        while time.monotonic() < deadline:
-            states = [team.ask(f"flow_runs/{flow_run}")["state_type"] for flow_run in flow_runs]
-            at_once |= states == ["RUNNING", "RUNNING"]
-            if not {"SCHEDULED", "PENDING", "RUNNING"} & set(states):
-                break
-            time.sleep(1)
+            settings = offered.parameters["settings"] | {"seed": seed}
+            made = api.create_flow_run_from_deployment(
+                offered.id, parameters={"settings": settings}
+            )
+            flow_runs.append(str(made.id))
+        wait_until(lambda: {state(api, run) for run in flow_runs} == {"RUNNING"}, 120)  # at once
+        states = [wait_for_state(api, run) for run in flow_runs]
         logs = [(root / ".runtime" / "worker.log").read_text()[-3000:] for root in worktrees]
         assert states == ["COMPLETED", "COMPLETED"], logs
-        assert at_once
         told = subprocess.run(
             [sys.executable, "-m", "flows.doctor"], cwd=second, env=team.runner(second), text=True,
             capture_output=True,

@@ -4,6 +4,7 @@ The tests share one copy of the tree and run in order: each starts from what the
 a user's day does. The model is the shipped one; everything else is small.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -28,8 +30,8 @@ SMALL = {
     "policy_sft": {"steps": 3, "batch": 4},
     "preferences": {"pictures": 12, "candidates": 8},
     "policy_dpo": {"steps": 3, "batch": 2},
-    "policy_grpo": {"steps": 12, "prompts": 2, "answers": 4},
-    "benchmarks": {"per_task": 2, "resamples": 100},
+    "policy_grpo": {"steps": 12, "prompts": 2, "answers": 4, "max_new_tokens": 48},
+    "benchmarks": {"per_task": 1, "resamples": 100, "max_new_tokens": 48},
 }
 
 pytestmark = pytest.mark.chain
@@ -99,7 +101,7 @@ def test_a_check_forecasts_a_stage_and_touches_nothing(checkout, first):
 
 
 def test_one_changed_setting_reruns_just_what_depends_on_it(checkout, first):
-    changed = run(checkout, "flows.align", "--benchmarks.per_task", "3")
+    changed = run(checkout, "flows.align", "--benchmarks.per_task", "2")
     assert changed.returncode == 0, changed.stdout[-3000:]
     expected = dict.fromkeys(STAGES, "skipped") | {"benchmarks": "ran", "report": "ran"}
     assert outcomes(changed.stdout, STAGES) == expected
@@ -165,18 +167,13 @@ def wait_for(folder: Path, pattern: str, seconds: float = 180) -> Path:
 
 
 def stages_alive(root: Path) -> list[int]:
-    """Return the processes of stages that work in this checkout."""
+    """Return the processes of stages that work in this checkout, with those that they started."""
     alive = []
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
-        try:
-            command = (process / "cmdline").read_bytes().split(b"\0")
-            here = (process / "cwd").readlink() == root
-        except OSError:
-            continue
-        if here and ({b"tasks.run", b"tasks.process", b"tasks.warm"} & set(command)):
-            alive.append(int(process.name))
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            ours = {"tasks.run", "tasks.process", "tasks.warm"} & set(process.cmdline())
+            if Path(process.cwd()) == root and (ours or "DVC_STAGE" in process.environ()):
+                alive.append(process.pid)
     return alive
 
 

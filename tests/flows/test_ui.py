@@ -6,12 +6,14 @@ Screenshots of every step are kept in `.runtime/screenshots/`.
 import json
 import shutil
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from prefect.client.schemas.filters import ArtifactFilter
+from prefect.client.schemas.objects import Artifact
+from prefect.client.schemas.sorting import FlowRunSort
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.chrome.service import Service
@@ -20,25 +22,22 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.flows.conftest import run
+from tests.flows.servers import Servers, form, wait_for_state, wait_until
 from tests.flows.test_chain import SMALL, STAGES, stages_alive, wait_for
-from tests.flows.test_up import free_port, up
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSISTANT = "mlflow.assistant.chat_panel"
 SCREENSHOTS = ROOT / ".runtime" / "screenshots"
-UNDER_WAY = ("SCHEDULED", "PENDING", "RUNNING")
+CHAIN = "align/laptop"
 SECONDS_FOR_A_PAGE, SECONDS_FOR_A_CHAIN = 60, 420
 
 pytestmark = [pytest.mark.chain, pytest.mark.ui]
 
 
-class Site:
+class Site(Servers):
     """What `make up` of a checkout offers, and a browser in front of it."""
 
-    def __init__(self, root: Path, ports: dict[str, str], browser: webdriver.Chrome):
-        self.root, self.browser = root, browser
-        self.prefect = f"http://127.0.0.1:{ports['PREFECT_PORT']}"
-        self.mlflow = f"http://127.0.0.1:{ports['MLFLOW_PORT']}"
+    browser: webdriver.Chrome
 
     def open(self, address: str, expected: str) -> None:
         self.browser.get(address)
@@ -82,22 +81,15 @@ class Site:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.browser.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
 
-    def ask(self, path: str, **question) -> list[dict]:
-        request = urllib.request.Request(
-            f"{self.prefect}/api/{path}",
-            json.dumps(question).encode(),
-            {"Content-Type": "application/json"},
-        )
-        return json.load(urllib.request.urlopen(request))
-
-    def flow_runs(self) -> list[dict]:
-        return self.ask("flow_runs/filter", sort="START_TIME_ASC")
+    def artifacts(self, **facts) -> list[Artifact]:
+        """Return the artifacts with this key, or of this type, oldest first."""
+        found = {name: {"any_": [value]} for name, value in facts.items()}
+        kind = ArtifactFilter.model_validate(found)
+        return sorted(self.api.read_artifacts(artifact_filter=kind), key=lambda a: a.created)
 
     def links(self, key: str) -> list[str]:
         """Return the addresses of the link artifacts with this key, oldest first."""
-        kind = {"key": {"any_": [key]}}
-        found = self.ask("artifacts/filter", artifacts=kind, sort="CREATED_DESC")
-        texts = [link["data"] for link in reversed(found) if link["type"] == "markdown"]
+        texts = [link.data for link in self.artifacts(key=key) if link.type == "markdown"]
         return [text.partition("](")[2].rstrip(")") for text in texts]
 
 
@@ -113,40 +105,31 @@ def site(make_checkout, tmp_path_factory) -> Iterator[Site]:
         "--window-size=1400,1500", f"--user-data-dir={tmp_path_factory.mktemp('browser')}",
     ):  # fmt: skip
         options.add_argument(switch)
-    ports = {"PREFECT_PORT": free_port(), "MLFLOW_PORT": free_port()}
-    checkout = make_checkout(SMALL)
-    servers = up(checkout, ports)
-    while "Ctrl-C" not in servers.stdout.readline():
-        assert servers.poll() is None
+    site = Site(make_checkout(SMALL))
+    site.ready()
     with webdriver.Chrome(options, Service(shutil.which("chromedriver"))) as browser:
-        yield Site(checkout, ports, browser)
-    servers.terminate()
-    servers.wait(60)
+        site.browser = browser
+        yield site
+    site.stop()
 
 
 def open_form(site: Site) -> None:
     site.open(f"{site.prefect}/deployments", "align")
-    deadline = time.monotonic() + SECONDS_FOR_A_PAGE
-    while not (offered := site.ask("deployments/filter")) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    [form] = [d["id"] for d in offered if d["entrypoint"].endswith(":align")]
-    site.open(f"{site.prefect}/deployments/deployment/{form}/run", "Policy: GRPO")
+    site.open(
+        f"{site.prefect}/deployments/deployment/{form(site.api, CHAIN).id}/run", "Policy: GRPO"
+    )
 
 
 def start(site: Site, number: int) -> str:
     """Submit the form, watch the chain until it is done, and return the flow run's page."""
     site.press("Submit")
-    deadline = time.monotonic() + SECONDS_FOR_A_CHAIN
-    while len(site.flow_runs()) < number and time.monotonic() < deadline:
-        time.sleep(0.5)
-    page = f"{site.prefect}/runs/flow-run/{site.flow_runs()[-1]['id']}"
+    wait_until(lambda: len(site.api.read_flow_runs()) == number, SECONDS_FOR_A_PAGE)
+    [flow_run] = site.api.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1)
+    page = f"{site.prefect}/runs/flow-run/{flow_run.id}"
     site.open(page, "Running stage")
     site.keep(f"prefect-running-{number}")
-    while (
-        state := site.flow_runs()[-1]["state_type"]
-    ) in UNDER_WAY and time.monotonic() < deadline:
-        time.sleep(1)
-    assert state == "COMPLETED"
+    ended = wait_for_state(site.api, flow_run.id, seconds=SECONDS_FOR_A_CHAIN)
+    assert ended == "COMPLETED"
     site.wait("Finished in state Completed()")
     return page
 
@@ -161,7 +144,7 @@ def test_a_form_shows_the_settings_in_force_and_refuses_a_value_out_of_bounds(si
     site.press("Submit")
     site.wait("-1 is less than the minimum of 0")
     site.keep("prefect-form-refused")
-    assert site.flow_runs() == []
+    assert site.api.read_flow_runs() == []
     assert (site.root / "params.yaml").read_text() == before
 
 
@@ -175,9 +158,9 @@ def test_a_run_started_from_the_form_is_watched_to_its_scores(site):
     site.press("Artifacts")
     site.wait("Held-out scores")
     site.keep("prefect-artifacts")
-    progress = site.ask("artifacts/filter", artifacts={"type": {"any_": ["progress"]}})
-    assert {artifact["key"] for artifact in progress} == {s.replace("_", "-") for s in STAGES}
-    assert {artifact["data"] for artifact in progress} == {100.0}
+    progress = site.artifacts(type="progress")
+    assert {artifact.key for artifact in progress} == {s.replace("_", "-") for s in STAGES}
+    assert {artifact.data for artifact in progress} == {100.0}
 
 
 def test_the_mlflow_run_is_linked_and_links_back(site):
@@ -233,8 +216,8 @@ def test_cancel_ends_every_process_and_leaves_nothing_half_written(site):
     site.fill("Seed", "8")
     site.press("Submit")
     wait_for(site.root / ".runtime" / "scratch", "reward_model-*")
-    [flow_run] = [run for run in site.flow_runs() if run["state_type"] == "RUNNING"]
-    site.open(f"{site.prefect}/runs/flow-run/{flow_run['id']}", "Cancel")
+    [flow_run] = [run for run in site.api.read_flow_runs() if run.state.is_running()]
+    site.open(f"{site.prefect}/runs/flow-run/{flow_run.id}", "Cancel")
     at_work = stages_alive(site.root)
     assert at_work
     site.press("Cancel")

@@ -1,12 +1,9 @@
 """`make up` and `make down`: real servers on free ports, and a clear line for each case."""
 
-import json
 import os
 import signal
 import socket
 import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,15 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.flows.conftest import environment
+from tests.flows.servers import Servers, form, up
 
 pytestmark = pytest.mark.chain
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +22,13 @@ def checkout(make_checkout) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ports() -> dict[str, str]:
-    return {"PREFECT_PORT": free_port(), "MLFLOW_PORT": free_port()}
+def servers(checkout) -> Servers:
+    return Servers(checkout)
 
 
-def up(checkout: Path, ports: dict[str, str], *options: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "flows.up", *options], cwd=checkout, text=True,
-        env=environment(checkout) | ports, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def ports(servers) -> dict[str, str]:
+    return servers.ports
 
 
 def said(process: subprocess.Popen) -> str:
@@ -47,32 +36,22 @@ def said(process: subprocess.Popen) -> str:
 
 
 @pytest.fixture
-def running(checkout, ports) -> Iterator[subprocess.Popen]:
-    process = up(checkout, ports)
-    lines = []
-    while "Ctrl-C" not in (line := process.stdout.readline()):
-        assert process.poll() is None, "".join(lines)
-        lines.append(line)
-    yield process
-    process.terminate()
-    process.wait(60)
+def running(servers) -> Iterator[subprocess.Popen]:
+    servers.ready()
+    yield servers.process
+    servers.stop()
 
 
 def children(process: subprocess.Popen) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
-def test_both_servers_answer_and_both_flows_are_offered(running, ports):
-    api = f"http://127.0.0.1:{ports['PREFECT_PORT']}/api"
-    assert urllib.request.urlopen(f"http://127.0.0.1:{ports['MLFLOW_PORT']}/health").status == 200
-    deadline, names = time.monotonic() + 60, set()
-    while names != {"align", "reinforce"} and time.monotonic() < deadline:
-        asked = urllib.request.Request(
-            f"{api}/flows/filter", b"{}", {"Content-Type": "application/json"}
-        )
-        names = {flow["name"] for flow in json.load(urllib.request.urlopen(asked))}
-        time.sleep(0.5)
-    assert names == {"align", "reinforce"}
+def test_both_servers_answer_and_both_flows_are_offered(servers, running):
+    assert urllib.request.urlopen(f"{servers.mlflow}/health").status == 200
+    for name in ("align/laptop", "reinforce/laptop"):
+        offered = form(servers.api, name)
+        assert offered.description and offered.tags and offered.parameters["settings"]
+    assert len(servers.api.read_deployments()) == 2
 
 
 def test_a_second_start_says_who_is_there_and_stop_ends_all(checkout, ports, running):
