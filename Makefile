@@ -4,16 +4,27 @@ BIN := .venv/bin
 STAMP := .venv/installed
 export DVC_NO_ANALYTICS := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# what tests drive besides Python: a browser, and a database server for the team set-up
+PACKAGES := chromium chromium-driver postgresql
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: bench-detection bench-grpo bench-platform clean-runtime demo doctor down lint pull repro reproduce test up world
+.PHONY: bench-detection bench-grpo bench-platform demo doctor down packages pull repro reproduce test test-ui up world
 
 demo: pull ## the main job on the embedded default
 	$(BIN)/python -m flows.align
 
-test: pull ## everything: style, types, unit tests, and the chain on a few dozen pictures
+test: pull packages ## everything: style, types, unit tests, whole chains, kills, a browser, a team's servers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-ui: pull packages ## a browser starts, watches, cancels and compares runs; pictures in .runtime/screenshots
+	$(BIN)/python -m pytest -m ui
+
+packages:
+	@dpkg --status $(PACKAGES) > /dev/null 2>&1 || { $(SUDO) apt-get update --quiet && \
+	DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --quiet --yes --no-install-recommends $(PACKAGES); } || \
+	echo "Without $(PACKAGES) the tests that drive them are skipped."
 
 pull: $(STAMP) ## the data and the embedded models, from store/
 	$(BIN)/python -m tasks.pull data.dvc base few_shot_world habits

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from flows.command_line import settings_from_command_line
 from flows.stage import ROOT, run_stage, unchanged_stages
 from tasks import registry, tracking
 from tasks.errors import UserError
+from tasks.locks import Taken, take
 from tasks.process import this_process
 from tasks.settings import Settings, Shared, load_settings, save_settings
 from tasks.warm import standby
@@ -51,12 +52,17 @@ def run_chain(chain: Chain, settings: Shared) -> dict[str, str] | State:
     Returns:
         What happened to each stage; a failed state with the stage's message.
     """
-    tracking.use_tracking(ROOT)
     try:
-        in_force = _pinned(load_settings(ROOT / "params.yaml").with_part(settings))
-        save_settings(in_force, ROOT / "params.yaml")
+        with alone(runtime.flow_run.name):
+            return _run(chain, settings)
     except UserError as error:
         return Failed(message=str(error))
+
+
+def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
+    tracking.use_tracking(ROOT)
+    in_force = _pinned(load_settings(ROOT / "params.yaml").with_part(settings))
+    save_settings(in_force, ROOT / "params.yaml")
     tags = {
         "flow": runtime.flow_run.flow_name or "",
         MLFLOW_RUN_NOTE: f"[Flow run in Prefect]({runtime.flow_run.ui_url})",
@@ -83,6 +89,27 @@ def run_chain(chain: Chain, settings: Shared) -> dict[str, str] | State:
     page = _in_mlflow(run.info, f"artifacts/{Path(chain.page).name}")
     _link("Report", "report", page or (ROOT / "outputs" / chain.page).as_uri(), "The report page")
     return outcomes
+
+
+@contextlib.contextmanager
+def alone(what: str) -> Iterator[None]:
+    """Keep other chains out of this checkout.
+
+    Raises:
+        UserError: One is at work; the message says which.
+    """
+    try:
+        lock = take(ROOT / ".runtime" / "chain.lock", what)
+    except Taken as taken:
+        raise UserError(
+            "Another chain is at work in this checkout: {what} (process {process})".format(
+                **taken.holder
+            ),
+            "both would write params.yaml and the same outputs",
+            "wait until it has ended, or cancel it; `git worktree add` makes room for two at once",
+        ) from None
+    with lock:
+        yield
 
 
 def _keep_results(chain: Chain, run: RunInfo) -> None:
@@ -138,9 +165,10 @@ def main(flow: Flow, form: type[Shared], summary: Callable[[Path, dict[str, str]
     """Run a flow with the settings of params.yaml and the command line, and sum it up."""
     try:
         settings = settings_from_command_line(ROOT / "params.yaml", sys.argv[1:])
+        with alone("the start of another"):
+            save_settings(settings, ROOT / "params.yaml")
     except UserError as error:
         sys.exit(f"\n{error}")
-    save_settings(settings, ROOT / "params.yaml")
     state = flow(settings.part(form), return_state=True)
     if not state.is_completed():
         sys.exit(f"\n{state.message}")

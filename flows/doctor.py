@@ -53,19 +53,20 @@ def repair_mlflow_runs() -> list[str]:
 def repair_flow_runs() -> list[str]:
     """Mark flow runs as crashed that Prefect believes to be running and whose process is gone.
 
-    Those that a team's worker took are left alone: they may be of another machine, which has not
-    told MLflow of them yet.
+    A run that a team's worker took may be of another machine: it is left alone until its own run in
+    MLflow says whose it is.
     """
-    alive = {
-        run.data.tags.get("prefect.flow_run_id")
+    processes = {
+        run.data.tags.get("prefect.flow_run_id"): run.data.tags.get(tracking.PROCESS, "")
         for run in _unended_runs(mlflow.MlflowClient())
-        if is_alive(run.data.tags.get(tracking.PROCESS, ""))
     }
     told = []
     with get_client(sync_client=True) as client:
         under_way = FlowRunFilter(state={"type": {"any_": list(UNDER_WAY)}})
         for run in client.read_flow_runs(flow_run_filter=under_way):
-            if str(run.id) not in alive and not run.work_pool_name:
+            process = processes.get(str(run.id))
+            elsewhere = process is None and run.work_pool_name
+            if not elsewhere and not is_alive(process or ""):
                 state = Crashed(message="The process that ran this flow is gone.")
                 client.set_flow_run_state(run.id, state, force=True)
                 told.append(f"Flow run {run.name}: its process is gone; marked as crashed")

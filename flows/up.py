@@ -6,8 +6,6 @@ repaired before the runner starts (see `flows/doctor.py`).
 """
 
 import argparse
-import fcntl
-import json
 import os
 import signal
 import socket
@@ -16,9 +14,9 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
-from typing import IO
 
 from flows.stage import stop
+from tasks.locks import Taken, take
 from tasks.process import QUIET
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,41 +83,21 @@ def check_port(name: str, port: int) -> None:
             ) from None
 
 
-def take_lock() -> IO[str]:
-    """Return the lock file, held; end with a clear line when another `make up` holds it."""
-    RUNTIME.mkdir(exist_ok=True)
-    file = LOCK.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = json.loads(LOCK.read_text() or "{}")
-        raise SystemExit(
-            f"Already running: {holder.get('where', 'still starting')} (process "
-            f"{holder.get('process', '?')}). `make down` stops it."
-        ) from None
-    return file
-
-
 def stop_from_elsewhere() -> None:
     """Ask the `make up` of this checkout to stop, and wait until it has (`make down`)."""
-    try:
-        with take_lock():
-            print("Nothing is running.")
-            return
-    except SystemExit:
-        pass
-    holder = json.loads(LOCK.read_text() or "{}")
-    os.kill(holder["process"], signal.SIGTERM)
+    asked = None
     deadline = time.monotonic() + SECONDS_TO_STOP
     while time.monotonic() < deadline:
-        with LOCK.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                print("Stopped.")
-                return
-            except OSError:
-                time.sleep(0.2)
-    raise SystemExit(f"Process {holder['process']} did not stop within {SECONDS_TO_STOP} s")
+        try:
+            take(LOCK, "`make down`").close()
+            print("Stopped." if asked else "Nothing is running.")
+            return
+        except Taken as taken:
+            if asked is None and isinstance(taken.holder["process"], int):
+                asked = taken.holder["process"]
+                os.kill(asked, signal.SIGTERM)
+            time.sleep(0.2)
+    raise SystemExit(f"Process {asked or '?'} did not stop within {SECONDS_TO_STOP} s")
 
 
 def repair() -> None:
@@ -139,14 +117,18 @@ def repair() -> None:
 
 def main() -> None:
     """Start all three, say where they are, and stop all of them at the end."""
-    lock = take_lock()
-    check_port("Prefect", PREFECT_PORT)
-    check_port("MLflow", MLFLOW_PORT)
     prefect, mlflow = f"http://127.0.0.1:{PREFECT_PORT}", f"http://127.0.0.1:{MLFLOW_PORT}"
     where = f"Prefect {prefect}   MLflow {mlflow}"
-    lock.truncate(0)
-    lock.write(json.dumps({"process": os.getpid(), "where": where}))
-    lock.flush()
+    try:
+        lock = take(LOCK, where)
+    except Taken as taken:
+        raise SystemExit(
+            "Already running: {what} (process {process}). `make down` stops it.".format(
+                **taken.holder
+            )
+        ) from None
+    check_port("Prefect", PREFECT_PORT)
+    check_port("MLflow", MLFLOW_PORT)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     children: dict[str, subprocess.Popen] = {}
     try:
@@ -173,6 +155,7 @@ def main() -> None:
     finally:
         for child in reversed(children.values()):  # the runner first: it talks to the servers
             stop(child)
+        lock.close()
 
 
 if __name__ == "__main__":

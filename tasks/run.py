@@ -6,7 +6,6 @@ until the stage is complete.
 """
 
 import argparse
-import errno
 import hashlib
 import json
 import os
@@ -23,7 +22,7 @@ be_quiet()
 
 import yaml  # noqa: E402  (libraries read the switches above when they are imported)
 
-from tasks.errors import Checked, UserError  # noqa: E402
+from tasks.errors import Checked, UserError, obstacle  # noqa: E402
 from tasks.settings import Settings, load_settings  # noqa: E402
 from tasks.warm import run_warm  # noqa: E402
 
@@ -108,12 +107,19 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
         file = root / "outputs" / folder / f"{stage}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
-    final = root / "outputs" / stage
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(out, final)
+    publish(out, root / "outputs" / stage)
     for attempt in scratch.parent.glob(f"{stage}-*"):  # of older settings, too
         shutil.rmtree(attempt)
     return metrics
+
+
+def publish(out: Path, final: Path) -> None:
+    """Move a finished folder to its place: all of it or nothing, from another disk as well."""
+    beside = final.with_name(f".{final.name}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    shutil.move(out, beside)  # copies where the disks differ
+    shutil.rmtree(final, ignore_errors=True)
+    os.replace(beside, final)
 
 
 def check_stage(stage: str, root: Path) -> dict[str, float]:
@@ -197,15 +203,10 @@ def main() -> None:
         metrics = (check_stage if asked.check else run_stage)(asked.stage, Path.cwd())
     except UserError as error:
         sys.exit(f"\n{error}")
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        if (known := obstacle(error)) is None:
             raise
-        full = UserError(
-            "The disk is full",
-            "nothing more can be written",
-            "free some space and start again; the stage continues where it stopped",
-        )
-        sys.exit(f"\n{full}")
+        sys.exit(f"\n{known}")
     print("  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
 
 

@@ -52,7 +52,10 @@ def made_meanwhile() -> Iterator[None]:
 
 
 def _views() -> dict[str, str]:
-    """Return the saved views of `mlflow/views.json` as MLflow's UI keeps them: as tags."""
+    """Return the saved views of `mlflow/views.json` as MLflow's UI keeps them: as tags.
+
+    Of the widths in `columnWidths` the UI heeds those whose columns `columnOrder` names.
+    """
     tags = {"mlflow.experimentKind": "custom_model_development"}
     for number, view in enumerate(json.loads(VIEWS.read_text())):
         state = base64.b64encode(zlib.compress(json.dumps(view["state"]).encode())).decode()

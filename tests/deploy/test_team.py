@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
+import psutil
 import psycopg2
 import pytest
 import yaml
@@ -26,6 +27,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 import mlflow
 from tests.flows.conftest import environment, run
 from tests.flows.servers import form, free_port, state, wait_for_state, wait_until
+from tests.flows.test_chain import stages_alive
 from tests.flows.test_reinforce import SMALL
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -257,13 +259,7 @@ def test_two_runners_work_at_once_in_their_own_worktrees(team, worktrees):
         capture_output=True,
     )  # fmt: skip
     assert offered.returncode == 0, offered.stdout + offered.stderr
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "flows.team", "work"], cwd=root, env=team.runner(root),
-            stdout=(root / ".runtime" / "worker.log").open("w"), stderr=subprocess.STDOUT,
-        )
-        for root in worktrees
-    ]  # fmt: skip
+    workers = [work(team, root) for root in worktrees]
     try:
         api = team.api()
         offered = form(api, "reinforce/team")
@@ -278,11 +274,7 @@ def test_two_runners_work_at_once_in_their_own_worktrees(team, worktrees):
         states = [wait_for_state(api, run) for run in flow_runs]
         logs = [(root / ".runtime" / "worker.log").read_text()[-3000:] for root in worktrees]
         assert states == ["COMPLETED", "COMPLETED"], logs
-        told = subprocess.run(
-            [sys.executable, "-m", "flows.doctor"], cwd=second, env=team.runner(second), text=True,
-            capture_output=True,
-        )  # fmt: skip
-        assert "Nothing to repair" in told.stdout, told.stdout + told.stderr
+        assert "Nothing to repair" in doctor(team, second)
     finally:
         for worker in workers:
             worker.terminate()
@@ -293,6 +285,37 @@ def test_two_runners_work_at_once_in_their_own_worktrees(team, worktrees):
     for root in worktrees:
         assert (root / "outputs" / "perception" / "index.html").exists()
     assert_runs_are_kept(team, flow_runs)
+
+
+def work(team: Team, root: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows.team", "work"], cwd=root, env=team.runner(root),
+        stdout=(root / ".runtime" / "worker.log").open("a"), stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def doctor(team: Team, root: Path) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "flows.doctor"], cwd=root, env=team.runner(root), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ).stdout  # fmt: skip
+
+
+def test_a_runner_that_is_killed_with_its_flow_is_repaired_by_its_own_doctor(team, worktrees):
+    first, _ = worktrees
+    api, worker = team.api(), work(team, first)
+    offered = form(api, "reinforce/team")
+    settings = offered.parameters["settings"] | {"seed": 3}
+    made = api.create_flow_run_from_deployment(offered.id, parameters={"settings": settings})
+    wait_until(lambda: stages_alive(first), 120)
+    for process in [*psutil.Process(worker.pid).children(recursive=True), worker]:
+        process.kill()
+    worker.wait()
+    wait_until(lambda: not stages_alive(first), 20)
+    assert state(api, made.id) == "RUNNING"
+    told = doctor(team, first)
+    assert "marked as crashed" in told and "ended as KILLED" in told
+    assert state(api, made.id) == "CRASHED"
 
 
 def assert_runs_are_kept(team: Team, flow_runs: list[str]) -> None:

@@ -136,6 +136,7 @@ def test_nothing_outlives_a_killed_flow(checkout, first):
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     wait_for(checkout / ".runtime" / "scratch", "policy_grpo-*/last.ckpt")
+    assert_that_others_are_told_who_is_at_work(checkout, flow)
     flow.kill()
     flow.wait()
     deadline = time.monotonic() + 20
@@ -143,6 +144,17 @@ def test_nothing_outlives_a_killed_flow(checkout, first):
         time.sleep(0.2)
     assert stages_alive(checkout) == []
     assert run(checkout, "dvc", "status").returncode == 0  # no lock is left behind
+
+
+def assert_that_others_are_told_who_is_at_work(checkout: Path, flow: subprocess.Popen) -> None:
+    before = (checkout / "params.yaml").read_text()
+    second = run(checkout, "flows.align", "--seed", "9")
+    assert second.returncode == 1 and "Another chain is at work" in second.stderr
+    assert f"(process {flow.pid})" in second.stderr
+    assert (checkout / "params.yaml").read_text() == before
+    same_stage = run(checkout, "dvc", "repro", "-s", "policy_grpo")
+    assert same_stage.returncode != 0 and "is being blocked by" in same_stage.stderr
+    assert "repro -s policy_grpo" in same_stage.stderr
 
 
 def test_the_doctor_says_what_the_kill_left_and_repairs_it_once(checkout, first):
