@@ -16,7 +16,7 @@ demo: pull ## the main job on the embedded default
 test: pull packages ## everything: style, types, unit tests, whole chains, kills, a browser, a team's servers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-ui: pull packages ## a browser starts, watches, cancels and compares runs; pictures in .runtime/screenshots
 	$(BIN)/python -m pytest -m ui

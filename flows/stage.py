@@ -5,21 +5,27 @@ whether there is anything to do, so a flow after `dvc repro` skips every stage a
 a flow does nothing. Prefect's own cache stays off: there is one cache, and it is DVC's.
 """
 
+import contextlib
 import itertools
 import json
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.states import Failed, State
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tasks.process import as_child
 from tasks.tracking import PARENT
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,18 +63,42 @@ def run_stage(
         0.0, key=stage.replace("_", "-"), description="How far the stage's longest loop is"
     )
     said = get_run_logger()
+    with terminal_bar() as bar:
+        shown = bar.add_task(stage, total=None)
 
-    def follow(line: str) -> None:
-        said.info(line)
-        if (found := PROGRESS.search(line)) and int(found[2]):
-            update_progress_artifact(progress, 100 * min(1.0, int(found[1]) / int(found[2])))
+        def follow(line: str) -> None:
+            said.info(line)
+            if (found := PROGRESS.search(line)) and int(found[2]):
+                done, total = int(found[1]), int(found[2])
+                update_progress_artifact(progress, 100 * min(1.0, done / total))
+                bar.update(shown, completed=done, total=total)
 
-    try:
-        outcome = reproduce(stage, root, follow, {PARENT: parent_run})
-    except StageFailed as error:
-        return Failed(message=str(error))
+        try:
+            outcome = reproduce(stage, root, follow, {PARENT: parent_run})
+        except StageFailed as error:
+            return Failed(message=str(error))
     update_progress_artifact(progress, 100.0)
     return outcome
+
+
+def terminal_bar() -> Progress:
+    """Return a bar below the log, for those who watch a terminal; elsewhere it shows nothing.
+
+    It is drawn on the console of Prefect's log, so that neither writes over the other. That console
+    knows none of rich's named styles.
+    """
+    logs = (h for h in logging.getLogger().handlers if isinstance(h, PrefectConsoleHandler))
+    console = next((handler.console for handler in logs), None)
+    plain = {"style": "grey37", "complete_style": "cyan", "finished_style": "cyan"}
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(pulse_style="cyan", **plain),
+        MofNCompleteColumn(separator=" of "),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=console is None or not console.is_terminal,
+    )
 
 
 def unchanged_stages(stages: Sequence[str], root: Path = ROOT) -> set[str]:
@@ -80,7 +110,7 @@ def unchanged_stages(stages: Sequence[str], root: Path = ROOT) -> set[str]:
     asked = subprocess.run(
         [sys.executable, "-m", "tasks.process", "status", "--json", *stages],
         cwd=root,
-        env=os.environ | stage_environment(root),
+        env=os.environ | as_child() | stage_environment(root),
         capture_output=True,
         text=True,
     )
@@ -98,7 +128,7 @@ def reproduce(
     process = subprocess.Popen(
         command,
         cwd=root,
-        env=os.environ | environment | stage_environment(root),
+        env=os.environ | environment | as_child() | stage_environment(root),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -130,12 +160,13 @@ def stage_environment(root: Path) -> dict[str, str]:
 
 
 def stop(process: subprocess.Popen) -> None:
-    """End a process group: politely first, then for good."""
-    if process.poll() is not None:
-        return
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(SECONDS_TO_STOP)
-    except subprocess.TimeoutExpired:
+    """End a process group, even if its leader is gone: politely first, then for good."""
+    with contextlib.suppress(ProcessLookupError):  # nobody is left in it
+        os.killpg(process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + SECONDS_TO_STOP
+        while time.monotonic() < deadline:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.wait()

@@ -40,11 +40,19 @@ def be_quiet() -> None:
         warnings.filterwarnings("ignore", message)
 
 
+PARENT_PROCESS = "COLLIMATE_PARENT_PROCESS"  # variable: the number of whoever started a process
+
+
+def as_child() -> dict[str, str]:
+    """Return the variable with which a started process knows its parent, should it end at once."""
+    return {PARENT_PROCESS: str(os.getpid())}
+
+
 def die_with_parent() -> None:
     """Ask the kernel to end this process when its parent ends (Linux): no orphaned trainers."""
     if sys.platform != "linux":
         return
-    parent = os.getppid()
+    parent = int(os.environ.pop(PARENT_PROCESS, os.getppid()))  # is not that of its own children
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGTERM), 0, 0, 0)
     if os.getppid() != parent:  # it ended before the request was in place

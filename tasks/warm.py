@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.process import be_quiet, die_with_parent
+from tasks.process import as_child, be_quiet, die_with_parent
 
 ADDRESS = "COLLIMATE_WARM"  # variable: the socket of the waiting process
 SECONDS_TO_STOP = 10
@@ -46,7 +46,7 @@ def standby(root: Path) -> Iterator[None]:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tasks.warm", str(door.fileno())],
                 cwd=root,
-                env=os.environ | {"PYTHONPATH": str(root)},
+                env=os.environ | as_child() | {"PYTHONPATH": str(root)},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[door.fileno()],
             )
@@ -89,8 +89,9 @@ def _serve(handle: int) -> None:
                 request = client.makefile().readline()
                 if not request:  # it was killed before it had said what it wants
                     continue
+                parent = as_child()
                 if not (stage := os.fork()):
-                    _become(json.loads(request), streams)
+                    _become(json.loads(request), streams, parent)
                     return
                 for stream in streams:
                     os.close(stream)
@@ -98,14 +99,14 @@ def _serve(handle: int) -> None:
                     client.sendall(f"{_wait(stage, client)}\n".encode())
 
 
-def _become(request: dict, streams: list[int]) -> None:
+def _become(request: dict, streams: list[int], parent: dict[str, str]) -> None:
     os.setpgid(0, 0)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
     os.chdir(request["folder"])
     os.environ.clear()
-    os.environ.update(request["environment"])
+    os.environ.update(request["environment"] | parent)
     del os.environ[ADDRESS]
     sys.argv = ["tasks/run.py", *request["command"]]
     for name in [name for name in sys.modules if name.split(".")[0] == "tasks"]:

@@ -18,7 +18,7 @@ from typing import TypeVar
 import torch
 
 from tasks.errors import UserError
-from tasks.process import be_quiet, die_with_parent
+from tasks.process import as_child, be_quiet, die_with_parent
 
 T = TypeVar("T")
 Spread = Callable[[Callable[..., T], Iterable[tuple]], Iterator[T]]
@@ -44,7 +44,9 @@ def spread_over(processes: int) -> Iterator[Spread | None]:
     else:
         fresh = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold
         try:
-            with ProcessPoolExecutor(processes, fresh, initializer=_begin) as pool:
+            with ProcessPoolExecutor(
+                processes, fresh, initializer=_begin, initargs=(as_child(),)
+            ) as pool:
                 yield lambda work, jobs: _in_order(pool, work, jobs, 2 * processes)
         except BrokenProcessPool:
             raise UserError(
@@ -79,7 +81,8 @@ def _cluster(address: str) -> Iterator[tuple[Executor, int]]:
         yield client.get_executor(pure=False), sum(client.nthreads().values())
 
 
-def _begin() -> None:
+def _begin(parent: dict[str, str]) -> None:
+    os.environ |= parent
     die_with_parent()
     be_quiet()
     torch.set_num_threads(1)

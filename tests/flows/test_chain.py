@@ -7,6 +7,8 @@ a user's day does. The model is the shipped one; everything else is small.
 import contextlib
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -101,10 +103,23 @@ def test_a_check_forecasts_a_stage_and_touches_nothing(checkout, first):
 
 
 def test_one_changed_setting_reruns_just_what_depends_on_it(checkout, first):
-    changed = run(checkout, "flows.align", "--benchmarks.per_task", "2")
-    assert changed.returncode == 0, changed.stdout[-3000:]
+    changed = in_a_terminal(checkout, "-m", "flows.align", "--benchmarks.per_task", "2")
     expected = dict.fromkeys(STAGES, "skipped") | {"benchmarks": "ran", "report": "ran"}
-    assert outcomes(changed.stdout, STAGES) == expected
+    assert outcomes(changed, STAGES) == expected
+    bars = [line for line in changed.splitlines() if line.startswith("benchmarks ━")]
+    assert bars and "Traceback" not in changed
+
+
+def in_a_terminal(checkout: Path, *command: str) -> str:
+    """Run Python as somebody does who looks at a terminal; returns what was to be seen."""
+    words = shlex.join([sys.executable, *command])
+    done = subprocess.run(
+        ["script", "--quiet", "--return", "--command", words, "/dev/null"],
+        cwd=checkout, env=environment(checkout) | {"TERM": "xterm"}, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout).replace("\r", "\n")
 
 
 def test_a_stage_killed_in_mid_training_resumes_to_the_same_result(checkout, first):

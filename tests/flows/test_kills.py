@@ -23,7 +23,7 @@ from tests.flows.test_chain import SMALL, STAGES, stages_alive
 KILLS = 20
 SECONDS_BETWEEN = (1.0, 9.0)  # from the moment when a flow run is under way
 COMPARED = [stage for stage in STAGES if stage != "report"]  # it tells what the stages cost
-FLOW = "prefect.flow_engine"
+FLOW = "prefect.engine"
 CHAIN = "align/laptop"
 
 pytestmark = pytest.mark.chain
@@ -103,7 +103,7 @@ def test_results_after_twenty_kills_are_those_of_an_undisturbed_run(site):
         part = None
         if state(site.api, flow_run) not in ENDED:
             there = site.processes()
-            part = draw.choice(sorted(there))
+            part = min(sorted(there), key=lambda part: (killed[part], draw.random()))
             there[part].kill()
             killed[part] += 1
         if part in ("server", "runner"):
@@ -122,7 +122,7 @@ def test_results_after_twenty_kills_are_those_of_an_undisturbed_run(site):
     assert wait_for_state(site.api, site.start(CHAIN)) == "COMPLETED"
     print(f"killed {dict(killed)}; {finished + 1} chains got through")
     assert site.results() == expected
-    assert len(killed) >= 4, killed
+    assert {"server", "runner", "flow", "dvc", "stage"} <= set(killed), killed
     states = Counter(run.state_type.value for run in site.api.read_flow_runs())
     assert not set(states) & set(UNDER_WAY), states
     assert any("marked as crashed" in line for line in site.told)

@@ -23,6 +23,8 @@ def checkout(make_checkout) -> Path:
 
 @pytest.fixture(scope="module")
 def servers(checkout) -> Servers:
+    (checkout / ".runtime").mkdir()  # a lock that is no longer held keeps nobody out
+    (checkout / ".runtime" / "up.lock").write_text('{"process": 1, "what": "an earlier start"}')
     return Servers(checkout)
 
 
