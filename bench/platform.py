@@ -16,11 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import psutil
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
 from rich.console import Console
 from rich.table import Table
 
@@ -103,7 +105,7 @@ def plain(folder: Path) -> dict[str, Any]:
 def through_platform(folder: Path) -> dict[str, Any]:
     """Bring everything up, run the chain from its deployment twice, and measure."""
     ports = {"PREFECT_PORT": str(free_port()), "MLFLOW_PORT": str(free_port())}
-    api = f"http://127.0.0.1:{ports['PREFECT_PORT']}/api"
+    api = SyncPrefectClient(f"http://127.0.0.1:{ports['PREFECT_PORT']}/api")
     started = time.monotonic()
     up = subprocess.Popen(
         [sys.executable, "-m", "flows.up"], cwd=folder, env=environment(folder) | ports,
@@ -130,32 +132,24 @@ def through_platform(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def offered(api: str) -> dict[str, Any]:
+def offered(api: SyncPrefectClient) -> DeploymentResponse:
     """Wait for the deployment of the chain."""
     while True:
-        for form in ask(f"{api}/deployments/filter", {}):
-            if form["entrypoint"].endswith(":align"):
-                return form
-        time.sleep(0.5)
+        try:
+            return api.read_deployment_by_name("align/laptop")
+        except ObjectNotFound:
+            time.sleep(0.5)
 
 
-def chain(api: str, form: dict[str, Any]) -> float:
+def chain(api: SyncPrefectClient, form: DeploymentResponse) -> float:
     """Start the chain with its form as it is; return the seconds until it is complete."""
     started = time.monotonic()
-    path = f"{api}/deployments/{form['id']}/create_flow_run"
-    flow_run = ask(path, {"parameters": form["parameters"]})["id"]
-    while (state := ask(f"{api}/flow_runs/{flow_run}")["state_type"]) != "COMPLETED":
-        if state in ("FAILED", "CRASHED", "CANCELLED"):
-            raise SystemExit(f"the chain ended as {state}")
+    flow_run = api.create_flow_run_from_deployment(form.id, parameters=form.parameters).id
+    while not (state := api.read_flow_run(flow_run).state).is_final():
         time.sleep(0.5)
+    if not state.is_completed():
+        raise SystemExit(f"the chain ended as {state.name}: {state.message}")
     return time.monotonic() - started
-
-
-def ask(url: str, question: dict[str, Any] | None = None) -> Any:
-    """Ask Prefect's API."""
-    data = None if question is None else json.dumps(question).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    return json.load(urllib.request.urlopen(request, timeout=60))
 
 
 def free_port() -> int:

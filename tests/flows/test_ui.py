@@ -152,8 +152,9 @@ def test_a_run_started_from_the_form_is_watched_to_its_scores(site):
     open_form(site)
     site.fill("Seed", "7")
     site.keep("prefect-form")
-    start(site, 1)
+    page = start(site, 1)
     assert yaml.safe_load((site.root / "params.yaml").read_text())["seed"] == 7
+    site.open(page, "Completed")
     site.keep("prefect-completed")
     site.press("Artifacts")
     site.wait("Held-out scores")
@@ -214,8 +215,9 @@ def test_the_report_with_its_galleries_opens_from_mlflow(site):
 def test_cancel_ends_every_process_and_leaves_nothing_half_written(site):
     open_form(site)
     site.fill("Seed", "8")
+    site.fill("Chains per question", "64")  # it must not be done before a slow browser cancels it
     site.press("Submit")
-    wait_for(site.root / ".runtime" / "scratch", "reward_model-*")
+    answers = wait_for(site.root / ".runtime" / "scratch", "synthesis-*/answers.jsonl")
     [flow_run] = [run for run in site.api.read_flow_runs() if run.state.is_running()]
     site.open(f"{site.prefect}/runs/flow-run/{flow_run.id}", "Cancel")
     at_work = stages_alive(site.root)
@@ -242,4 +244,5 @@ def test_cancel_ends_every_process_and_leaves_nothing_half_written(site):
         if what not in ("deleted", "not in cache")
     ]
     assert halves == []
+    assert answers.exists()  # the next run goes on from them
     assert run(site.root, "flows.doctor").returncode == 0
