@@ -32,7 +32,7 @@ pull: $(STAMP) ## the data and the embedded models, from store/
 reproduce: pull ## Visual-RFT's claim on the embedded default: 45 minutes on two cores
 	$(BIN)/dvc repro visual_rft
 
-up: $(STAMP) ## Prefect and MLflow in the browser, on 127.0.0.1
+up: pull ## Prefect and MLflow in the browser, on 127.0.0.1
 	$(BIN)/python -m flows.up
 
 down: $(STAMP) ## stop them from elsewhere

@@ -19,7 +19,7 @@ import mlflow
 from flows.command_line import settings_from_command_line
 from flows.stage import ROOT, run_stage, unchanged_stages
 from tasks import registry, tracking
-from tasks.errors import UserError
+from tasks.errors import UserError, actionable, need_space, without_trace
 from tasks.locks import Taken, take
 from tasks.process import this_process
 from tasks.settings import Settings, Shared, load_settings, save_settings
@@ -55,8 +55,10 @@ def run_chain(chain: Chain, settings: Shared) -> dict[str, str] | State:
     try:
         with alone(runtime.flow_run.name):
             return _run(chain, settings)
-    except UserError as error:
-        return Failed(message=str(error))
+    except Exception as error:
+        if (known := actionable(error)) is None:
+            raise
+        return Failed(message=str(known))
 
 
 def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
@@ -163,12 +165,11 @@ def _link(text: str, key: str, address: str, description: str) -> None:
 
 def main(flow: Flow, form: type[Shared], summary: Callable[[Path, dict[str, str]], None]) -> None:
     """Run a flow with the settings of params.yaml and the command line, and sum it up."""
-    try:
+    with without_trace():
         settings = settings_from_command_line(ROOT / "params.yaml", sys.argv[1:])
+        need_space(ROOT / ".runtime")
         with alone("the start of another"):
             save_settings(settings, ROOT / "params.yaml")
-    except UserError as error:
-        sys.exit(f"\n{error}")
     state = flow(settings.part(form), return_state=True)
     if not state.is_completed():
         sys.exit(f"\n{state.message}")

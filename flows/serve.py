@@ -7,8 +7,7 @@ from tasks.process import be_quiet
 
 be_quiet()
 
-import sys  # noqa: E402  (libraries read the switches above when imported)
-import threading  # noqa: E402
+import threading  # noqa: E402  (libraries read the switches above when imported)
 import time  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -19,7 +18,7 @@ from prefect.client.schemas.actions import DeploymentUpdate  # noqa: E402
 from flows.align import align  # noqa: E402
 from flows.reinforce import reinforce  # noqa: E402
 from flows.stage import ROOT  # noqa: E402
-from tasks.errors import UserError  # noqa: E402
+from tasks.errors import UserError, without_trace  # noqa: E402
 from tasks.settings import AlignSettings, ReinforceSettings, Shared, load_settings  # noqa: E402
 
 DEPLOYMENT = "laptop"
@@ -65,14 +64,12 @@ def follow_params() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with without_trace():
         deployments = [
             flow.to_deployment(
                 name=DEPLOYMENT, description=text, tags=tags, parameters=form_values(form)
             )
             for flow, form, text, tags in OFFERED
         ]
-    except UserError as error:
-        sys.exit(f"\n{error}")
     threading.Thread(target=follow_params, daemon=True).start()
     serve(*deployments, limit=1)  # one at a time: stages of a checkout wait for each other

@@ -16,6 +16,7 @@ import urllib.request
 from pathlib import Path
 
 from flows.stage import stop
+from tasks.errors import need_space, without_trace
 from tasks.locks import Taken, take
 from tasks.process import QUIET
 
@@ -127,6 +128,7 @@ def main() -> None:
                 **taken.holder
             )
         ) from None
+    need_space(RUNTIME)
     check_port("Prefect", PREFECT_PORT)
     check_port("MLflow", MLFLOW_PORT)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -161,4 +163,6 @@ def main() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stop", action="store_true", help="stop what runs in this checkout")
-    (stop_from_elsewhere if parser.parse_args().stop else main)()
+    asked = parser.parse_args()
+    with without_trace():
+        (stop_from_elsewhere if asked.stop else main)()

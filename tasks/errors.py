@@ -1,6 +1,13 @@
 """Errors that a user can act on: what happened, why, and what to do."""
 
+import contextlib
 import errno
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+BYTES_TO_START = 50 * 2**20  # the databases of Prefect and MLflow, their logs, a first run
 
 
 class UserError(Exception):
@@ -20,11 +27,25 @@ class UserError(Exception):
         return f"{self.what}.\nWhy: {self.why}.\nWhat to do: {self.todo}."
 
 
-def obstacle(error: BaseException | None) -> UserError | None:
-    """Return what stood in the way of writing, where that is what an error comes from.
+@contextlib.contextmanager
+def without_trace() -> Iterator[None]:
+    """End the program with a message where an error is one that a user can act on."""
+    try:
+        yield
+    except Exception as error:
+        if (known := actionable(error)) is None:
+            raise
+        sys.exit(f"\n{known}")
 
-    Libraries wrap such errors in their own: all that led to it are looked at.
+
+def actionable(error: BaseException | None) -> UserError | None:
+    """Return what a user can act on in an error: the error itself, or what stood in its way.
+
+    Libraries wrap a full disk or a file that cannot be used in errors of their own: all that led
+    to the error are looked at.
     """
+    if isinstance(error, UserError):
+        return error
     while error is not None:
         for numbers, words, what, todo in _OBSTACLES:
             if getattr(error, "errno", None) in numbers or words in str(error):
@@ -47,6 +68,21 @@ _OBSTACLES = (  # numbers of the system, words of SQLite, what happened, what to
         "make it accessible (`outputs/` and `.runtime/` must be writable) and start again",
     ),
 )
+
+
+def need_space(folder: Path) -> None:
+    """Stop before servers do that cannot even write why.
+
+    Raises:
+        UserError: The disk of this folder is almost full.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < BYTES_TO_START:
+        raise UserError(
+            f"The disk is full: {free / 2**20:.0f} MB are free at {folder}",
+            f"databases and logs are kept there; it takes {BYTES_TO_START / 2**20:.0f} MB to start",
+            "free some space and start again",
+        )
 
 
 class Checked(Exception):

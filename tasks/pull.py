@@ -19,7 +19,7 @@ from dvc_data.hashfile.db import HashFileDB  # noqa: E402
 from dvc_data.hashfile.hash import hash_file  # noqa: E402
 from dvc_data.hashfile.tree import Tree  # noqa: E402
 
-from tasks.errors import UserError  # noqa: E402
+from tasks.errors import UserError, without_trace  # noqa: E402
 
 
 def pull(root: Path, targets: list[str]) -> None:
@@ -84,10 +84,8 @@ def _state(remote: HashFileDB, oid: str) -> str:
 
 def main() -> None:
     """Pull the targets on the command line."""
-    try:
+    with without_trace():
         pull(Path.cwd(), sys.argv[1:])
-    except UserError as error:
-        sys.exit(f"\n{error}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ be_quiet()
 
 import yaml  # noqa: E402  (libraries read the switches above when they are imported)
 
-from tasks.errors import Checked, UserError, obstacle  # noqa: E402
+from tasks.errors import Checked, UserError, without_trace  # noqa: E402
 from tasks.settings import Settings, load_settings  # noqa: E402
 from tasks.warm import run_warm  # noqa: E402
 
@@ -199,14 +199,8 @@ def main() -> None:
         "--check", action="store_true", help="take three steps, forecast time, memory and money"
     )
     asked = parser.parse_args()
-    try:
+    with without_trace():
         metrics = (check_stage if asked.check else run_stage)(asked.stage, Path.cwd())
-    except UserError as error:
-        sys.exit(f"\n{error}")
-    except Exception as error:
-        if (known := obstacle(error)) is None:
-            raise
-        sys.exit(f"\n{known}")
     print("  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from datasets import Dataset, load_from_disk
 
-from tasks.errors import UserError
+from tasks.errors import UserError, without_trace
 from tasks.process import be_quiet, die_with_parent
 from tasks.training.plan import Plan
 
@@ -68,7 +68,5 @@ if __name__ == "__main__":
 
         main(sys.argv[2:])
     else:
-        try:
+        with without_trace():
             _work(Path(sys.argv[2]))
-        except UserError as error:
-            sys.exit(f"\n{error}")

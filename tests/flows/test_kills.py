@@ -35,7 +35,7 @@ class Site(Servers):
 
     def processes(self) -> dict[str, psutil.Process]:
         """Return what can be killed: the parts that are there."""
-        found = {}
+        found, asking = {}, None
         for process in psutil.Process(self.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 words = process.cmdline()
@@ -50,8 +50,12 @@ class Site(Servers):
                 elif "tasks.warm" in words:  # it is forked from the one that waits
                     inner = "tasks.warm" in process.parent().cmdline()
                     found["stage" if inner else "waiting process"] = process
+                elif "tasks.run" in words:
+                    asking = process
                 elif FLOW in words:
                     found["flow"] = process
+        if asking and "waiting process" not in found:  # it found nobody to ask
+            found["stage"] = asking
         return found
 
     def forget_results(self) -> None:
@@ -64,7 +68,7 @@ class Site(Servers):
         (self.root / "dvc.lock").write_text(yaml.safe_dump(lock))
 
     def works_or_ended(self, flow_run: str) -> bool:
-        return "dvc" in self.processes() or state(self.api, flow_run) in ENDED
+        return "stage" in self.processes() or state(self.api, flow_run) in ENDED
 
     def ends(self, flow_run: str, seconds: float = 15) -> bool:
         """True if the flow run ends within some seconds."""

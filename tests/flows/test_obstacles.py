@@ -49,6 +49,18 @@ def test_outputs_that_cannot_be_written_are_named(checkout):
         assert_refused(checkout, "Read-only file system", "`.runtime/` must be writable")
 
 
+@pytest.mark.parametrize("program", ["flows.up", "flows.align"])
+@pytest.mark.parametrize(
+    ("options", "expected"), [("size=2m", "The disk is full"), ("ro", "Read-only file system")]
+)
+def test_nothing_starts_where_nothing_can_be_kept(checkout, program, options, expected):
+    with mounted(checkout / ".runtime", options):
+        said = run(checkout, program)
+    assert said.returncode != 0
+    assert expected in said.stderr and "What to do" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
 def assert_refused(checkout: Path, *expected: str) -> None:
     said = run(checkout, "dvc", "repro", "-s", "-f", "intake")
     told = said.stdout + said.stderr
