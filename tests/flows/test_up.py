@@ -10,8 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.exceptions import PrefectHTTPStatusError
 
-from tests.flows.servers import Servers, form, up
+from tests.flows.servers import Servers, form, up, wait_for_state
 
 pytestmark = pytest.mark.chain
 
@@ -54,6 +56,21 @@ def test_both_servers_answer_and_both_flows_are_offered(servers, running):
         offered = form(servers.api, name)
         assert offered.description and offered.tags and offered.parameters["settings"]
     assert len(servers.api.read_deployments()) == 2
+
+
+def test_a_value_out_of_bounds_is_refused_by_the_server_and_by_the_flow(servers, running, checkout):
+    before = (checkout / "params.yaml").read_text()
+    offered = form(servers.api, "align/laptop")
+    asked = {"settings": offered.parameters["settings"] | {"seed": -1}}
+    with pytest.raises(PrefectHTTPStatusError, match="-1 is less than the minimum of 0"):
+        servers.api.create_flow_run_from_deployment(offered.id, parameters=asked)
+    unchecked = DeploymentUpdate(enforce_parameter_schema=False)
+    servers.api.update_deployment(offered.id, unchecked)
+    made = servers.api.create_flow_run_from_deployment(offered.id, parameters=asked)
+    assert wait_for_state(servers.api, made.id) == "FAILED"
+    assert "greater than or equal to 0" in servers.api.read_flow_run(made.id).state.message
+    assert (checkout / "params.yaml").read_text() == before
+    assert not (checkout / "outputs" / "intake").exists()
 
 
 def test_a_second_start_says_who_is_there_and_stop_ends_all(checkout, ports, running):
