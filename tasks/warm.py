@@ -7,6 +7,7 @@ fork may fail after it, and ten seconds are nothing there.
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -82,6 +83,8 @@ def _serve(handle: int) -> None:
     with socket.socket(fileno=handle) as door:
         for name in LIBRARIES:
             importlib.import_module(name)
+        # a stage's garbage collector would go through them all: 2.2 s at its end, 0.4 s without
+        gc.freeze()
         while True:
             client, _ = door.accept()
             with client:
