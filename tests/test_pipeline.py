@@ -77,6 +77,25 @@ def test_the_experiments_table_in_the_readme_is_that_of_its_file():
     assert len(rows) == 11 + 7 + 7 and [row for row in rows if row not in text] == []
 
 
+def test_the_cost_of_the_platform_in_the_readme_is_that_of_its_file():
+    text = (ROOT / "README.md").read_text()
+    measured = json.loads((ROOT / "bench" / "platform.json").read_text())
+    found, limits = measured["found"], measured["limits"]
+    told = [
+        f"+{found['overhead_seconds']:.0f} s, {100 * found['overhead_share']:.1f} %",
+        f"| {found['outside_stages_seconds']:.0f} s, {100 * found['outside_stages_share']:.1f} % |",
+        f"| {found['cached_seconds']:.1f} s | {limits['cached_seconds']:.0f} s |",
+        f"| {found['ready_seconds']:.0f} s | {limits['ready_seconds']:.0f} s |",
+        f"| {found['memory_gb']:.2f} GB | {limits['memory_gb']} GB |",
+    ]
+    assert [row for row in told if row not in text] == []
+
+
+def test_the_pictures_in_the_readme_exist():
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    assert pictures and [name for name in pictures if not (ROOT / name).is_file()] == []
+
+
 def test_the_scores_of_the_base_in_the_readme_are_those_measured():
     text = (ROOT / "README.md").read_text()
     measured = json.loads((ROOT / "outputs" / "metrics" / "base.json").read_text())
