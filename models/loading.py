@@ -90,4 +90,6 @@ def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) 
                 None  # a property of this machine, not of the model
             )
     model.to(torch.bfloat16).save_pretrained(folder)
+    if processor.tokenizer.is_fast:  # or it writes how the last batch was padded, if there was one
+        processor.tokenizer.backend_tokenizer.no_padding()
     processor.save_pretrained(folder)

@@ -18,6 +18,7 @@ from accelerate.utils import gather_object
 from lightning.pytorch.callbacks import ModelCheckpoint
 from trl.trainer.utils import RepeatSampler
 
+COUNTERS = ("_step", "_total_train_tokens")  # what TRL's trainers count themselves, if they do
 UNLOGGED = ("step", "epoch", "step_time")  # a time would make equal runs differ
 
 
@@ -284,7 +285,9 @@ class TRLModule(L.LightningModule):
         devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         checkpoint["trl"] = {
             "device_rng": devices,
-            "step": getattr(self.trl, "_step", None),
+            "counters": {
+                name: getattr(self.trl, name) for name in COUNTERS if hasattr(self.trl, name)
+            },
             "tokens": self.trl.state.num_input_tokens_seen,
             "history": self.history,
             "rng": states,
@@ -308,6 +311,6 @@ class TRLModule(L.LightningModule):
             self._restore_trl(self._restored)
 
     def _restore_trl(self, state: dict[str, Any]) -> None:
-        if state["step"] is not None:
-            self.trl._step = state["step"]
+        for name, count in state["counters"].items():
+            setattr(self.trl, name, count)
         self.trl.state.num_input_tokens_seen = state["tokens"]

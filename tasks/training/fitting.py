@@ -117,7 +117,7 @@ def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
             _save(module, Path(plan.out))
             if kept:
                 kept.write(Path(plan.out))
-    used = meter.summary(trainer, module)
+    used = meter.summary(module)
     if not trainer.is_global_zero:
         return {}
     if given := sum(one.given for one in sharing):

@@ -64,12 +64,13 @@ class Meter(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, module: TRLModule) -> None:
         self._step_started = time.perf_counter()  # a look is no step
 
-    def summary(self, trainer: L.Trainer, module: TRLModule) -> dict[str, float]:
+    def summary(self, module: TRLModule) -> dict[str, float]:
         """Return what the training used, and how far off the forecast was."""
         seconds = time.perf_counter() - self._started
         if not self.forecast and self._steps:  # fewer steps than a forecast looks at
             self.forecast = self._predict()
-        tokens = _tokens(module) - self._tokens_before
+        # a training that was killed after its last step has none left
+        tokens = _tokens(module) - self._tokens_before if self._steps else 0.0
         parts = dict(self._parts)
         parts["score"] = parts.pop("rollout", 0.0) - sum(
             parts.get(name, 0.0) for name in ("generate", "reward")
@@ -82,7 +83,7 @@ class Meter(L.Callback):
         parts["other"] = seconds - stepping - aside
         used = {f"seconds/{name}": value for name, value in parts.items() if value > 0}
         used |= {
-            "steps": float(trainer.global_step - self._first_step),
+            "steps": float(len(self._steps)),
             "samples": float(len(self._steps) * self.plan.batch),
             "tokens_per_second": tokens / seconds,
             "peak_memory_gb": peak_memory_gb(),
