@@ -137,7 +137,8 @@ class SharedPrefix:
                 return output
             hidden = self._run(backbone, layout, input_ids, attention_mask, **kwargs)
             places = layout.places if wanted is None else layout.places[:, :-1][wanted][None]
-            return BaseModelOutputWithPast(last_hidden_state=hidden[0][places])
+            # not hidden[0][places]: on a CPU its gradient adds up in the order of the threads
+            return BaseModelOutputWithPast(last_hidden_state=F.embedding(places, hidden[0]))
 
         return forward
 

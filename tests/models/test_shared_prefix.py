@@ -152,6 +152,23 @@ def test_log_probabilities_and_gradients_are_those_of_the_plain_path(model, case
     assert_equal_with_and_without(model, rows)
 
 
+@pytest.fixture
+def several_threads():
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(1)
+
+
+def test_gradients_are_the_same_to_the_last_bit_every_time(model, several_threads):
+    """Eight answers read the last state of one prompt: the order of the sum must not vary."""
+    rows = batch(model, [([0], 14)], [8], answer=[80])  # enough for a kernel to use the threads
+    share_prefix(model)
+    _, first = scores_and_gradients(model, rows)
+    for _ in range(10):
+        _, again = scores_and_gradients(model, rows)
+        assert [name for name in first if not torch.equal(again[name], first[name])] == []
+
+
 def test_gradient_checkpointing_computes_the_same(model):
     model.gradient_checkpointing_enable()
     assert_equal_with_and_without(model, batch(model, [([0], 14), ([1], 17)], [4, 4]))
