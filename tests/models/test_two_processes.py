@@ -21,11 +21,12 @@ def run(how: str, strategy: str, kind: str, folder: str, out: Path) -> dict:
     result = subprocess.run(
         command,
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"},
         capture_output=True,
         text=True,
     )
-    assert result.returncode == 0, result.stderr[-3000:]
+    # torchrun's own trace, which says nothing of the cause, is the last 3000 characters
+    assert result.returncode == 0, result.stderr[-20000:]
     return json.loads(report.read_text())
 
 

@@ -34,6 +34,7 @@ def main(how: str, strategy: str, kind: str, folder: str, report: Path) -> None:
         trainer = make()
         rows, model = train_natively(trainer)
         first = trainer.accelerator.is_main_process
+        trainer.accelerator.end_training()  # a process group that is left to the exit may abort it
     else:
         plan = {
             "ddp": lambda: DDPStrategy(process_group_backend="gloo", find_unused_parameters=True),
