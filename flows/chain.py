@@ -11,12 +11,13 @@ from pathlib import Path
 
 from mlflow.entities import RunInfo
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NOTE
-from prefect import Flow, runtime
+from prefect import Flow, get_run_logger, runtime
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.states import Failed, State
 
 import mlflow
 from flows.command_line import settings_from_command_line
+from flows.doctor import repair_dvc
 from flows.stage import ROOT, run_stage, unchanged_stages
 from tasks import registry, tracking
 from tasks.errors import UserError, actionable, need_space, without_trace
@@ -63,6 +64,9 @@ def run_chain(chain: Chain, settings: Shared) -> dict[str, str] | State:
 
 def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
     tracking.use_tracking(ROOT)
+    # DVC waits for a killed reader or writer as long as its parent has not taken note of its end
+    for told in repair_dvc(ROOT):
+        get_run_logger().info(told)
     in_force = _pinned(load_settings(ROOT / "params.yaml").with_part(settings))
     save_settings(in_force, ROOT / "params.yaml")
     tags = {

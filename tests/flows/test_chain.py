@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -82,12 +83,26 @@ def test_every_stage_has_an_mlflow_run_under_the_chains_run(checkout, first):
 
 def test_a_second_run_does_nothing_and_dvc_agrees(checkout, first):
     before = (checkout / "dvc.lock").read_text()
-    again = run(checkout, "flows.align")
+    with dead_writer(checkout / "outputs" / "intake"):
+        again = run(checkout, "flows.align")
     assert again.returncode == 0, again.stdout[-3000:]
+    assert "1 readers or writers that are gone; removed" in again.stdout + again.stderr
     assert outcomes(again.stdout, STAGES) == dict.fromkeys(STAGES, "skipped")
     assert "up to date" in run(checkout, "dvc", "status", "--with-deps", "report").stdout
     assert "up to date" in run(checkout, "dvc", "repro", "report").stdout
     assert (checkout / "dvc.lock").read_text() == before
+
+
+@contextlib.contextmanager
+def dead_writer(path: Path) -> Iterator[None]:
+    """List a writer that was killed, and whose parent has not yet taken note of its end."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.05)
+    held = {"write": {str(path): {"pid": process.pid, "cmd": "dvc repro -s intake"}}, "read": {}}
+    (path.parents[1] / ".dvc" / "tmp" / "rwlock").write_text(json.dumps(held))
+    yield
+    process.wait()
 
 
 def test_a_check_forecasts_a_stage_and_touches_nothing(checkout, first):
@@ -158,7 +173,15 @@ def test_nothing_outlives_a_killed_flow(checkout, first):
     while stages_alive(checkout) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert stages_alive(checkout) == []
+    while any(map(psutil.pid_exists, listed_by_dvc(checkout))) and time.monotonic() < deadline:
+        time.sleep(0.2)  # init has to take note of the end of those that it adopted
     assert run(checkout, "dvc", "status").returncode == 0  # no lock is left behind
+
+
+def listed_by_dvc(checkout: Path) -> set[int]:
+    """Return the processes that DVC believes to be reading or writing."""
+    held = json.loads((checkout / ".dvc" / "tmp" / "rwlock").read_text())
+    return {who["pid"] for who in (*held["write"].values(), *sum(held["read"].values(), []))}
 
 
 def assert_that_others_are_told_who_is_at_work(checkout: Path, flow: subprocess.Popen) -> None:
