@@ -4,8 +4,9 @@
 Fresh clones with the embedded default: in two of them a plain script calls the same stage functions
 in one process, one before and one after the chain is started as its form starts it, so that a
 machine that gets slower meanwhile is not held against either. The chain is started twice: the
-second time nothing has changed. Long runs differ by themselves, as the two plain ones show; what
-the platform adds outside the stage functions (its processes, DVC's hashes) is given, too.
+second time nothing has changed. Long runs differ by themselves, as the plain ones show; what the
+platform adds outside the stage functions (its processes, DVC's hashes) is given, too. `--add` goes
+on with the runs in the file: another chain and another plain script after it.
 """
 
 import argparse
@@ -154,6 +155,26 @@ def chain(api: SyncPrefectClient, form: DeploymentResponse) -> float:
     return time.monotonic() - started
 
 
+def compare(plain: list[dict], platform: list[dict]) -> dict[str, float]:
+    """Return what the platform costs: means of all runs, and the highest of what has a limit."""
+
+    def cost(name: str) -> float:
+        return mean(run[name] for run in platform) - mean(run[name] for run in plain)
+
+    script = [run["seconds"] for run in plain]
+    return {
+        "overhead_seconds": cost("seconds"),
+        "overhead_share": cost("seconds") / mean(script),
+        "outside_stages_seconds": cost("outside"),
+        "outside_stages_share": cost("outside") / mean(script),
+        "plain_runs_differ_seconds": max(script) - min(script),
+        **{
+            name: max(run[name] for run in platform)
+            for name in ("cached_seconds", "memory_gb", "ready_seconds")
+        },
+    }
+
+
 def free_port() -> int:
     """Return a port that nobody uses at the moment."""
     with socket.socket() as probe:
@@ -165,31 +186,28 @@ def main() -> None:
     """Measure both, print the comparison and keep it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=WHERE)
+    parser.add_argument("--add", action="store_true", help="add to the runs in the file")
     asked, overrides = parser.parse_known_args()
+    settings = " ".join(overrides) or "embedded default"
+    runs: dict[str, list] = {"plain": [], "platform": []}
+    if asked.add:
+        earlier = json.loads(asked.out.read_text())
+        if earlier["settings"] != settings:
+            raise SystemExit(f"{asked.out} is of other settings: {earlier['settings']}")
+        runs = {kind: earlier[kind] for kind in runs}
     with tempfile.TemporaryDirectory() as folder:
-        before = plain(clone(Path(folder) / "before", overrides))
-        hosted = through_platform(clone(Path(folder) / "platform", overrides))
-        after = plain(clone(Path(folder) / "after", overrides))
-    seconds, outside = (mean([before[name], after[name]]) for name in ("seconds", "outside"))
-    found = {
-        "overhead_seconds": hosted["seconds"] - seconds,
-        "overhead_share": (hosted["seconds"] - seconds) / seconds,
-        "outside_stages_seconds": hosted["outside"] - outside,
-        "outside_stages_share": (hosted["outside"] - outside) / seconds,
-        "plain_runs_differ_seconds": abs(before["seconds"] - after["seconds"]),
-        "cached_seconds": hosted["cached_seconds"],
-        "memory_gb": hosted["memory_gb"],
-        "ready_seconds": hosted["ready_seconds"],
-    }
+        if not asked.add:
+            runs["plain"].append(plain(clone(Path(folder) / "before", overrides)))
+        runs["platform"].append(through_platform(clone(Path(folder) / "platform", overrides)))
+        runs["plain"].append(plain(clone(Path(folder) / "after", overrides)))
     facts = {
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
-        "settings": " ".join(overrides) or "embedded default",
-        "found": found, "limits": LIMITS, "plain": [before, after], "platform": hosted,
+        "settings": settings, "found": compare(**runs), "limits": LIMITS, **runs,
     }  # fmt: skip
     rounded = json.loads(json.dumps(facts), parse_float=lambda text: round(float(text), 3))
     asked.out.write_text(json.dumps(rounded, indent=1) + "\n")
     table = Table("", "measured", "limit", title="What the platform costs")
-    for name, value in found.items():
+    for name, value in facts["found"].items():
         table.add_row(name, f"{value:.2f}", str(LIMITS.get(name, "")))
     Console().print(table)
 
