@@ -6,6 +6,7 @@ repaired before the runner starts (see `flows/doctor.py`).
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import socket
@@ -14,6 +15,8 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+
+import psutil
 
 from flows.stage import stop
 from tasks.errors import need_space, without_trace
@@ -80,8 +83,18 @@ def check_port(name: str, port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError:
             raise SystemExit(
-                f"Port {port} for {name} is taken. Set {name.upper()}_PORT to another one."
+                f"Port {port} for {name} is taken{_by_whom(port)}. End what is there, or set "
+                f"{name.upper()}_PORT to another one."
             ) from None
+
+
+def _by_whom(port: int) -> str:
+    with contextlib.suppress(psutil.Error):  # some systems tell only the superuser
+        for found in psutil.net_connections("tcp"):
+            if found.status == psutil.CONN_LISTEN and found.laddr.port == port and found.pid:
+                command = " ".join(psutil.Process(found.pid).cmdline())
+                return f" by process {found.pid} ({command[:100]})"
+    return ""
 
 
 def stop_from_elsewhere() -> None:
@@ -131,7 +144,8 @@ def main() -> None:
     need_space(RUNTIME)
     check_port("Prefect", PREFECT_PORT)
     check_port("MLflow", MLFLOW_PORT)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for asked_to_end in (signal.SIGTERM, signal.SIGHUP):  # `make down`; the terminal is closed
+        signal.signal(asked_to_end, lambda *_: sys.exit(0))
     children: dict[str, subprocess.Popen] = {}
     try:
         children["prefect"] = start(
@@ -155,6 +169,8 @@ def main() -> None:
     except KeyboardInterrupt:
         print("stopping")
     finally:
+        for impatience in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(impatience, signal.SIG_IGN)  # or it would leave the others behind
         for child in reversed(children.values()):  # the runner first: it talks to the servers
             stop(child)
         lock.close()

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,13 +85,24 @@ def test_a_second_start_says_who_is_there_and_stop_ends_all(checkout, ports, run
     assert said(up(checkout, ports, "--stop")).strip() == "Nothing is running."
 
 
+def test_a_closed_terminal_and_an_impatient_user_leave_nobody_behind(servers, running):
+    started = children(running)
+    for asked_to_end in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        running.send_signal(asked_to_end)
+        time.sleep(0.1)
+    running.wait(60)
+    assert [p for p in started if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+
+
 def test_a_taken_port_is_named(checkout, ports):
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of servers just stopped
         taken.bind(("127.0.0.1", int(ports["MLFLOW_PORT"])))
         taken.listen()
         process = up(checkout, ports)
-        assert "for MLflow is taken" in said(process) and process.returncode == 1
+        told = said(process)
+        assert f"for MLflow is taken by process {os.getpid()} (" in told, told
+        assert process.returncode == 1
 
 
 def test_a_child_that_dies_ends_all_and_is_named(checkout, running):
