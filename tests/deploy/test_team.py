@@ -293,7 +293,7 @@ def work(team: Team, root: Path) -> subprocess.Popen:
 
 
 def stop(worker: subprocess.Popen) -> None:
-    """Ask Prefect's worker to end; asked just after a flow has ended, it may miss the first time."""
+    """End Prefect's worker; just after the end of a flow it may miss the first request."""
     worker.terminate()
     try:
         worker.wait(20)
