@@ -181,7 +181,8 @@ def test_nothing_outlives_a_killed_flow(checkout, first):
 def listed_by_dvc(checkout: Path) -> set[int]:
     """Return the processes that DVC believes to be reading or writing."""
     held = json.loads((checkout / ".dvc" / "tmp" / "rwlock").read_text())
-    return {who["pid"] for who in (*held["write"].values(), *sum(held["read"].values(), []))}
+    writers, readers = held.get("write", {}).values(), held.get("read", {}).values()
+    return {who["pid"] for who in (*writers, *sum(readers, []))}
 
 
 def assert_that_others_are_told_who_is_at_work(checkout: Path, flow: subprocess.Popen) -> None:
