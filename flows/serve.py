@@ -20,6 +20,7 @@ from flows.reinforce import reinforce  # noqa: E402
 from flows.stage import ROOT  # noqa: E402
 from tasks.errors import UserError, without_trace  # noqa: E402
 from tasks.settings import AlignSettings, ReinforceSettings, Shared, load_settings  # noqa: E402
+from tasks.warm import standby  # noqa: E402
 
 DEPLOYMENT = "laptop"
 OFFERED: tuple[tuple[Flow, type[Shared], str, list[str]], ...] = (
@@ -72,4 +73,5 @@ if __name__ == "__main__":
             for flow, form, text, tags in OFFERED
         ]
     threading.Thread(target=follow_params, daemon=True).start()
-    serve(*deployments, limit=1)  # one at a time: stages of a checkout wait for each other
+    with standby(ROOT):
+        serve(*deployments, limit=1)  # one at a time: stages of a checkout wait for each other

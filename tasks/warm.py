@@ -1,9 +1,10 @@
 """Stages that start warm: a process that has the libraries in memory forks one for each.
 
 Loading torch, transformers, TRL, Lightning and MLflow takes ten seconds, and a chain has nine
-stages. Only libraries are loaded ahead, never our own code: a stage is what is on disk when it
-starts. Where there is a GPU nothing is loaded ahead, because a driver that was asked before the
-fork may fail after it, and ten seconds are nothing there.
+stages. Under `make up` the runner keeps the process from one chain to the next. Only libraries are
+loaded ahead, never our own code: a stage is what is on disk when it starts. Where there is a GPU
+nothing is loaded ahead, because a driver that was asked before the fork may fail after it, and ten
+seconds are nothing there.
 """
 
 import contextlib
@@ -35,8 +36,14 @@ LIBRARIES = (
 
 @contextlib.contextmanager
 def standby(root: Path) -> Iterator[None]:
-    """Keep a process with the libraries for the stages that start meanwhile."""
-    if sys.platform != "linux" or Path("/dev/nvidiactl").exists():
+    """Keep a process with the libraries for the stages that start meanwhile.
+
+    Where one waits already (the runner's) it is the one; where libraries are not to be loaded
+    ahead, there is none.
+    """
+    if waiting := _connected():
+        waiting.close()
+    if waiting or sys.platform != "linux" or Path("/dev/nvidiactl").exists():
         yield
         return
     with tempfile.TemporaryDirectory() as folder:  # a socket's path must be short
@@ -66,16 +73,25 @@ def run_warm(command: list[str]) -> int | None:
     Returns:
         The exit status; None if nobody waits.
     """
-    with socket.socket(socket.AF_UNIX) as server:
-        try:
-            server.connect(os.environ[ADDRESS])
-        except (KeyError, OSError):
-            return None
+    if (server := _connected()) is None:
+        return None
+    with server:
         socket.send_fds(server, [b"\0"], [0, 1, 2])
         request = {"command": command, "folder": os.getcwd(), "environment": dict(os.environ)}
         server.sendall(json.dumps(request).encode() + b"\n")
         status = server.makefile().readline()
     return int(status) if status else 128 + signal.SIGKILL
+
+
+def _connected() -> socket.socket | None:
+    """Return a connection to the process that waits; None if nobody does."""
+    server = socket.socket(socket.AF_UNIX)
+    try:
+        server.connect(os.environ[ADDRESS])
+    except (KeyError, OSError):
+        server.close()
+        return None
+    return server
 
 
 def _serve(handle: int) -> None:
@@ -90,7 +106,7 @@ def _serve(handle: int) -> None:
             with client:
                 _, streams, *_ = socket.recv_fds(client, 1, 3)
                 request = client.makefile().readline()
-                if not request:  # it was killed before it had said what it wants
+                if not request:  # who only looked, or was killed before it had said what it wants
                     continue
                 parent = as_child()
                 if not (stage := os.fork()):

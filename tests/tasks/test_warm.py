@@ -3,9 +3,9 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,11 +93,32 @@ def test_nobody_waits_where_no_process_was_started(tree):
     assert said.stdout.strip() == "None"
 
 
-def test_the_process_ends_when_the_chain_does(tree):
-    outer = os.environ[ADDRESS]
+def waiting_processes() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children() if "tasks.warm" in p.cmdline()]
+
+
+def test_the_process_ends_when_the_chain_does(tree, monkeypatch):
+    before = waiting_processes()
+    monkeypatch.delenv(ADDRESS)
     with standby(tree):
-        time.sleep(1)
-        waiting = [p for p in psutil.Process().children() if "tasks.warm" in p.cmdline()]
-        assert len(waiting) == 2  # the module's, and this one
-    os.environ[ADDRESS] = outer
-    assert sum(process.is_running() for process in waiting) == 1
+        [own] = [process for process in waiting_processes() if process not in before]
+    assert not own.is_running() and ADDRESS not in os.environ
+
+
+def test_one_that_waits_already_serves_the_chain_and_outlives_it(tree):
+    before = waiting_processes(), os.environ[ADDRESS]
+    with standby(tree):
+        assert (waiting_processes(), os.environ[ADDRESS]) == before
+        assert ask(tree, "end", "0").wait() == 0
+    assert (waiting_processes(), os.environ[ADDRESS]) == before
+    assert ask(tree, "end", "0").wait() == 0
+
+
+def test_a_chain_replaces_one_that_was_killed(tree, monkeypatch, tmp_path):
+    left = str(tmp_path / "warm")
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(left)
+    monkeypatch.setenv(ADDRESS, left)
+    with standby(tree):
+        assert os.environ[ADDRESS] != left
+        assert ask(tree, "end", "0").wait() == 0
