@@ -5,16 +5,13 @@ whether there is anything to do, so a flow after `dvc repro` skips every stage a
 a flow does nothing. Prefect's own cache stays off: there is one cache, and it is DVC's.
 """
 
-import contextlib
 import itertools
 import json
 import logging
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,7 +22,7 @@ from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.states import Failed, State
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tasks.process import as_child
+from tasks.process import as_child, stop
 from tasks.tracking import PARENT
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +32,6 @@ OUTCOMES = {
     "ran": re.compile(r"^Running stage '"),
 }
 PROGRESS = re.compile(r"\b(\d+) of (\d+)\b")  # as `tasks.progress` and trainings print it
-SECONDS_TO_STOP = 10
 
 
 class StageFailed(RuntimeError):
@@ -157,16 +153,3 @@ def stage_environment(root: Path) -> dict[str, str]:
     """Return the variables with which `python` in dvc.yaml is this interpreter."""
     search = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     return {"PATH": search, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"}
-
-
-def stop(process: subprocess.Popen) -> None:
-    """End a process group, even if its leader is gone: politely first, then for good."""
-    with contextlib.suppress(ProcessLookupError):  # nobody is left in it
-        os.killpg(process.pid, signal.SIGTERM)
-        deadline = time.monotonic() + SECONDS_TO_STOP
-        while time.monotonic() < deadline:
-            process.poll()
-            os.killpg(process.pid, 0)
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()

@@ -18,10 +18,9 @@ from pathlib import Path
 
 import psutil
 
-from flows.stage import stop
 from tasks.errors import need_space, without_trace
 from tasks.locks import Taken, take
-from tasks.process import QUIET
+from tasks.process import QUIET, stop
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNTIME = ROOT / ".runtime"

@@ -1,10 +1,13 @@
 """A stage's process: quiet, offline-friendly libraries, and no life after its parent's."""
 
+import contextlib
 import ctypes
 import os
 import signal
 import socket
+import subprocess
 import sys
+import time
 import warnings
 
 import psutil
@@ -40,6 +43,7 @@ def be_quiet() -> None:
         warnings.filterwarnings("ignore", message)
 
 
+SECONDS_TO_STOP = 10  # between asking politely and a kill
 PARENT_PROCESS = "COLLIMATE_PARENT_PROCESS"  # variable: the number of whoever started a process
 
 
@@ -57,6 +61,19 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGTERM), 0, 0, 0)
     if os.getppid() != parent:  # it ended before the request was in place
         sys.exit(128 + signal.SIGTERM)
+
+
+def stop(process: subprocess.Popen) -> None:
+    """End a process group, even if its leader is gone: politely first, then for good."""
+    with contextlib.suppress(ProcessLookupError):  # nobody is left in it
+        os.killpg(process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + SECONDS_TO_STOP
+        while time.monotonic() < deadline:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def this_process() -> str:

@@ -17,6 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.process import be_quiet, die_with_parent
+from tasks.warm import run_warm
+
+if __name__ == "__main__":  # what is imported below would take 0.1 s for nothing
+    die_with_parent()
+    if (status := run_warm(sys.argv[1:])) is not None:
+        sys.exit(status)
 
 be_quiet()
 
@@ -24,7 +30,6 @@ import yaml  # noqa: E402  (libraries read the switches above when they are impo
 
 from tasks.errors import Checked, UserError, without_trace  # noqa: E402
 from tasks.settings import Settings, load_settings  # noqa: E402
-from tasks.warm import run_warm  # noqa: E402
 
 if TYPE_CHECKING:
     from tasks.tracking import Cost
@@ -77,19 +82,21 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
         raise UserError(
             f"There is no stage {stage!r}", f"dvc.yaml has {', '.join(spec)}", "name one"
         )
+
+    from tasks import tracking
+
+    known = tracking.dvc_hashes(root)
     sources = source_hash(root, spec[stage])
-    key = stage_key(root, spec[stage], settings, sources)
+    key = stage_key(spec[stage], settings, sources, known)
     scratch = root / ".runtime" / "scratch" / f"{stage}-{key}"
     out = scratch / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
 
-    from tasks import tracking
     from tasks.stages import STAGES
 
     tracking.use_tracking(root)
     cost = tracking.Cost(settings.rate_per_hour)
-    known = tracking.dvc_hashes(root)
     inputs = {dep: known[dep] for dep in _deps(spec[stage]) if dep in known}
     parameters = parameters_of(spec[stage], settings)
     with tracking.stage_run(stage, key, parameters, inputs) as run_id:
@@ -160,11 +167,8 @@ def parameters_of(spec: dict[str, Any], settings: Settings) -> dict[str, Any]:
     return flat({name: values[name] for name in spec.get("params", [])})
 
 
-def stage_key(root: Path, spec: dict[str, Any], settings: Settings, sources: str) -> str:
-    """Return a hash of everything that a stage consumes: code, input data and settings."""
-    from tasks.tracking import dvc_hashes
-
-    known = dvc_hashes(root)
+def stage_key(spec: dict[str, Any], settings: Settings, sources: str, known: dict[str, str]) -> str:
+    """Return a hash of everything that a stage consumes: code, settings, input data (`known`)."""
     data = {dep: known.get(dep, "") for dep in _deps(spec)}
     facts = json.dumps([sources, data, parameters_of(spec, settings)], sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
@@ -190,9 +194,6 @@ def _deps(spec: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     """Run the stage named on the command line; errors to act on are printed without a trace."""
-    die_with_parent()
-    if (status := run_warm(sys.argv[1:])) is not None:
-        sys.exit(status)
     parser = argparse.ArgumentParser(prog="python -m tasks.run", description=__doc__)
     parser.add_argument("stage")
     parser.add_argument(
