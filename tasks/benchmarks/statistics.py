@@ -50,6 +50,8 @@ def compare(values: np.ndarray, base: np.ndarray, resamples: int, seed: int = 0)
     differences = np.asarray(values) - np.asarray(base)
     if np.all(differences == 0):
         return Comparison(Interval(0.0, 0.0, 0.0), 1.0)
+    if len(differences) == 1:  # with its sign flipped it is as far from zero
+        return Comparison(interval(differences, resamples, seed), 1.0)
     test = permutation_test(
         (differences,), np.mean, permutation_type="samples", n_resamples=resamples,
         rng=np.random.default_rng(seed),

@@ -1,6 +1,7 @@
 """Scores, captions and statistics, each against a second way of getting the number."""
 
 import itertools
+from itertools import product
 
 import numpy as np
 import pytest
@@ -88,3 +89,13 @@ def test_the_paired_test_sees_a_small_difference_that_overlapping_intervals_hide
 
 def test_the_same_scores_differ_in_nothing():
     assert compare(np.ones(5), np.ones(5), resamples=200).p_value == 1.0
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_a_few_items_have_the_p_value_of_all_their_sign_flips(n):
+    differences = np.array([0.5, 0.25, 0.125, -0.5])[:n]
+    flips = np.array(list(product((1, -1), repeat=n)))
+    as_far = np.abs((flips * differences).mean(1)) >= abs(differences.mean()) - 1e-12
+    found = compare(differences, np.zeros(n), resamples=999)
+    assert found.p_value == pytest.approx(as_far.mean())
+    assert found.difference.mean == pytest.approx(differences.mean())
