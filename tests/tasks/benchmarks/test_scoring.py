@@ -1,7 +1,6 @@
 """Scores, captions and statistics, each against a second way of getting the number."""
 
 import itertools
-from itertools import product
 
 import numpy as np
 import pytest
@@ -94,7 +93,7 @@ def test_the_same_scores_differ_in_nothing():
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_a_few_items_have_the_p_value_of_all_their_sign_flips(n):
     differences = np.array([0.5, 0.25, 0.125, -0.5])[:n]
-    flips = np.array(list(product((1, -1), repeat=n)))
+    flips = np.array(list(itertools.product((1, -1), repeat=n)))
     as_far = np.abs((flips * differences).mean(1)) >= abs(differences.mean()) - 1e-12
     found = compare(differences, np.zeros(n), resamples=999)
     assert found.p_value == pytest.approx(as_far.mean())
