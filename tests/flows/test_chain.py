@@ -218,12 +218,18 @@ def wait_for(folder: Path, pattern: str, seconds: float = 180) -> Path:
 
 
 def stages_alive(root: Path) -> list[int]:
-    """Return the processes of stages that work in this checkout, with those that they started."""
+    """Return the processes of stages that work in this checkout, with those that they started.
+
+    Not the one that waits for the next stage, as long as the runner that keeps it is there.
+    """
     alive = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             ours = {"tasks.run", "tasks.process", "tasks.warm"} & set(process.cmdline())
-            if Path(process.cwd()) == root and (ours or "DVC_STAGE" in process.environ()):
+            of_runner = (parent := process.parent()) and "flows.serve" in parent.cmdline()
+            waits = of_runner and ours == {"tasks.warm"}
+            at_work = not waits and (ours or "DVC_STAGE" in process.environ())
+            if Path(process.cwd()) == root and at_work:
                 alive.append(process.pid)
     return alive
 
