@@ -1,5 +1,6 @@
 """`make up` and `make down`: real servers on free ports, and a clear line for each case."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ import pytest
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.exceptions import PrefectHTTPStatusError
 
-from tests.flows.servers import Servers, form, up, wait_for_state
+from tests.flows.servers import Servers, form, up, wait_for_state, wait_until
 
 pytestmark = pytest.mark.chain
 
@@ -72,6 +73,16 @@ def test_a_value_out_of_bounds_is_refused_by_the_server_and_by_the_flow(servers,
     assert "greater than or equal to 0" in servers.api.read_flow_run(made.id).state.message
     assert (checkout / "params.yaml").read_text() == before
     assert not (checkout / "outputs" / "intake").exists()
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="nothing is loaded ahead beside a GPU")
+def test_the_runner_keeps_a_process_with_the_libraries(running):
+    def waits() -> bool:
+        with contextlib.suppress(psutil.NoSuchProcess):  # one of them ended meanwhile
+            return any("tasks.warm" in process.cmdline() for process in children(running))
+        return False
+
+    wait_until(waits, 60)
 
 
 def test_a_second_start_says_who_is_there_and_stop_ends_all(checkout, ports, running):
