@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64decode
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -109,7 +110,6 @@ def plain(folder: Path) -> dict[str, Any]:
 def through_platform(folder: Path) -> dict[str, Any]:
     """Bring everything up, run the chain from its deployment twice, and measure."""
     ports = {"PREFECT_PORT": str(free_port()), "MLFLOW_PORT": str(free_port())}
-    api = SyncPrefectClient(f"http://127.0.0.1:{ports['PREFECT_PORT']}/api")
     started = time.monotonic()
     up = subprocess.Popen(
         [sys.executable, "-m", "flows.up"], cwd=folder, env=environment(folder) | ports,
@@ -119,6 +119,10 @@ def through_platform(folder: Path) -> dict[str, Any]:
         while "Ctrl-C" not in up.stdout.readline():
             if up.poll() is not None:
                 raise SystemExit("make up did not start")
+        link = (folder / ".runtime" / "way-in").read_text()
+        password = b64decode(link.partition("#")[2]).decode()
+        address = f"http://127.0.0.1:{ports['PREFECT_PORT']}/api"
+        api = SyncPrefectClient(address, auth_string=password)
         form = offered(api)
         ready = time.monotonic() - started
         time.sleep(20)  # the runner's first looks are over, and the libraries are loaded

@@ -18,6 +18,7 @@ from prefect.states import Failed, State
 import mlflow
 from flows.command_line import settings_from_command_line
 from flows.doctor import repair_dvc
+from flows.servers import own_server
 from flows.stage import ROOT, run_stage, unchanged_stages
 from tasks import registry, tracking
 from tasks.errors import UserError, actionable, need_space, without_trace
@@ -108,9 +109,7 @@ def alone(what: str) -> Iterator[None]:
         lock = take(ROOT / ".runtime" / "chain.lock", what)
     except Taken as taken:
         raise UserError(
-            "Another chain is at work in this checkout: {what} (process {process})".format(
-                **taken.holder
-            ),
+            f"Another chain is at work in this checkout: {taken}",
             "both would write params.yaml and the same outputs",
             "wait until it has ended, or cancel it; `git worktree add` makes room for two at once",
         ) from None
@@ -174,6 +173,7 @@ def main(flow: Flow, form: type[Shared], summary: Callable[[Path, dict[str, str]
         need_space(ROOT / ".runtime")
         with alone("the start of another"):
             save_settings(settings, ROOT / "params.yaml")
+        own_server()
     state = flow(settings.part(form), return_state=True)
     if not state.is_completed():
         sys.exit(f"\n{state.message}")

@@ -1,10 +1,9 @@
 """Finds and repairs what a kill left behind: `make doctor`; `make up` does the same when it starts.
 
 A flow, a stage, a server or the whole machine can die at any moment. What they leave then: flow
-runs that Prefect believes to be running, MLflow runs that are not ended, the temporary server of a
-flow that was started without `make up`, and DVC's list of readers and writers with processes that
-are gone, or torn in the middle of a line. Finished results and checkpoints are never touched: the
-next run goes on from them.
+runs that Prefect believes to be running, MLflow runs that are not ended, and DVC's list of readers
+and writers with processes that are gone, or torn in the middle of a line. Finished results and
+checkpoints are never touched: the next run goes on from them.
 """
 
 import json
@@ -21,8 +20,10 @@ from prefect.client.schemas.objects import StateType  # noqa: E402
 from prefect.states import Crashed  # noqa: E402
 
 import mlflow  # noqa: E402
+from flows.servers import own_server  # noqa: E402
 from flows.stage import ROOT  # noqa: E402
 from tasks import tracking  # noqa: E402
+from tasks.errors import without_trace  # noqa: E402
 
 UNENDED = ("RUNNING", "SCHEDULED")
 UNDER_WAY = (StateType.RUNNING, StateType.CANCELLING, StateType.PENDING)
@@ -33,7 +34,6 @@ def repair(root: Path = ROOT) -> list[str]:
     tracking.use_tracking(root)
     return [
         *repair_dvc(root),
-        *end_temporary_servers(root),
         *repair_flow_runs(),
         *repair_mlflow_runs(),
     ]
@@ -98,22 +98,6 @@ def repair_dvc(root: Path) -> list[str]:
     return []
 
 
-def end_temporary_servers(root: Path) -> list[str]:
-    """End Prefect servers of this checkout whose flow was killed: nothing else would, ever."""
-    told = []
-    for process in psutil.process_iter():
-        try:
-            if "prefect.server.api.server:create_app" not in process.cmdline():
-                continue
-            adopted = "python" not in process.parent().name()  # by init, or whoever does its work
-            if adopted and process.cwd() == str(root):
-                process.terminate()
-                told.append(f"A temporary Prefect server ({process.pid}) had lost its flow; ended")
-        except psutil.Error:
-            continue
-    return told
-
-
 def _entries(held: dict) -> int:
     return len(held.get("write", {})) + sum(map(len, held.get("read", {}).values()))
 
@@ -137,7 +121,9 @@ def _unended_runs(client: mlflow.MlflowClient) -> list:
 
 def main() -> None:
     """Repair everything and say what was done."""
-    told = repair()
+    with without_trace():
+        own_server()
+        told = repair()
     print("\n".join(told) if told else "Nothing to repair.")
 
 

@@ -3,7 +3,7 @@
 A form always shows the settings in force: when params.yaml changes, so do the forms.
 """
 
-from tasks.process import be_quiet
+from tasks.process import be_quiet, die_with_parent
 
 be_quiet()
 
@@ -65,6 +65,7 @@ def follow_params() -> None:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     with without_trace():
         deployments = [
             flow.to_deployment(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import psutil
 
@@ -77,9 +78,11 @@ def stop(process: subprocess.Popen) -> None:
 
 
 def this_process() -> str:
-    """Name this process so that it can be told from a later one with the same number."""
-    own = psutil.Process()
-    return f"{socket.gethostname()} {own.pid} {own.create_time():.2f}"
+    """Name this process so that it can be told from a later one with the same number.
+
+    By the machine, its boot and the kernel's ticks since then: a clock that is set changes none.
+    """
+    return f"{socket.gethostname()} {os.getpid()} {_boot()} {_began(os.getpid())}"
 
 
 def is_alive(name: str) -> bool:
@@ -87,19 +90,41 @@ def is_alive(name: str) -> bool:
 
     A process of another machine counts as alive: only its own machine can tell.
 
-    >>> is_alive(this_process()), is_alive(f"{socket.gethostname()} 1 0.00"), is_alive("torn")
+    >>> is_alive(this_process()), is_alive(f"{socket.gethostname()} 1 boot 0"), is_alive("torn")
     (True, False, False)
     """
     parts = name.split()
-    if len(parts) != 3:
-        return False
-    host, number, created = parts
-    if host != socket.gethostname():
+    if parts and len(parts) in (3, 4) and parts[0] != socket.gethostname():
         return True
+    return process_of(name) is not None
+
+
+def process_of(name: str) -> psutil.Process | None:
+    """Return the process that `this_process` named; None if it is gone."""
+    with contextlib.suppress(psutil.Error, ValueError, OSError):
+        host, number, boot, began = name.split()
+        found = psutil.Process(int(number))
+        same = (host, boot, began) == (socket.gethostname(), _boot(), _began(found.pid))
+        ended = found.status() == psutil.STATUS_ZOMBIE
+        return None if ended or not same else found
+    return None
+
+
+def _boot() -> str:
+    """Return what the kernel drew when it started; nothing where it does not tell."""
     try:
-        return abs(psutil.Process(int(number)).create_time() - float(created)) < 1
-    except (psutil.Error, ValueError):
-        return False
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "-"
+
+
+def _began(process: int) -> str:
+    """Return when a process began: in ticks since the boot, or by the clock where none are told."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return f"{psutil.Process(process).create_time():.2f}"
+    return fields[19]  # starttime, the 22nd of proc(5); two stand before the bracket
 
 
 if __name__ == "__main__":  # `python -m tasks.process repro -s X`: DVC that ends with its parent

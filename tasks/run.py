@@ -29,6 +29,7 @@ be_quiet()
 import yaml  # noqa: E402  (libraries read the switches above when they are imported)
 
 from tasks.errors import Checked, UserError, without_trace  # noqa: E402
+from tasks.private import runtime  # noqa: E402
 from tasks.settings import Settings, load_settings  # noqa: E402
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
     known = tracking.dvc_hashes(root)
     sources = source_hash(root, spec[stage])
     key = stage_key(spec[stage], settings, sources, known)
-    scratch = root / ".runtime" / "scratch" / f"{stage}-{key}"
+    scratch = runtime(root) / "scratch" / f"{stage}-{key}"
     out = scratch / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)

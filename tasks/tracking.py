@@ -19,6 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
 import mlflow
+from tasks.private import runtime
 from tasks.process import this_process
 
 EXPERIMENT = "collimate"
@@ -31,10 +32,8 @@ def use_tracking(root: Path) -> None:
     """Point MLflow at the server in the environment or at the checkout's own database."""
     location = None
     if "MLFLOW_TRACKING_URI" not in os.environ:  # which set_tracking_uri sets
-        runtime = root / ".runtime"
-        runtime.mkdir(exist_ok=True)
-        mlflow.set_tracking_uri(f"sqlite:///{runtime / 'mlflow.db'}")
-        location = (runtime / "mlartifacts").as_uri()
+        mlflow.set_tracking_uri(f"sqlite:///{runtime(root) / 'mlflow.db'}")
+        location = (runtime(root) / "mlartifacts").as_uri()
     if mlflow.get_experiment_by_name(EXPERIMENT) is None:
         with made_meanwhile():
             mlflow.create_experiment(EXPERIMENT, artifact_location=location, tags=_views())

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -69,13 +70,15 @@ class Servers:
 
     Attributes:
         told: What it said while starting, all starts together.
+        way_in: The address that lets a browser in, since the last start.
     """
 
     def __init__(self, root: Path):
         self.root = root
         self.ports = {"PREFECT_PORT": free_port(), "MLFLOW_PORT": free_port()}
         self.prefect, self.mlflow = (f"http://127.0.0.1:{port}" for port in self.ports.values())
-        self.api = SyncPrefectClient(f"{self.prefect}/api")
+        self.api: SyncPrefectClient = self.client("none:yet")
+        self.way_in = ""
         self.process: subprocess.Popen | None = None
         self.told: list[str] = []
 
@@ -87,6 +90,11 @@ class Servers:
         while "Ctrl-C" not in (line := self.process.stdout.readline()):
             assert self.process.poll() is None, self.told[-20:]
             self.told.append(line.strip())
+        self.way_in = (self.root / ".runtime" / "way-in").read_text()
+        self.api = self.client(b64decode(self.way_in.partition("#")[2]).decode())
+
+    def client(self, password: str) -> SyncPrefectClient:
+        return SyncPrefectClient(f"{self.prefect}/api", auth_string=password)
 
     def start(self, name: str) -> str:
         """Start a flow as its form does when nothing is changed in it."""

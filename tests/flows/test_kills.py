@@ -39,7 +39,7 @@ class Site(Servers):
         for process in psutil.Process(self.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 words = process.cmdline()
-                if "server" in words and "prefect" in words:
+                if "flows.servers" in words and "prefect" in words:
                     found["server"] = process
                 elif "flows.serve" in words:
                     found["runner"] = process

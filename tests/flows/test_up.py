@@ -28,7 +28,7 @@ def checkout(make_checkout) -> Path:
 @pytest.fixture(scope="module")
 def servers(checkout) -> Servers:
     (checkout / ".runtime").mkdir()  # a lock that is no longer held keeps nobody out
-    (checkout / ".runtime" / "up.lock").write_text('{"process": 1, "what": "an earlier start"}')
+    (checkout / ".runtime" / "up.lock").write_text('{"by": "x 1 y 0", "what": "an earlier start"}')
     return Servers(checkout)
 
 
@@ -112,7 +112,7 @@ def test_a_taken_port_is_named(checkout, ports):
         taken.listen()
         process = up(checkout, ports)
         told = said(process)
-        assert f"for MLflow is taken by process {os.getpid()} (" in told, told
+        assert f"for mlflow is taken by process {os.getpid()} (" in told, told
         assert process.returncode == 1
 
 
