@@ -1,18 +1,55 @@
 """DeepSpeed under Lightning, on GPUs and (for tests and rehearsals) on CPUs."""
 
+from pathlib import Path
+from typing import Any
+
 import torch
+import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy
+
+from models.checkpoints import all_digests, content_digests, seal
+from models.whole import discard, partial, swap
+
+
+class SealedDeepSpeed(DeepSpeedStrategy):
+    """DeepSpeed with checkpoints that are whole and sealed, in processes that have already met."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a folder beside the one it replaces; the former one stays as the one before."""
+        target = Path(self.broadcast(str(filepath)))
+        written = partial(target)
+        if self.is_global_zero:
+            discard(written)  # a kill left it
+        self.barrier()
+        super().save_checkpoint(checkpoint, written, storage_options)
+        self.barrier()  # all have written; now each looks at a share of the files
+        shares: list[Any] = [None] * self.world_size
+        digests = content_digests(written, self.global_rank, self.world_size)
+        dist.all_gather_object(shares, digests)
+        if self.is_global_zero:
+            seal(written, all_digests(shares))
+            swap(target, keep=True)
+        self.barrier()
+
+    def _init_deepspeed_distributed(self) -> None:
+        # one process has nobody to meet: DeepSpeed itself would open a port for it
+        if self.world_size == 1 and not dist.is_initialized():
+            backend = self._get_process_group_backend()
+            dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+        super()._init_deepspeed_distributed()
 
 
 def deepspeed(stage: int) -> DeepSpeedStrategy:
     """Return ZeRO stage 1 or 2; the micro-batch is named because Lightning cannot find TRL's."""
-    return DeepSpeedStrategy(stage=stage, logging_batch_size_per_gpu=1)
+    return SealedDeepSpeed(stage=stage, logging_batch_size_per_gpu=1)
 
 
 def cpu_deepspeed(stage: int) -> DeepSpeedStrategy:
     """Return the same for processes on a CPU, which Lightning's strategy refuses."""
 
-    class CPUDeepSpeedStrategy(DeepSpeedStrategy):
+    class CPUDeepSpeedStrategy(SealedDeepSpeed):
         def setup_environment(self) -> None:
             DDPStrategy.setup_environment(self)
 

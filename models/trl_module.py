@@ -18,6 +18,8 @@ from accelerate.utils import gather_object
 from lightning.pytorch.callbacks import ModelCheckpoint
 from trl.trainer.utils import RepeatSampler
 
+from models.whole import written_whole
+
 COUNTERS = ("_step", "_total_train_tokens")  # what TRL's trainers count themselves, if they do
 UNLOGGED = ("step", "epoch", "step_time")  # a time would make equal runs differ
 
@@ -223,8 +225,8 @@ class TRLModule(L.LightningModule):
     def _stop_at(self, loss: torch.Tensor, inputs: Any) -> None:
         step = self.trainer.global_step
         file = Path(self.trl.args.output_dir) / f"batch_with_{loss.item()}_loss_at_step_{step}.pt"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(inputs, file)
+        with written_whole(file) as stream:
+            torch.save(inputs, stream)
         raise FloatingPointError(
             f"the loss is {loss.item()} at step {step}: the learning rate may be too high, or an "
             f"example broken. Its batch is in {file}; lower the rate or set the example aside, "

@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import Logger
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from models.checkpoints import WholeCheckpoints, newest_checkpoint
 from models.loading import (
     ImageOnlyQwen3VLProcessor,
     load_model,
@@ -146,14 +147,21 @@ def _fit(
         max_epochs=1,
         logger=logger,
         callbacks=[
-            ModelCheckpoint(folder, save_last=True, every_n_train_steps=SAVE_EVERY, save_top_k=0)
+            ModelCheckpoint(
+                folder,
+                save_last=True,
+                every_n_train_steps=SAVE_EVERY,
+                save_top_k=0,
+                enable_version_counter=False,
+            )  # fmt: skip
         ],
+        plugins=[WholeCheckpoints()],
         log_every_n_steps=20,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    last = folder / "last.ckpt"
-    trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None)
+    last = newest_checkpoint(folder / "last.ckpt")  # here: the processes start with `fit`
+    trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
 
 
 def save_base(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import MLFlowLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 import mlflow
+from models.checkpoints import WholeCheckpoints, from_first, newest_checkpoint, weights_in
 from models.loading import save_model
 from models.shared_prefix import SharedPrefix, share_prefix
 from models.strategies import cpu_deepspeed, deepspeed
@@ -98,16 +99,13 @@ def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
     looks = GreedyLooks(plan, dev, meter) if plan.watched and dev and not plan.check else None
     kept = Rollouts(plan) if plan.method == "grpo" and not plan.check else None
     trainer = _trainer(plan, meter, best, [part for part in (looks, kept) if part])
-    last = Path(plan.scratch) / "last.ckpt"
-    resume = last.exists() and not plan.check
-    if resume:
-        print("continuing from the last checkpoint", flush=True)
-    # weights_only=False: the checkpoint is our own and holds TRL's counters and random state
-    trainer.fit(module, ckpt_path=last if resume else None, weights_only=False)
-    if best and best.best_model_path:
+    last = None if plan.check else _newest(Path(plan.scratch) / "last.ckpt")
+    if last:
+        print(f"continuing from the last checkpoint, {last.name}", flush=True)
+    trainer.fit(module, ckpt_path=last, weights_only=True)
+    if best and best.best_model_path and (look := _newest(Path(best.best_model_path))):
         print(f"keeping the best look: {best.monitor} {best.best_model_score:.4g}", flush=True)
-        state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
-        module.load_state_dict(state["state_dict"], strict=False)
+        module.load_state_dict(weights_in(look), strict=False)
     if not plan.check and trainer.is_global_zero:
         with meter.timing("save"):
             if plan.keep_last:
@@ -132,13 +130,17 @@ def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _newest(checkpoint: Path) -> Path | None:
+    return from_first(lambda: newest_checkpoint(checkpoint))
+
+
 def _best_look(plan: Plan) -> ModelCheckpoint | None:
     if not plan.patience or plan.check or plan.watched:
         return None
     metric, mode = WATCHED[plan.method]
     return ModelCheckpoint(
         plan.scratch, filename="best", monitor=metric, mode=mode, save_top_k=1,
-        every_n_train_steps=None, save_on_train_epoch_end=False,
+        every_n_train_steps=None, save_on_train_epoch_end=False, enable_version_counter=False,
     )  # fmt: skip
 
 
@@ -156,6 +158,7 @@ def _trainer(
                 save_last=True,
                 save_top_k=0,
                 every_n_train_steps=every,
+                enable_version_counter=False,
             )  # fmt: skip
         )
     if best:
@@ -174,6 +177,7 @@ def _trainer(
         gradient_clip_val=1.0 if engine else None,
         logger=mlflow_logger(plan.run_id) if plan.run_id else False,
         callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
         enable_checkpointing=not plan.check,
         log_every_n_steps=1,
         val_check_interval=(not plan.watched and plan.evaluate_every * plan.accumulate) or None,

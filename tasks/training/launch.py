@@ -13,6 +13,7 @@ from typing import Any
 
 from datasets import Dataset, load_from_disk
 
+from models.whole import write_whole
 from tasks.errors import UserError, without_trace
 from tasks.process import be_quiet, die_with_parent
 from tasks.training.plan import Plan
@@ -57,7 +58,7 @@ def _work(folder: Path) -> None:
     dev = load_from_disk(str(folder / "dev")) if (folder / "dev").exists() else None
     report = train(Plan.load(folder / "plan.json"), load_from_disk(str(folder / "data")), dev)
     if report:  # the first process's
-        (folder / "report.json").write_text(json.dumps(report))
+        write_whole(folder / "report.json", json.dumps(report))
 
 
 if __name__ == "__main__":

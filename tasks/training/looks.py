@@ -13,7 +13,9 @@ import lightning as L
 import torch
 from datasets import Dataset
 
+from models.checkpoints import fault, from_first
 from models.trl_module import TRLModule
+from models.whole import set_aside, write_whole, written_whole
 from tasks.asking import generate_answers
 from tasks.rewards.verifiable import REWARDS
 from tasks.training.meter import Meter
@@ -43,12 +45,15 @@ class GreedyLooks(L.Callback):
         """The first of the steps with the highest score."""
         return max(self.scores, key=lambda step: (self.scores[step], -step))
 
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, module: TRLModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Remember the looks before a kill: here, as after its last step no training starts."""
+        self.scores = from_first(lambda: self._known(checkpoint["global_step"]))
+
     def on_train_start(self, trainer: L.Trainer, module: TRLModule) -> None:
-        file = self.folder / "looks.json"
-        if trainer.global_step and file.exists():
-            known = {int(step): score for step, score in json.loads(file.read_text()).items()}
-            # looks of steps that the checkpoint does not know are taken again
-            self.scores = {step: s for step, s in known.items() if step <= trainer.global_step}
+        if self.scores:
+            self._stop_without_gain(trainer)
         else:
             self._look(trainer, module)
 
@@ -62,13 +67,41 @@ class GreedyLooks(L.Callback):
 
     def take_best(self, module: TRLModule) -> None:
         """Put the weights of the best look into the model."""
+        if not self.scores:
+            print("no look was taken: keeping the last step", flush=True)
+            return
         print(f"keeping step {self.best_step}: dev {self.scores[self.best_step]:.4g}", flush=True)
-        state = torch.load(self._weights, map_location="cpu", weights_only=True)
+        state = torch.load(self._weights, map_location="cpu", weights_only=True)["weights"]
         module.trl.model.load_state_dict(state, strict=False)
 
     @property
     def _weights(self) -> Path:
         return self.folder / "best.pt"
+
+    def _known(self, until: int) -> dict[int, float]:
+        """Read the looks up to a step; later ones are taken again, but for the best."""
+        best: dict[int, float] = {}
+        if self._weights.exists():
+            if why := fault(self._weights):
+                # without the best look's weights no look can be compared with it
+                aside = set_aside(self._weights)
+                print(f"{self._weights} cannot be used ({why}): set aside as {aside.name}; "
+                      "the looks start anew", flush=True)  # fmt: skip
+                return {}
+            kept = torch.load(self._weights, map_location="cpu", mmap=True, weights_only=True)
+            best = {kept["step"]: kept["score"]}
+        file = self.folder / "looks.json"
+        try:
+            known = {int(step): float(s) for step, s in json.loads(file.read_text()).items()}
+        except FileNotFoundError:
+            known = {}
+        except (ValueError, AttributeError, TypeError) as error:
+            aside = set_aside(file)
+            print(f"{file} cannot be read ({error}): set aside as {aside.name}", flush=True)
+            known = {}
+        if not best:
+            return {}
+        return {step: s for step, s in sorted((known | best).items()) if step <= until} | best
 
     def _look(self, trainer: L.Trainer, module: TRLModule) -> None:
         score = 0.0
@@ -79,12 +112,17 @@ class GreedyLooks(L.Callback):
         step = trainer.global_step
         self.scores[step] = score
         if trainer.is_global_zero:
-            if self.best_step == step:
-                torch.save(module.trl.model.state_dict(), self._weights)
-            (self.folder / "looks.json").write_text(json.dumps(self.scores))
+            if self.best_step == step:  # first, so that no score is known without its weights
+                best = {"step": step, "score": score, "weights": module.trl.model.state_dict()}
+                with written_whole(self._weights) as stream:
+                    torch.save(best, stream)
+            write_whole(self.folder / "looks.json", json.dumps(dict(sorted(self.scores.items()))))
             print(f"step {step} of {self.plan.steps}  dev {score:.4g}", flush=True)
         if trainer.logger:
             trainer.logger.log_metrics({"dev/score": score}, step=step)
+        self._stop_without_gain(trainer)
+
+    def _stop_without_gain(self, trainer: L.Trainer) -> None:
         looks_without_gain = sum(taken > self.best_step for taken in self.scores)
         if self.plan.patience and looks_without_gain >= self.plan.patience:
             print(f"no gain in {looks_without_gain} looks: stopping", flush=True)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.whole import write_whole
 from tasks.errors import UserError
 
 
@@ -99,7 +100,7 @@ class Plan:
 
     def save(self, file: Path) -> None:
         """Write the plan as JSON."""
-        file.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        write_whole(file, json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def load(cls, file: Path) -> "Plan":
