@@ -6,9 +6,10 @@ pattern leaves out `summary.json` and the records set aside), and TRL reads the 
 """
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +20,8 @@ from tasks.boxes import Box, boxes_from
 from tasks.errors import UserError
 
 ROWS_PER_SHARD = 4096
+BYTES_PER_SHARD = 256 * 2**20  # of pictures and texts; writing a shard takes three times as much
+ROWS_AT_ONCE = 64
 # How an answer is scored (tasks/benchmarks/scoring.py).
 Metric = Literal[
     "exact",
@@ -106,15 +109,52 @@ def sample_of(row: dict[str, Any]) -> Sample:
 
 
 def write_shards(rows: Iterable[dict[str, Any]], folder: Path, features: Features) -> int:
-    """Write rows as `part-*.parquet` as `datasets` expects them, and return their number."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = list(rows)  # before the old parts go: the rows may come from them
-    for old in _parts(folder):
-        old.unlink()
-    for part, start in enumerate(range(0, max(1, len(rows)), ROWS_PER_SHARD)):
-        chunk = rows[start : start + ROWS_PER_SHARD]
-        write_table(chunk, folder / f"part-{part:05d}.parquet", features)
-    return len(rows)
+    """Write rows as `part-*.parquet` as `datasets` expects them, and return their number.
+
+    The rows are taken one after the other, so that they need not fit into memory together, and may
+    come from the folder itself: the old parts go when all rows are written. Where the rows end in
+    an error, the folder stays as it was.
+    """
+    known, partial = folder.exists(), folder / ".partial"
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    partial.mkdir(parents=True)
+    try:
+        number = 0
+        for part, chunk in enumerate(_chunks(rows)):
+            write_table(chunk, partial / f"part-{part:05d}.parquet", features)
+            number += len(chunk)
+        old, new = _parts(folder), _parts(partial)
+        for file in new:
+            file.replace(folder / file.name)
+        for name in {file.name for file in old} - {file.name for file in new}:
+            (folder / name).unlink()
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if not known and not any(folder.iterdir()):
+            folder.rmdir()
+    return number
+
+
+def _chunks(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of each shard; one without rows where there are none."""
+    chunk: list[dict[str, Any]] = []
+    size = chunks = 0
+    for row in rows:
+        if len(chunk) == ROWS_PER_SHARD or size > BYTES_PER_SHARD:
+            yield chunk
+            chunk, size, chunks = [], 0, chunks + 1
+        chunk.append(row)
+        size += _bytes_of(row)
+    if chunk or not chunks:
+        yield chunk
+
+
+def _bytes_of(value: Any) -> int:
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        value = value.values()
+    return sum(map(_bytes_of, value)) if isinstance(value, Iterable) else 8
 
 
 def write_table(rows: list[dict[str, Any]], file: Path, features: Features) -> None:
@@ -131,7 +171,9 @@ def read_rows(folder: Path) -> Iterator[dict[str, Any]]:
         UserError: A shard is damaged.
     """
     for part in _parts(folder):
-        yield from _read_table(part).to_pylist()
+        with part.open("rb") as file:
+            for batch in read_batches(file, part):
+                yield from batch.to_pylist()
 
 
 def read_samples(folder: Path, split: str, tasks: Iterable[str] = ()) -> list[Sample]:
@@ -145,17 +187,45 @@ def _parts(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))
 
 
-def _read_table(part: Path) -> pa.Table:
-    try:
-        table = pq.read_table(part)
-        table.validate(full=True)  # finds text that is not UTF-8, on which to_pylist() would fail
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            f"{part} cannot be read",
-            f"it is damaged or no Parquet file ({str(error).rstrip('.')})",
-            "restore the file (`make pull` for the embedded data), or write it again",
-        ) from error
-    return table
+def read_batches(
+    file: BinaryIO, name: Path, columns: Iterable[str] = ()
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a Parquet file, a few at a time, whose texts are known to be UTF-8.
+
+    Args:
+        name: What the file is called in messages.
+        columns: The columns to read; all without any.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    batches = _batches_in(file, set(columns))
+    while True:
+        try:
+            batch = next(batches, None)
+        except Exception as error:  # damage makes readers raise anything: OSError, KeyError, ...
+            raise UserError(
+                f"{name} cannot be read",
+                f"it is damaged or no Parquet file ({str(error).rstrip('.')[:200]})",
+                "restore the file (`make pull` for the embedded data), or write it again",
+            ) from error
+        if batch is None:
+            return
+        yield batch
+
+
+def _batches_in(file: BinaryIO, columns: set[str]) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(file, buffer_size=2**20, pre_buffer=False) as parquet:
+        names = [name for name in parquet.schema_arrow.names if not columns or name in columns]
+        about = parquet.metadata
+        groups = [about.row_group(i) for i in range(about.num_row_groups)]
+        # one value may stand for that of all rows, and be as large as its column is written
+        largest = max((g.column(i).total_uncompressed_size for g in groups
+                       for i in range(g.num_columns)), default=0)  # fmt: skip
+        rows = max(1, min(ROWS_AT_ONCE, BYTES_PER_SHARD // max(1, largest)))
+        for batch in parquet.iter_batches(rows, columns=names):
+            batch.validate(full=True)  # finds text that is not UTF-8, on which to_pylist() fails
+            yield batch
 
 
 def write_summary(folder: Path, **facts: Any) -> None:

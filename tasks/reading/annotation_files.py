@@ -1,6 +1,7 @@
 """Which of a folder's JSON files are annotations: those of COCO and LVIS, or refs of RefCOCO."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def annotated_records(folder: Path) -> Iterator[Record] | None:
         UserError: A file is no JSON, lacks a list that annotations need, or is a pickle.
     """
     files = [*sorted(folder.glob("*.json")), *sorted(folder.glob("annotations/*.json"))]
-    contents = {file: load(file) for file in files if not file.name.startswith(OTHER_COCO)}
+    contents = {file: load(folder, file) for file in files if not file.name.startswith(OTHER_COCO)}
     refer = any(map(is_references, contents.values()))
     if pickles := [] if refer else sorted(folder.glob("refs*.p")):
         raise UserError(
@@ -39,6 +40,12 @@ def annotated_records(folder: Path) -> Iterator[Record] | None:
     return _with_unused(records, [file for file in files if file not in used])
 
 
+def some(names: Iterable[str]) -> str:
+    """Return the first few of many names, each cut short, for a message."""
+    first = [name[:40] for name in islice(names, 11)]
+    return ", ".join([*first[:10], "..."] if len(first) > 10 else first)
+
+
 def _is_used(file: Path, content: Any, needed: tuple[str, ...]) -> bool:
     if not isinstance(content, dict):
         return is_references(content)
@@ -47,7 +54,7 @@ def _is_used(file: Path, content: Any, needed: tuple[str, ...]) -> bool:
     if lacking := [key for key in needed if not isinstance(content.get(key), list)]:
         raise UserError(
             f"{file} lacks {' and '.join(map(repr, lacking))}",
-            f"annotations are lists called {', '.join(needed)}; found {', '.join(content)}",
+            f"annotations are lists called {', '.join(needed)}; found {some(content)}",
             "complete the file, or take it out of the folder",
         )
     return True

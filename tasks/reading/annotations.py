@@ -1,13 +1,12 @@
 """What annotation files in JSON have in common: entries with an id, pictures with a size, boxes."""
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from tasks.errors import UserError
 from tasks.reading.checks import Record, Unusable, picture_size, unusable
+from tasks.reading.files import ANNOTATIONS, read_json
 from tasks.reading.pictures import PictureFolder
 
 Entry = dict[str, Any]
@@ -15,22 +14,13 @@ Id = int | str
 ROUNDING = 1.0  # pixels; boxes drawn up to the border stick out by this much, and are clipped
 
 
-def load(file: Path) -> Any:
+def load(folder: Path, file: Path) -> Any:
     """Parse an annotation file.
 
     Raises:
-        UserError: It cannot be opened or is no JSON.
+        UserError: It may not be opened or is no JSON.
     """
-    try:
-        return json.loads(file.read_bytes(), object_hook=_without_outlines)
-    except OSError as error:
-        raise UserError(f"{file} cannot be opened", str(error), "make it readable") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{file} is not JSON",
-            f"it is damaged or something else ({str(error).rstrip('.')})",
-            "download or write it again, or take it out of the folder",
-        ) from error
+    return read_json(folder, file, ANNOTATIONS, object_hook=_without_outlines)
 
 
 def _without_outlines(entry: Entry) -> Entry:
@@ -62,11 +52,18 @@ def by_id(
             set_aside.append(unusable(f"{stem}:{kind}:{entry['id']}", reason))
         elif entry["id"] in known:
             set_aside.append(unusable(f"{stem}:{kind}:{entry['id']}", f"duplicate {kind} id"))
-            if entry != known[entry["id"]]:
+            if _differ(entry, known[entry["id"]]):
                 claimed.add(entry["id"])
         else:
             known[entry["id"]] = entry
     return known, claimed, set_aside
+
+
+def _differ(one: Entry, other: Entry) -> bool:
+    try:
+        return one != other
+    except RecursionError:  # deeper than Python compares
+        return True
 
 
 def is_id(value: Any) -> TypeGuard[Id]:

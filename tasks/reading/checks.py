@@ -2,16 +2,22 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from tasks.boxes import boxes_from
-from tasks.images import open_image
+from tasks.images import MAX_PIXELS, BadPicture, open_image
 from tasks.records import Sample
 
 SPLITS = ("train", "dev", "test")
 # Metrics that compare with `answer`. No true boxes is a truth too: there is nothing to find.
 ANSWERED = ("exact", "caption", "pair", "point")
+# A record may ask about many pictures, and one process must hold them all, four bytes a pixel.
+PIXELS_IN_ALL = 4 * MAX_PIXELS
+BYTES_IN_ALL = 256 * 2**20
+PICTURES_IN_ALL = 1000
+ASPECT_RATIO = 200  # the longest and narrowest picture that Qwen's processor takes
+TEXT = 10_000  # characters of an id or a name of a task, which are kept while a data set is read
 # How many responses a judgement is about, the answers it may have, and what any other answer is.
 JUDGED = {
     "pair": (2, r"[AB]", "neither A nor B"),
@@ -42,12 +48,15 @@ def check(sample: Sample, seen: set[str]) -> None:
     """
     if sample.id in seen:
         raise Unusable("duplicate id")
-    if not all(map(_is_unicode, (sample.id, sample.prompt, sample.label, sample.final))):
+    texts = (sample.id, sample.task, sample.prompt, sample.answer, sample.label, sample.final)
+    if not all(map(_is_unicode, texts)):
         raise Unusable("text that is not Unicode")
+    if max(len(sample.id), len(sample.task)) > TEXT:
+        raise Unusable(f"id or task of more than {TEXT} characters")
     if not sample.prompt.strip():
         raise Unusable("empty prompt")
     if sample.split not in SPLITS:
-        raise Unusable(f"unknown split {sample.split!r} (known: {', '.join(SPLITS)})")
+        raise Unusable(f"unknown split {sample.split[:40]!r} (known: {', '.join(SPLITS)})")
     # pictures to describe need no reference while training: the judge compares answers
     described = sample.metric == "caption" and sample.split == "train"
     if sample.metric in ANSWERED and not sample.answer.strip() and not described:
@@ -56,27 +65,60 @@ def check(sample: Sample, seen: set[str]) -> None:
         raise Unusable("empty final")
     if sample.metric in JUDGED:
         _check_judgement(sample)
-    for i, data in enumerate(sample.images):
-        size = picture_size(data)
-        if i == 0:
-            sample.size = size
+    _check_pictures(sample)
     _check_boxes(sample)
     seen.add(sample.id)
 
 
-@lru_cache(maxsize=2)  # many questions about one picture come one after the other
 def picture_size(data: bytes) -> tuple[int, int]:
     """Decode a picture and return its width and height.
 
     Raises:
-        Unusable: It cannot be decoded, or is too large to try.
+        Unusable: It cannot be decoded, is too large to try, or cannot be shown to a model.
     """
+    size, reason = _looked_at(data)
+    if reason:
+        raise Unusable(reason)
+    return size
+
+
+@lru_cache(maxsize=2)  # many questions about one picture, or a broken one, come after each other
+def _looked_at(data: bytes) -> tuple[tuple[int, int], str]:
     try:
-        return open_image(data).size
-    except ValueError as error:
-        raise Unusable(
-            "picture too large" if "too large" in str(error) else "unreadable picture"
-        ) from error
+        size = open_image(data).size
+    except BadPicture as error:
+        return (0, 0), error.reason
+    if max(size) > ASPECT_RATIO * min(size):
+        return size, "picture is too long and narrow"
+    return size, ""
+
+
+def gathered(pictures: Iterable[bytes]) -> list[bytes]:
+    """Take the pictures of one record, as long as there are not too many.
+
+    Raises:
+        Unusable: There are.
+    """
+    taken, size = [], 0
+    for data in pictures:
+        taken.append(data)
+        size += len(data)
+        if len(taken) > PICTURES_IN_ALL:
+            raise Unusable(f"more than {PICTURES_IN_ALL} pictures")
+        if size > BYTES_IN_ALL:
+            raise Unusable("pictures too large together" if len(taken) > 1 else "picture too large")
+    return taken
+
+
+def _check_pictures(sample: Sample) -> None:
+    pixels = 0
+    for i, data in enumerate(gathered(sample.images)):
+        width, height = picture_size(data)
+        pixels += width * height
+        if pixels > PIXELS_IN_ALL:
+            raise Unusable("pictures too large together")
+        if i == 0:
+            sample.size = (width, height)
 
 
 def _is_unicode(text: str) -> bool:

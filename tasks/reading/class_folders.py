@@ -10,18 +10,27 @@ from pathlib import Path
 
 from tasks.prompts import prompt
 from tasks.reading.checks import Record, unusable
+from tasks.reading.files import link_out
 from tasks.reading.pictures import is_picture, read_picture
 from tasks.reading.splits import NAMES, lot, split_for
 from tasks.records import Sample
 
 
 def class_folders(folder: Path) -> list[Path]:
-    """Return the class folders of a data folder: none where there is nothing to tell apart."""
+    """Return the class folders of a data folder: none where there is nothing to tell apart.
+
+    Raises:
+        UserError: One of them is a link.
+    """
     found = _visible(folder)
     splits = [part for part in found if part.name.lower() in NAMES and _visible(part)]
     classes = [below for part in splits for below in _visible(part)] if splits else found
     filled = {c.name for c in classes if any(is_picture(file) for file in c.iterdir())}
-    return classes if len(filled) > 1 else []
+    if len(filled) < 2:
+        return []
+    if linked := [c for c in (*splits, *classes) if c.is_symlink()]:
+        raise link_out(folder, linked[0])
+    return classes
 
 
 def class_records(folder: Path, classes: list[Path]) -> Iterator[Record]:
@@ -32,7 +41,9 @@ def class_records(folder: Path, classes: list[Path]) -> Iterator[Record]:
     set_aside: list[Record] = []
     pictures: list[Path] = []
     for file in _files(folder):
-        if not is_picture(file):
+        if (folder / file).is_symlink() and (folder / file).is_dir():
+            set_aside.append(unusable(file.as_posix(), "link to a folder, which is not followed"))
+        elif not is_picture(file):
             set_aside.append(unusable(file.as_posix(), "file is no picture"))
         elif file.parent not in known:
             set_aside.append(unusable(file.as_posix(), "picture that is not in a class folder"))
@@ -69,4 +80,5 @@ def _visible(folder: Path) -> list[Path]:
 def _files(folder: Path) -> Iterator[Path]:
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(root, name).relative_to(folder) for name in names)
+        links = (name for name in folders if os.path.islink(os.path.join(root, name)))
+        yield from (Path(root, name).relative_to(folder) for name in (*names, *links))

@@ -80,7 +80,8 @@ class _File:
                 name = f"{self.stem}:annotation[{number}]"
                 self.set_aside.append(unusable(name, "annotation is not a JSON object"))
                 continue
-            name = f"{self.stem}:annotation:{annotation.get('id', f'[{number}]')}"
+            id = annotation.get("id")
+            name = f"{self.stem}:annotation:{id if is_id(id) else f'[{number}]'}"
             image, category = annotation.get("image_id"), annotation.get("category_id")
             if not is_id(image) or image not in self.images:
                 self.set_aside.append(unusable(name, "unknown image id"))
@@ -123,9 +124,7 @@ class _File:
         if category in (self.same.get(c) for c in entry.get("not_exhaustive_category_ids", [])):
             raise Unusable("category that is not annotated exhaustively in this picture")
         data, size = open_picture(self.pictures, entry, self.stem)
-        label, frequency = (
-            str(self.categories[category].get(k, "")) for k in ("name", "frequency")
-        )
+        label, frequency = (self.categories[category].get(k, "") for k in ("name", "frequency"))
         return Sample(
             id=name,
             task="detection",

@@ -6,15 +6,18 @@ get the sample for each record, so that pictures are opened one record at a time
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tasks.errors import UserError
 from tasks.progress import track
 from tasks.reading.annotation_files import annotated_records
-from tasks.reading.checks import Record, Unusable, check
+from tasks.reading.checks import TEXT, Record, Unusable, check
 from tasks.reading.class_folders import class_folders, class_records
 from tasks.reading.grounding import reasoning_folders, reasoning_records
-from tasks.reading.tables import json_lines, own_shards, saved_dataset
+from tasks.reading.saved import is_saved, saved_dataset
+from tasks.reading.tables import json_lines, own_shards
 from tasks.records import (
     REJECTED,
     SAMPLES,
@@ -51,49 +54,92 @@ def read_dataset(
         UserError: The folder is missing or no data set, a shard is damaged, a column is missing,
             or more than `max_rejected_share` of the records cannot be used.
     """
-    kept: list[Sample] = []
-    rejected: list[dict[str, str]] = []
-    seen: set[str] = set()
-    usable = 0
-    for name, source in track(_records(folder), "reading"):
-        if limit and usable + len(rejected) >= limit:
-            break
-        try:
-            sample = source()
-            check(sample, seen)
-            usable += 1
+    tally = _Tally(folder, set())
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for name, source in track(_records(folder), "reading"):
+            if limit and tally.read >= limit:
+                break
+            try:
+                sample, row = _checked(source, tally.seen)
+            except Unusable as reason:
+                tally.set_aside(name, str(reason))
+                continue
+            tally.usable += 1
             if wanted(sample):
-                kept.append(sample)
-        except Unusable as reason:
-            name = name.encode(errors="replace").decode()  # a file's name need not be Unicode
-            rejected.append({"id": name, "reason": str(reason), "source": str(folder)})
-    reasons = Counter(row["reason"] for row in rejected)
-    total = usable + len(rejected)
-    if not total:
-        raise UserError(
-            f"{folder} holds no records", "there is nothing to train on", "check the folder"
-        )
-    share = len(rejected) / total
-    if share > max_rejected_share or not usable:
-        write_shards(rejected, set_aside, REJECTED)
-        raise UserError(
-            f"{len(rejected)} of {total} records in {folder} cannot be used",
-            "; ".join(f"{n}x {reason}" for reason, n in reasons.most_common()),
-            f"look at {set_aside}, mend the data, or raise {section}.max_rejected_share "
-            f"(now {max_rejected_share:g})",
-        )
-    write_shards((sample_row(s) for s in kept), out, SAMPLES)
-    if rejected:
-        write_table(rejected, out / "rejected.parquet", REJECTED)
-    by_task = Counter(f"{s.split}/{s.task}" for s in kept)
+                tally.kept[f"{sample.split}/{sample.task}"] += 1
+                yield row
+        # before the last of them is written, so that nothing is
+        tally.refuse_too_many(max_rejected_share, set_aside, section)
+
+    write_shards(rows(), out, SAMPLES)
+    if tally.rejected:
+        write_table(tally.rejected, out / "rejected.parquet", REJECTED)
+    kept = tally.kept.total()
     write_summary(
         out,
-        read=total,
-        kept=len(kept),
-        set_aside=dict(reasons),
-        tasks=dict(sorted(by_task.items())),
+        read=tally.read,
+        kept=kept,
+        set_aside=dict(tally.reasons),
+        tasks=dict(sorted(tally.kept.items())),
     )
-    return {"read": total, "kept": len(kept), "set_aside": len(rejected)}
+    return {"read": tally.read, "kept": kept, "set_aside": len(tally.rejected)}
+
+
+def _checked(source: Callable[[], Sample], seen: set[str]) -> tuple[Sample, dict[str, Any]]:
+    try:
+        sample = source()
+        check(sample, seen)
+    except MemoryError as error:
+        raise Unusable("record does not fit into memory") from error
+    try:
+        return sample, sample_row(sample)
+    except (TypeError, ValueError, RecursionError, MemoryError) as error:
+        seen.discard(sample.id)
+        raise Unusable("details that JSON cannot hold") from error
+
+
+@dataclass
+class _Tally:
+    """What was found while reading."""
+
+    folder: Path
+    seen: set[str]
+    usable: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    rejected: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def read(self) -> int:
+        return self.usable + len(self.rejected)
+
+    def set_aside(self, name: str, reason: str) -> None:
+        name = name.encode(errors="replace").decode()  # a file's name need not be Unicode
+        self.rejected.append({"id": name[:TEXT], "reason": reason, "source": str(self.folder)})
+        self.reasons[reason] += 1
+
+    def refuse_too_many(self, max_share: float, set_aside: Path, section: str) -> None:
+        """Stop where too many records cannot be used, after these were written.
+
+        Raises:
+            UserError: There are more than `max_share` of them, or no others.
+        """
+        if not self.read:
+            raise UserError(
+                f"{self.folder} holds no records",
+                "there is nothing to train on",
+                "check the folder",
+            )
+        if self.usable and len(self.rejected) / self.read <= max_share:
+            return
+        write_shards(self.rejected, set_aside, REJECTED)
+        raise UserError(
+            f"{len(self.rejected)} of {self.read} records in {self.folder} cannot be used",
+            "; ".join(f"{n}x {reason}" for reason, n in self.reasons.most_common()),
+            f"look at {set_aside}, mend the data, or raise {section}.max_rejected_share "
+            f"(now {max_share:g})",
+        )
 
 
 def _records(folder: Path) -> Iterator[Record]:
@@ -104,9 +150,10 @@ def _records(folder: Path) -> Iterator[Record]:
             "run `make pull` for the embedded data, or set `data` to your folder",
         )
     lines = sorted(folder.glob("*.jsonl"))
-    if (folder / "dataset_info.json").exists() or (folder / "dataset_dict.json").exists():
+    shards = any(folder.glob("part-*.parquet"))
+    if is_saved(folder, others=bool(lines) or shards):
         return saved_dataset(folder)
-    if any(folder.glob("part-*.parquet")):
+    if shards:
         return own_shards(folder)
     if lines:
         return json_lines(folder, lines)

@@ -18,6 +18,7 @@ from typing import Any
 from tasks.prompts import prompt
 from tasks.reading.annotations import (
     Entry,
+    Id,
     by_id,
     corners_around,
     corners_of,
@@ -28,15 +29,23 @@ from tasks.reading.annotations import (
     within,
 )
 from tasks.reading.checks import Record, Unusable, picture_size, unusable
+from tasks.reading.files import LINE, link_out, read_record_file
 from tasks.reading.pictures import PictureFolder, is_picture
 from tasks.reading.splits import NAMES, lot, split_for
 from tasks.records import Sample
 
 
 def reasoning_folders(folder: Path) -> list[Path]:
-    """Return the folders named by split that have a picture with a JSON file of its name."""
+    """Return the folders named by split that have a picture with a JSON file of its name.
+
+    Raises:
+        UserError: One of them is a link.
+    """
     parts = (path for path in folder.iterdir() if path.is_dir() and path.name.lower() in NAMES)
-    return sorted(p for p in parts if {f.stem for f in p.glob("*.json")} & set(_pictures_in(p)))
+    found = sorted(p for p in parts if {f.stem for f in p.glob("*.json")} & set(_pictures_in(p)))
+    if linked := [part for part in found if part.is_symlink()]:
+        raise link_out(folder, linked[0])
+    return found
 
 
 def reasoning_records(folder: Path, parts: list[Path]) -> Iterator[Record]:
@@ -50,7 +59,7 @@ def reasoning_records(folder: Path, parts: list[Path]) -> Iterator[Record]:
         split = split_for(said[file.parent], set(said.values()), name)
         picture = beside[file.parent].get(file.stem)
         try:
-            annotation = _annotation(file)
+            annotation = _annotation(folder, file)
             wordings = _listed(annotation.get("text"), "instruction")
             if picture is None:
                 raise Unusable("picture file is missing")
@@ -72,16 +81,14 @@ def _pictures_in(part: Path) -> dict[str, Path]:
     return {file.stem: file for file in sorted(part.iterdir()) if is_picture(file)}
 
 
-def _annotation(file: Path) -> Entry:
+def _annotation(folder: Path, file: Path) -> Entry:
+    data = read_record_file(folder, file.relative_to(folder).as_posix(), "annotation", LINE)
     try:
-        data = file.read_bytes()
         try:
             annotation = json.loads(data)
         except UnicodeDecodeError:  # some of the published files are from Windows
             annotation = json.loads(data.decode("cp1252"))
-    except OSError as error:
-        raise Unusable("annotation cannot be opened") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, MemoryError) as error:
         raise Unusable("annotation is not JSON") from error
     if not isinstance(annotation, dict) or not isinstance(annotation.get("shapes"), list):
         raise Unusable("annotation without a list of shapes")
@@ -136,7 +143,7 @@ def reference_records(folder: Path, contents: dict[Path, Any]) -> Iterator[Recor
         about = [sources[path]] if path in sources else list(sources.values())
         for number, ref in enumerate(content if isinstance(content, list) else content["refs"]):
             if isinstance(ref, dict):
-                refs.append((f"{path.stem}:{ref.get('ref_id', number)}", ref, about))
+                refs.append((f"{path.stem}:{_id_or(ref.get('ref_id'), number)}", ref, about))
             else:
                 set_aside.append(unusable(f"{path.stem}[{number}]", "ref is not a JSON object"))
     said = [_split_of(ref) for _, ref, _ in refs]
@@ -201,11 +208,17 @@ def _meant(ref: Entry, about: list[_Source]) -> tuple[Entry, Any, str]:
 
 
 def _image_of(ref: Entry) -> str:
-    return str(ref.get("image_id", ref.get("file_name", "")))
+    return str(_id_or(ref.get("image_id"), _id_or(ref.get("file_name"), "")))
+
+
+def _id_or(value: Any, otherwise: Id) -> Id:
+    return value if is_id(value) else otherwise
 
 
 def _split_of(ref: Entry) -> str:
-    split = str(ref.get("split") or "")
+    split = ref.get("split") or ""
+    if not isinstance(split, str):
+        return "unknown"
     return NAMES.get(split.lower(), split)
 
 

@@ -1,10 +1,12 @@
 """Finds and reads picture files, never outside the data folder."""
 
+import contextlib
 import os
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from tasks.reading.checks import Unusable
+from tasks.reading.files import PICTURE, MissingFile, read_record_file
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
@@ -18,22 +20,9 @@ def read_picture(folder: Path, path: str) -> bytes:
     """Return the bytes of the picture at `path` in `folder`.
 
     Raises:
-        Unusable: There is no such file, or the path or a link leads out of the folder.
+        Unusable: There is no such file, or it may not be opened (`tasks.reading.files`).
     """
-    data = _read_if_there(folder, path)
-    if data is None:
-        raise Unusable("picture file is missing")
-    return data
-
-
-def _read_if_there(folder: Path, path: str) -> bytes | None:
-    try:
-        full = (folder / path).resolve()
-        if not full.is_relative_to(folder.resolve()):
-            raise Unusable("picture path leaves the data folder")
-        return full.read_bytes() if full.is_file() else None
-    except (OSError, RuntimeError, ValueError) as error:  # over-long, a loop of links, a NUL byte
-        raise Unusable("picture file cannot be opened") from error
+    return read_record_file(folder, path, "picture", PICTURE)
 
 
 class PictureFolder:
@@ -61,8 +50,8 @@ class PictureFolder:
         return self._last[1]
 
     def _find(self, path: str, likely: tuple[str, ...]) -> bytes:
-        if (data := _read_if_there(self.folder, path)) is not None:
-            return data
+        with contextlib.suppress(MissingFile):
+            return read_picture(self.folder, path)
         for place in (f"{folder}/{path}" for folder in likely):
             if os.path.exists(self.folder / place):  # unlike Path.exists, false for over-long ones
                 return read_picture(self.folder, place)

@@ -1,33 +1,62 @@
-"""Tables with a row per sample: JSONL beside pictures, saved Hugging Face datasets, our shards."""
+"""Tables with a row per sample: JSONL beside pictures, and our own shards."""
 
 import json
+import os
 from collections.abc import Iterator
-from difflib import get_close_matches
+from datetime import date, time, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datasets import ClassLabel, Image, Sequence, load_from_disk
 from pydantic import ValidationError
 
 from tasks.errors import UserError
-from tasks.reading.checks import Record, Unusable
+from tasks.reading.arrow import rows_of
+from tasks.reading.checks import Record, Unusable, gathered, unusable
+from tasks.reading.files import LINE, MB, lines_in, open_data
 from tasks.reading.pictures import read_picture
-from tasks.records import Sample, read_rows, sample_of
+from tasks.records import Sample, read_batches, sample_of
 
 # Names that other projects use for our columns.
 PROMPT_NAMES = ("prompt", "problem", "question", "query", "instruction")
 ANSWER_NAMES = ("answer", "solution", "response", "label_text", "caption")
 IMAGE_NAMES = ("images", "image", "image_path", "image_paths", "file_name")
+# What of a row is looked at.
+COLUMNS = (
+    *PROMPT_NAMES, *ANSWER_NAMES, *IMAGE_NAMES,
+    "id", "task", "split", "metric", "boxes", "corners", "label", "final", "details",
+)  # fmt: skip
+FIELDS = tuple(Sample.model_fields)
 # What a record of the wrong shape raises; RecursionError comes from deeply nested JSON.
 MALFORMED = (KeyError, TypeError, ValueError, RecursionError)
 
 
 def own_shards(folder: Path) -> Iterator[Record]:
-    """Yield the records of Parquet shards that a stage wrote."""
-    for number, row in enumerate(read_rows(folder)):
-        name = _text(row, "id") or f"row:{number}"
-        yield name, partial(_from_shard, row | {"id": name})
+    """Yield the records of Parquet shards that a stage wrote.
+
+    Raises:
+        UserError: A shard is damaged or a link, or its rows stand for nothing that is in it.
+    """
+    number = 0
+    for part in sorted(folder.glob("part-*.parquet")):
+        with open_data(folder, part) as file:
+            left = os.fstat(file.fileno()).st_size
+            for batch in read_batches(file, part, FIELDS):
+                left -= batch.num_rows
+                if left < 0:  # one value for all
+                    raise UserError(
+                        f"{part} cannot be used",
+                        "it has more rows than bytes",
+                        "restore the file, or write it again",
+                    )
+                for row, odd in rows_of(batch, FIELDS):
+                    id = row.get("id") or f"row:{number}"
+                    name = id if isinstance(id, str) else f"row:{number}"
+                    yield unusable(name, str(odd)) if odd else (
+                        name, partial(_from_shard, row | {"id": id})
+                    )  # fmt: skip
+                    number += 1
 
 
 def _from_shard(row: dict[str, Any]) -> Sample:
@@ -40,10 +69,12 @@ def _from_shard(row: dict[str, Any]) -> Sample:
 def json_lines(folder: Path, files: list[Path]) -> Iterator[Record]:
     """Yield the records of JSONL files, whose pictures are paths inside the folder."""
     for file in files:
-        with file.open("rb") as lines:  # as bytes: text would also end a line at U+2028 and U+0085
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    name = f"{file.stem}:{number}"
+        with open_data(folder, file) as opened:  # as bytes: text also ends a line at U+2028
+            for number, line in enumerate(lines_in(opened), start=1):
+                name = f"{file.stem}:{number}"
+                if line is None:
+                    yield unusable(name, f"line is longer than {LINE // MB} MB")
+                elif line.strip():
                     yield name, partial(_from_json, line, name, folder)
 
 
@@ -56,58 +87,35 @@ def _from_json(line: bytes, name: str, folder: Path) -> Sample:
         raise Unusable("line is not JSON") from error
     if not isinstance(row, dict):
         raise Unusable("line is not a JSON object")
-    return _sample(row, name, folder)
+    return sample_from(row, name, folder)
 
 
-def saved_dataset(folder: Path) -> Iterator[Record]:
-    """Yield the records of what `save_to_disk` wrote, a dataset or a dict of them by split."""
-    loaded = load_from_disk(str(folder))
-    parts = loaded if isinstance(loaded, dict) else {"": loaded}
-    for split, part in parts.items():
-        if not any(name in part.column_names for name in PROMPT_NAMES):
-            near = get_close_matches("prompt", part.column_names, n=1, cutoff=0.4)
-            hint = f"rename {near[0]!r}" if near else "add it"
-            raise UserError(
-                f"{folder} has no column with the question",
-                f"one of {', '.join(PROMPT_NAMES)} is needed; found {', '.join(part.column_names)}",
-                hint,
-            )
-        classes = {}
-        for column, feature in part.features.items():
-            if isinstance(feature, Image):
-                part = part.cast_column(column, Image(decode=False))
-            elif isinstance(getattr(feature, "feature", None), Image):
-                part = part.cast_column(column, Sequence(Image(decode=False)))
-            elif isinstance(feature, ClassLabel):
-                classes[column] = feature
-        renamed = {"validation": "dev", "valid": "dev", "": "train"}.get(split, split)
-        for number, row in enumerate(part):
-            for column, feature in classes.items():
-                known = row[column] is not None and row[column] >= 0  # -1 stands for no label
-                row[column] = feature.int2str(row[column]) if known else None
-            row["split"] = _text(row, "split") or renamed
-            name = f"{split or 'row'}:{number}"
-            yield name, partial(_sample, row, name, folder)
+def sample_from(row: dict[str, Any], name: str, folder: Path) -> Sample:
+    """Return the sample that a row of a user's table stands for.
 
+    Args:
+        name: The sample's id where the row has none.
 
-def _sample(row: dict[str, Any], name: str, folder: Path) -> Sample:
+    Raises:
+        Unusable: It cannot be understood.
+    """
     pictures = _first(row, IMAGE_NAMES, default=[])
     pictures = pictures if isinstance(pictures, list) else [pictures]
-    images = [_picture(folder, picture) for picture in pictures]
+    images = gathered(_picture(folder, picture) for picture in pictures)
     details = row.get("details") or {}
     corners = row.get("boxes") or row.get("corners") or []
     try:
         return Sample(
-            id=_text(row, "id") or name,
-            task=_text(row, "task") or "question",
-            split=_text(row, "split") or "train",
-            prompt=_text(row, *PROMPT_NAMES).replace("<image>", "").strip(),
+            id=text_in(row, "id") or name,
+            task=text_in(row, "task") or "question",
+            split=text_in(row, "split") or "train",
+            prompt=text_in(row, *PROMPT_NAMES).replace("<image>", "").strip(),
             metric=row.get("metric") or ("detections" if corners else "exact"),
-            answer=_text(row, *ANSWER_NAMES),
+            answer=text_in(row, *ANSWER_NAMES),
             images=images,
             corners=corners,
-            label=_text(row, "label"),
-            final=_text(row, "final"),
+            label=text_in(row, "label"),
+            final=text_in(row, "final"),
             details=json.loads(details) if isinstance(details, str) else details,
         )
     except MALFORMED as error:
@@ -117,16 +125,24 @@ def _sample(row: dict[str, Any], name: str, folder: Path) -> Sample:
 def _picture(folder: Path, picture: Any) -> bytes:
     """Return the bytes of a picture, given as a path or as `datasets` stores it undecoded."""
     if isinstance(picture, dict):
-        if isinstance(picture.get("bytes"), bytes):
-            return picture["bytes"]
-        picture = picture.get("path")
+        picture = picture.get("path") if picture.get("bytes") is None else picture["bytes"]
+    if isinstance(picture, bytes):
+        return picture
     if not isinstance(picture, str):
         raise Unusable("picture is neither a path nor bytes")
     return read_picture(folder, picture)
 
 
-def _text(row: dict[str, Any], *names: str) -> str:
-    text = str(_first(row, names, default=""))
+def text_in(row: dict[str, Any], *names: str) -> str:
+    """Return the first value that a row has under some names, as text.
+
+    Raises:
+        Unusable: It is something that has parts, or no Unicode.
+    """
+    value = _first(row, names, default="")
+    if not isinstance(value, str | int | float | Decimal | date | time | timedelta):
+        raise Unusable(f"{names[0]} is neither text nor a number")
+    text = str(value)
     text.encode()  # JSON may hold half of a surrogate pair, which Parquet cannot
     return text
 
