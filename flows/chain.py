@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,13 @@ from prefect.states import Failed, State
 
 import mlflow
 from flows.command_line import settings_from_command_line
+from flows.databases import move_damaged_aside
 from flows.doctor import repair_dvc
 from flows.servers import own_server
 from flows.stage import ROOT, run_stage, unchanged_stages
 from tasks import registry, tracking
-from tasks.errors import UserError, actionable, need_space, without_trace
-from tasks.locks import Taken, take
+from tasks.errors import actionable, need_space, without_trace
+from tasks.locks import chain_lock
 from tasks.process import this_process
 from tasks.settings import Settings, Shared, load_settings, save_settings
 from tasks.warm import standby
@@ -55,7 +56,7 @@ def run_chain(chain: Chain, settings: Shared) -> dict[str, str] | State:
         What happened to each stage; a failed state with the stage's message.
     """
     try:
-        with alone(runtime.flow_run.name):
+        with chain_lock(ROOT, runtime.flow_run.name):
             return _run(chain, settings)
     except Exception as error:
         if (known := actionable(error)) is None:
@@ -96,25 +97,6 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
     page = _in_mlflow(run.info, f"artifacts/{Path(chain.page).name}")
     _link("Report", "report", page or (ROOT / "outputs" / chain.page).as_uri(), "The report page")
     return outcomes
-
-
-@contextlib.contextmanager
-def alone(what: str) -> Iterator[None]:
-    """Keep other chains out of this checkout.
-
-    Raises:
-        UserError: One is at work; the message says which.
-    """
-    try:
-        lock = take(ROOT / ".runtime" / "chain.lock", what)
-    except Taken as taken:
-        raise UserError(
-            f"Another chain is at work in this checkout: {taken}",
-            "both would write params.yaml and the same outputs",
-            "wait until it has ended, or cancel it; `git worktree add` makes room for two at once",
-        ) from None
-    with lock:
-        yield
 
 
 def _keep_results(chain: Chain, run: RunInfo) -> None:
@@ -171,8 +153,10 @@ def main(flow: Flow, form: type[Shared], summary: Callable[[Path, dict[str, str]
     with without_trace():
         settings = settings_from_command_line(ROOT / "params.yaml", sys.argv[1:])
         need_space(ROOT / ".runtime")
-        with alone("the start of another"):
+        with chain_lock(ROOT, "the start of another"):
             save_settings(settings, ROOT / "params.yaml")
+        for told in move_damaged_aside(ROOT / ".runtime"):
+            print(told, flush=True)
         own_server()
     state = flow(settings.part(form), return_state=True)
     if not state.is_completed():

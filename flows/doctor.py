@@ -1,9 +1,10 @@
 """Finds and repairs what a kill left behind: `make doctor`; `make up` does the same when it starts.
 
 A flow, a stage, a server or the whole machine can die at any moment. What they leave then: flow
-runs that Prefect believes to be running, MLflow runs that are not ended, and DVC's list of readers
-and writers with processes that are gone, or torn in the middle of a line. Finished results and
-checkpoints are never touched: the next run goes on from them.
+runs that Prefect believes to be running, MLflow runs that are not ended, DVC's list of readers and
+writers with processes that are gone, or torn in the middle of a line, and databases that a dying
+disk has damaged. Finished results and checkpoints are never touched: the next run goes on from
+them.
 """
 
 import json
@@ -20,10 +21,12 @@ from prefect.client.schemas.objects import StateType  # noqa: E402
 from prefect.states import Crashed  # noqa: E402
 
 import mlflow  # noqa: E402
+from flows.databases import move_damaged_aside  # noqa: E402
 from flows.servers import own_server  # noqa: E402
 from flows.stage import ROOT  # noqa: E402
 from tasks import tracking  # noqa: E402
 from tasks.errors import without_trace  # noqa: E402
+from tasks.private import runtime  # noqa: E402
 
 UNENDED = ("RUNNING", "SCHEDULED")
 UNDER_WAY = (StateType.RUNNING, StateType.CANCELLING, StateType.PENDING)
@@ -122,8 +125,9 @@ def _unended_runs(client: mlflow.MlflowClient) -> list:
 def main() -> None:
     """Repair everything and say what was done."""
     with without_trace():
+        told = move_damaged_aside(runtime(ROOT))
         own_server()
-        told = repair()
+        told += repair()
     print("\n".join(told) if told else "Nothing to repair.")
 
 

@@ -23,6 +23,7 @@ from prefect.states import Failed, State
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tasks.process import as_child, stop
+from tasks.texts import printable
 from tasks.tracking import PARENT
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,7 +64,7 @@ def run_stage(
         shown = bar.add_task(stage, total=None)
 
         def follow(line: str) -> None:
-            said.info(line)
+            said.info(printable(line))
             if (found := PROGRESS.search(line)) and int(found[2]):
                 done, total = int(found[1]), int(found[2])
                 update_progress_artifact(progress, 100 * min(1.0, done / total))
@@ -72,7 +73,7 @@ def run_stage(
         try:
             outcome = reproduce(stage, root, follow, {PARENT: parent_run})
         except StageFailed as error:
-            return Failed(message=str(error))
+            return Failed(message=printable(str(error)))
     update_progress_artifact(progress, 100.0)
     return outcome
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.stage import ROOT
+from tasks.texts import markdown, printable
 
 AIMS = ("find", "tell", "other tasks")
 GROUPS = {"tested": "adapted to", "other": "may be forgotten"}
@@ -21,22 +22,22 @@ def chain_scores(root: Path = ROOT) -> str:
 def few_shot_scores(root: Path = ROOT) -> str:
     """Return the scores of a few-shot adaptation as a Markdown table."""
     lines = ["| questions | measure | start | adapted |", "|---|---|---|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in _few_shot_rows(root)]
+    lines += [f"| {' | '.join(map(markdown, row))} |" for row in _few_shot_rows(root)]
     return "\n".join(lines)
 
 
 def print_few_shot_summary(root: Path, outcomes: dict[str, str]) -> None:
     """Print the scores of a few-shot adaptation, its cost and where to look."""
-    console = Console()
+    console = _console()
     scores = Table(title="Held-out scores, before and after")
     for name in ("questions", "measure", "start", "adapted"):
         scores.add_column(name, justify="left" if name in ("questions", "measure") else "right")
     for row in _few_shot_rows(root):
-        scores.add_row(*row)
+        scores.add_row(*map(printable, row))
     console.print(scores)
     probe = root / "outputs" / "reinforced" / "headroom.json"
     if probe.exists() and (told := json.loads(probe.read_text())["warning"]):
-        console.print(f"Warning: {told}")
+        console.print(f"Warning: {printable(told)}")
     _print_cost(console, root, outcomes)
     console.print(f"Report:  {root / 'outputs' / 'perception' / 'index.html'}")
     console.print("Runs:    make up   (Prefect and MLflow in the browser)")
@@ -65,14 +66,16 @@ def score_table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         cells = [_cell(row[policy]) for policy in policies]
         lines.append(
-            f"| {row['task']} | {row['n']} | {row['majority']:.2f} | " + " | ".join(cells) + " |"
+            f"| {markdown(row['task'])} | {row['n']} | {row['majority']:.2f} | "
+            + " | ".join(cells)
+            + " |"
         )
     return "\n".join(lines)
 
 
 def print_summary(root: Path, outcomes: dict[str, str]) -> None:
     """Print the scores, the cost of each stage and where to look."""
-    outputs, console = root / "outputs", Console()
+    outputs, console = root / "outputs", _console()
     rows = json.loads((outputs / "benchmarks" / "table.json").read_text())
     scores = Table(title="Held-out scores (* differs from base, p < 0.05; intervals: report)")
     policies = _policies(rows)
@@ -81,12 +84,19 @@ def print_summary(root: Path, outcomes: dict[str, str]) -> None:
     for row in rows:
         cells = [_cell(row[policy], row["task"] in AIMS) for policy in policies]
         style = "bold" if row["task"] in AIMS else None
-        scores.add_row(row["task"], str(row["n"]), f"{row['majority']:.2f}", *cells, style=style)
+        scores.add_row(
+            printable(row["task"]), str(row["n"]), f"{row['majority']:.2f}", *cells, style=style
+        )
     console.print(scores)
 
     _print_cost(console, root, outcomes)
     console.print(f"Report:  {outputs / 'report' / 'index.html'}")
     console.print("Runs:    make up   (Prefect and MLflow in the browser)")
+
+
+def _console() -> Console:
+    """Return a console on which square brackets and colons in names mean nothing."""
+    return Console(markup=False, emoji=False, highlight=False)
 
 
 def _policies(rows: list[dict[str, Any]]) -> list[str]:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+from flows.databases import move_damaged_aside
 from flows.gate import LET_IN
 from flows.servers import (
     ROOT,
@@ -91,6 +92,8 @@ def main() -> None:
             + (f"\nLet a browser in: {WAY_IN.read_text()}" if WAY_IN.exists() else "")
         ) from None
     need_space(RUNTIME)
+    for told in move_damaged_aside(RUNTIME):
+        print(told, flush=True)
     doors = {
         "prefect": listen("prefect", PREFECT_PORT),
         "mlflow": listen("mlflow", MLFLOW_PORT),

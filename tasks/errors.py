@@ -1,11 +1,13 @@
 """Errors that a user can act on: what happened, why, and what to do."""
 
 import contextlib
-import errno
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from tasks.obstacles import OBSTACLES, reason_of
+from tasks.texts import printable
 
 BYTES_TO_START = 50 * 2**20  # the databases of Prefect and MLflow, their logs, a first run
 
@@ -24,7 +26,7 @@ class UserError(Exception):
         super().__init__(what, why, todo)  # so that it can travel between processes
 
     def __str__(self) -> str:
-        return f"{self.what}.\nWhy: {self.why}.\nWhat to do: {self.todo}."
+        return printable(f"{self.what}.\nWhy: {self.why}.\nWhat to do: {self.todo}.")
 
 
 @contextlib.contextmanager
@@ -44,30 +46,14 @@ def actionable(error: BaseException | None) -> UserError | None:
     Libraries wrap a full disk or a file that cannot be used in errors of their own: all that led
     to the error are looked at.
     """
-    if isinstance(error, UserError):
-        return error
     while error is not None:
-        for numbers, words, what, todo in _OBSTACLES:
-            if getattr(error, "errno", None) in numbers or words in str(error):
-                return UserError(what, str(error), todo)
+        if isinstance(error, UserError):
+            return error
+        for row in OBSTACLES:
+            if row.stands_behind(error):
+                return UserError(row.what, reason_of(error), row.todo)
         error = error.__cause__ or error.__context__
     return None
-
-
-_OBSTACLES = (  # numbers of the system, words of SQLite, what happened, what to do
-    (
-        (errno.ENOSPC, errno.EDQUOT),
-        "disk is full",
-        "The disk is full",
-        "free some space and start again; the stage continues where it stopped",
-    ),
-    (
-        (errno.EROFS, errno.EACCES),
-        "readonly database",
-        "A file or folder may not be used as it has to be",
-        "make it accessible (`outputs/` and `.runtime/` must be writable) and start again",
-    ),
-)
 
 
 def need_space(folder: Path) -> None:

@@ -1,14 +1,19 @@
 """Locks of a checkout: held by one process, gone with it however it ends, and naming it."""
 
+import contextlib
 import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from tasks.errors import UserError
 from tasks.private import OWNERS_FILE, runtime
 from tasks.process import this_process
+
+HOLDER = "COLLIMATE_CHAIN"  # variable: who holds the lock of chains, told to those it starts
 
 
 class Taken(Exception):
@@ -51,6 +56,38 @@ def take(path: Path, what: str) -> IO[str]:
     file.write(json.dumps({"by": this_process(), "since": since, "what": what}))
     file.flush()
     return file
+
+
+@contextlib.contextmanager
+def chain_lock(root: Path, what: str) -> Iterator[None]:
+    """Keep other chains out of a checkout, however they are started, and let our own stages in.
+
+    A flow, `make repro` and a stage of a plain `dvc repro` take one lock; a process that was
+    started by its holder has it already.
+
+    Raises:
+        UserError: Another one is at work; the message says which.
+    """
+    try:
+        lock = take(root / ".runtime" / "chain.lock", what)
+    except Taken as taken:
+        if taken.by and taken.by == os.environ.get(HOLDER):
+            yield
+            return
+        raise UserError(
+            f"Another chain is at work in this checkout: {taken}",
+            "both would write params.yaml and the same outputs",
+            "wait until it has ended, or cancel it; `git worktree add` makes room for two at once",
+        ) from None
+    before = os.environ.get(HOLDER)
+    os.environ[HOLDER] = this_process()
+    try:
+        with lock:
+            yield
+    finally:
+        del os.environ[HOLDER]
+        if before:
+            os.environ[HOLDER] = before
 
 
 def _read(noted: str) -> dict[str, Any]:

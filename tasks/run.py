@@ -6,6 +6,7 @@ until the stage is complete.
 """
 
 import argparse
+import ctypes
 import hashlib
 import json
 import os
@@ -29,8 +30,10 @@ be_quiet()
 import yaml  # noqa: E402  (libraries read the switches above when they are imported)
 
 from tasks.errors import Checked, UserError, without_trace  # noqa: E402
+from tasks.locks import chain_lock  # noqa: E402
 from tasks.private import runtime  # noqa: E402
 from tasks.settings import Settings, load_settings  # noqa: E402
+from tasks.texts import metric_name  # noqa: E402
 
 if TYPE_CHECKING:
     from tasks.tracking import Cost
@@ -86,7 +89,7 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
 
     from tasks import tracking
 
-    known = tracking.dvc_hashes(root)
+    known, read = tracking.dvc_hashes(root), states(root, spec[stage], settings)
     sources = source_hash(root, spec[stage])
     key = stage_key(spec[stage], settings, sources, known)
     scratch = runtime(root) / "scratch" / f"{stage}-{key}"
@@ -101,13 +104,9 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
     inputs = {dep: known[dep] for dep in _deps(spec[stage]) if dep in known}
     parameters = parameters_of(spec[stage], settings)
     with tracking.stage_run(stage, key, parameters, inputs) as run_id:
-        metrics = STAGES[stage](settings, Job(root, out, scratch, run_id, cost))
-        if source_hash(root, spec[stage]) != sources:
-            raise UserError(
-                f"A source file of {stage} changed while it ran",
-                "DVC would record the new code as the maker of the old code's result",
-                "start the stage again",
-            )
+        found = STAGES[stage](settings, Job(root, out, scratch, run_id, cost))
+        metrics = {metric_name(name): value for name, value in found.items()}
+        _check_unchanged(root, stage, spec[stage], parameters, sources, read)
         spent = cost.summary()
         tracking.finish(out, metrics, spent)
     # costs are no output of the pipeline: they differ every time, and equal results must stay equal
@@ -121,13 +120,77 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
     return metrics
 
 
+def _check_unchanged(
+    root: Path,
+    stage: str,
+    spec: dict[str, Any],
+    parameters: dict[str, Any],
+    sources: str,
+    read: dict[str, Any],
+) -> None:
+    """Compare what a stage has used with what is there now, which DVC would record as used.
+
+    Raises:
+        UserError: A source file, a setting or an input is another than at the start.
+    """
+    settings = load_settings(root / "params.yaml")
+    now = parameters_of(spec, settings)
+    changed = [name for name in now if now[name] != parameters.get(name)]
+    found = states(root, spec, settings)
+    changed += [dep for dep in found if found[dep] != read.get(dep)]
+    if source_hash(root, spec) != sources:
+        changed.append("a source file")
+    if changed:
+        raise UserError(
+            f"What {stage} depends on changed while it ran: {', '.join(changed)}",
+            "DVC would record what is there now as what this result was made from",
+            "start the stage again",
+        )
+
+
+def states(root: Path, spec: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return sizes and times of the files of each data set and folder that a stage reads."""
+    named = {"${data}": settings.data, "${shots.data}": settings.shots.data}
+    found = {}
+    for dep in (named.get(dep, dep) for dep in _deps(spec)):
+        path = root / dep
+        if path.suffix == ".py" or not path.exists():  # sources are compared by their content
+            continue
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        facts = [(str(file), file.stat()) for file in files if file.is_file()]
+        found[dep] = [(name, fact.st_size, fact.st_mtime_ns) for name, fact in facts]
+    return found
+
+
 def publish(out: Path, final: Path) -> None:
-    """Move a finished folder to its place: all of it or nothing, from another disk as well."""
+    """Move a finished folder to its place: all of it or nothing, from another disk as well.
+
+    The folder of before is there until the moment in which the new one is.
+    """
     beside = final.with_name(f".{final.name}.partial")
     shutil.rmtree(beside, ignore_errors=True)
     shutil.move(out, beside)  # copies where the disks differ
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(beside, final)
+    if final.exists():
+        _exchange(beside, final)
+        shutil.rmtree(beside)
+    else:
+        os.replace(beside, final)
+
+
+def _exchange(a: Path, b: Path) -> None:
+    """Give two folders each other's name at once; one after the other where there is no such call.
+
+    Some file systems (NFS) lack it: there a kill in between leaves the old folder under a name of
+    its own.
+    """
+    here, exchanged = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of rename(2)
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    if rename is None or rename(here, os.fsencode(a), here, os.fsencode(b), exchanged):
+        old = b.with_name(f".{b.name}.before")
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(b, old)
+        os.replace(a, b)
+        os.replace(old, a)
 
 
 def check_stage(stage: str, root: Path) -> dict[str, float]:
@@ -194,15 +257,24 @@ def _deps(spec: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Run the stage named on the command line; errors to act on are printed without a trace."""
+    """Run the stage named on the command line; errors to act on are printed without a trace.
+
+    Raises:
+        SystemExit: With a message, where the user can act; another chain is at work, for one.
+    """
     parser = argparse.ArgumentParser(prog="python -m tasks.run", description=__doc__)
     parser.add_argument("stage")
     parser.add_argument(
         "--check", action="store_true", help="take three steps, forecast time, memory and money"
     )
     asked = parser.parse_args()
+    root = Path.cwd()
     with without_trace():
-        metrics = (check_stage if asked.check else run_stage)(asked.stage, Path.cwd())
+        if asked.check:
+            metrics = check_stage(asked.stage, root)
+        else:
+            with chain_lock(root, f"stage {asked.stage}"):
+                metrics = run_stage(asked.stage, root)
     print("  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
 
 
