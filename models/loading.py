@@ -1,5 +1,11 @@
-"""Opens any Hugging Face vision-language model with its processor, or says why it cannot."""
+"""Opens any Hugging Face vision-language model with its processor, or says why it cannot.
 
+Before transformers reads a model, its files are looked at (`models/model_folder.py`). No code of a
+model is run: said at every call, because unsaid, transformers asks on standard input.
+"""
+
+import functools
+import json
 from pathlib import Path
 
 import torch
@@ -9,6 +15,7 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
+    PretrainedConfig,
     PreTrainedModel,
     ProcessorMixin,
     Qwen2_5_VLProcessor,
@@ -18,6 +25,14 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import is_torchvision_available
 
 from models.attention import batch_pictures
+from models.bounded import BeyondBounds, Failed, bounded
+from models.chat_templates import check_templates
+from models.hub import local_folder
+from models.model_folder import DamagedModel, check_weights
+
+SECONDS, MEGABYTES = 10, 1024  # to build a model without weights: 0.3 s with 235 billion numbers
+SPARE = 2  # a model may have so many times the numbers of its files: tied embeddings, a new head
+BITS = 2  # per number, at least, where weights are quantized
 
 
 class NotAVisionLanguageModel(ValueError):
@@ -52,16 +67,30 @@ _IMAGE_ONLY = {"qwen3_vl": ImageOnlyQwen3VLProcessor, "qwen2_5_vl": ImageOnlyQwe
 
 
 def load_processor(name: str) -> ProcessorMixin:
-    """Load a model's processor; Qwen's without its video branch where torchvision is missing."""
-    family = AutoConfig.from_pretrained(name).model_type
+    """Load a model's processor; Qwen's without its video branch where torchvision is missing.
+
+    Args:
+        name: A folder, or an id of the hub (see `models.hub`).
+
+    Raises:
+        DamagedModel: A file of it is not what it should be.
+        OSError: `name` is neither a folder with a model nor a known id.
+    """
+    folder = str(local_folder(name, weights=False))
+    family = AutoConfig.from_pretrained(folder, trust_remote_code=False).model_type
     if family in _IMAGE_ONLY and not is_torchvision_available():
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        images = AutoImageProcessor.from_pretrained(name, backend="pil")
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        images = AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
         processor = _IMAGE_ONLY[family](
             image_processor=images, tokenizer=tokenizer, chat_template=tokenizer.chat_template
         )
     else:
-        processor = AutoProcessor.from_pretrained(name)
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+    if not isinstance(processor, ProcessorMixin):
+        raise DamagedModel("there is no processor of pictures in the folder, but a tokenizer alone")
+    if processor.chat_template is None:
+        processor.chat_template = processor.tokenizer.chat_template
+    check_templates(processor)
     processor.tokenizer.padding_side = "left"
     return processor
 
@@ -69,17 +98,60 @@ def load_processor(name: str) -> ProcessorMixin:
 def load_model(name: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """Load a vision-language model from safetensors.
 
+    Args:
+        name: A folder, or an id of the hub (see `models.hub`).
+
     Raises:
         NotAVisionLanguageModel: `name` is a model of another kind.
+        DamagedModel: A file of it is not what it should be.
         OSError: `name` is neither a folder with a model nor a known id.
     """
-    config = AutoConfig.from_pretrained(name)
+    folder = local_folder(name, weights=False)
+    config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
     if config.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         raise NotAVisionLanguageModel(config.model_type)
-    model = AutoModelForImageTextToText.from_pretrained(name, dtype=dtype, use_safetensors=True)
+    folder = local_folder(name, weights=True)
+    _check_proportions(config, *check_weights(folder))
+    model = AutoModelForImageTextToText.from_pretrained(
+        str(folder), dtype=dtype, use_safetensors=True, trust_remote_code=False
+    )
     if not torch.cuda.is_available() and hasattr(getattr(model, "model", None), "visual"):
         batch_pictures(model)
     return model.eval()
+
+
+def _check_proportions(config: PretrainedConfig, elements: int, size: int) -> None:
+    """Refuse a configuration that describes far more than the files hold, before it is built."""
+    described = _described(config.to_json_string(), type(config))
+    quantized = getattr(config, "quantization_config", None) is not None
+    if described > (size * 8 / BITS if quantized else SPARE * elements):
+        raise DamagedModel(
+            f"config.json describes a model of {described:,} numbers, and the weights hold "
+            f"{elements:,}"
+        )
+
+
+@functools.lru_cache(maxsize=16)
+def _described(config: str, family: type[PretrainedConfig]) -> int:
+    """Count the numbers of a model that is built in a child, on torch's meta device."""
+    described = family.from_dict(json.loads(config))
+    # imported here, so that no child has to
+    network = AutoModelForImageTextToText._model_mapping[family]
+
+    def count() -> int:
+        torch.set_num_threads(1)  # a forked child has none of the threads that torch counts on
+        with torch.device("meta"):
+            model = network(described)
+        return sum(parameter.numel() for parameter in model.parameters())
+
+    try:
+        return bounded(count, SECONDS, MEGABYTES)
+    except BeyondBounds as error:
+        raise DamagedModel(
+            f"config.json describes a model too large to be built: {error}"
+        ) from None
+    except Failed as error:
+        raise DamagedModel(f"config.json describes no model that can be built ({error})") from None
 
 
 def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) -> None:
