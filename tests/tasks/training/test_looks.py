@@ -90,6 +90,50 @@ def test_a_continued_training_knows_the_looks_before_the_kill(samples, options):
     assert {step: looks(options)[step] for step in first} == first
 
 
+def saved(options: dict) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in Path(options["out"]).iterdir()}
+
+
+def test_a_training_killed_after_its_last_step_keeps_the_best_look(samples, options, capsys):
+    """No training starts again then: the looks are known all the same."""
+    history = fine_tune(samples, steps=8, **options)
+    taken, expected = looks(options), saved(options)
+    again = {**options, "out": options["out"] + "_again"}
+    assert fine_tune(samples, steps=8, **again) == history
+    assert saved(again) == expected and looks(options) == taken
+    assert "steps 0  samples 0" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_training_killed_after_it_had_stopped_stops_again(samples, options):
+    settings = {**options, "learning_rate": 5.0}
+    history = fine_tune(samples, steps=60, patience=2, **settings)
+    again = {**settings, "out": options["out"] + "_again"}
+    # the last checkpoint was at step 6, so two steps and the second look are done again
+    assert fine_tune(samples, steps=60, patience=2, **again) == history
+    assert saved(again) == saved(options)
+
+
+@pytest.mark.parametrize("torn", ["", '{"0": 0.0, "4"', "[0, 4]", '{"0": null}'])
+def test_torn_looks_do_not_block_a_training(torn, samples, options, capsys):
+    fine_tune(samples, steps=4, **options)
+    best = max(looks(options).values())
+    (Path(options["scratch"]) / "looks.json").write_text(torn)
+    fine_tune(samples, steps=8, **options)
+    assert "set aside as looks.json.damaged-1" in capsys.readouterr().out
+    assert max(looks(options).values()) >= best  # known from its weights
+    assert {8} <= looks(options).keys() <= {0, 4, 8}
+
+
+def test_damaged_weights_of_the_best_look_are_set_aside(samples, options, capsys):
+    fine_tune(samples, steps=4, **options)
+    weights = Path(options["scratch"]) / "best.pt"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    fine_tune(samples, steps=8, **options)
+    assert "best.pt.damaged-1; the looks start anew" in capsys.readouterr().out
+    assert list(looks(options)) == [4, 8]
+    assert torch.load(weights, weights_only=True)["step"] in (4, 8)
+
+
 def test_rollouts_are_kept_with_their_rewards_and_signs(options):
     found = [make_sample(0, "train", "find", number) for number in range(8)]
     settings = {**options, "watched": "overlap_with_true_boxes", "keep_last": ""}
