@@ -184,7 +184,7 @@ def obstacle(
     tokenizer = processor.tokenizer
     if not _beyond_tokens(tokenizer, prompt, context):
         text = as_text(prompt, processor)
-        tokens += frame + len(tokenizer(text, add_special_tokens=False)["input_ids"])
+        tokens += frame + _count(tokenizer, text)
         return _too_long(tokens, room, context)
     return TOO_LONG
 
@@ -251,7 +251,12 @@ def _beyond_tokens(tokenizer: Any, text: str, context: int) -> bool:
     if len(text) <= LONGEST_TOKENS * context:
         return False
     start = text[: LONGEST_TOKENS * context]
-    return len(tokenizer(start, add_special_tokens=False)["input_ids"]) > context
+    return _count(tokenizer, start) > context
+
+
+def _count(tokenizer: Any, text: str) -> int:
+    # not verbose: it would warn of a length that is only being measured
+    return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 
 @functools.lru_cache(maxsize=65536)

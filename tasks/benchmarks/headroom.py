@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import fmean, pstdev
 
 from tasks.asking import Asker
-from tasks.benchmarks.scoring import score
+from tasks.benchmarks.perception import score_answer
 from tasks.coordinates import Coordinates
 from tasks.records import Sample
 
@@ -30,7 +30,8 @@ def headroom(
 
     Returns:
         `greedy`, `sampled` (mean) and `best_of` scores in [0, 1], their `headroom` (best minus
-        greedy), and `zero_variance`, the share of questions whose answers all score the same.
+        greedy), `zero_variance`, the share of questions whose answers all score the same, and
+        `unanswered`, the number of those that could not be asked and count as wrong.
     """
     questions = [(sample.prompt, sample.images) for sample in samples]
     greedy = asker.ask(questions, max_new_tokens=max_new_tokens, title="headroom, greedy")
@@ -41,7 +42,7 @@ def headroom(
 
     def scores(rows):
         return [
-            [score(s, answer.text, coordinates.frame(s.size)).value for answer in row]
+            [score_answer(s, answer, coordinates).value for answer in row]
             for s, row in zip(samples, rows, strict=True)
         ]
 
@@ -51,6 +52,7 @@ def headroom(
         "sampled": fmean(fmean(group) for group in groups),
         "best_of": fmean(max(group) for group in groups),
         "zero_variance": fmean(pstdev(group) < 1e-6 for group in groups),
+        "unanswered": float(sum(bool(group[0].unanswered) for group in drawn)),
     }
     return found | {"headroom": found["best_of"] - found["greedy"]}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from datasets import Features, Value
 
-from tasks.asking import Asker
-from tasks.benchmarks.scoring import Score, score
+from tasks.asking import Answer, Asker
+from tasks.benchmarks.scoring import Score, score, wrong
 from tasks.coordinates import Coordinates
 from tasks.records import BOXES, TEXT, Sample
 
@@ -26,9 +26,17 @@ def benchmark(
     questions = [(sample.prompt, sample.images) for sample in samples]
     answers = asker.ask(questions, max_new_tokens=max_new_tokens, title=title)
     return [
-        (answer.text, score(sample, answer.text, coordinates.frame(sample.size)))
+        (answer.text, score_answer(sample, answer, coordinates))
         for sample, [answer] in zip(samples, answers, strict=True)
     ]
+
+
+def score_answer(sample: Sample, answer: Answer, coordinates: Coordinates) -> Score:
+    """Score what an asker returned; a question that could not be asked counts as wrong."""
+    if answer.unanswered:
+        # its frame is not asked for: the processor may refuse the picture
+        return wrong(sample, f"unanswered: {answer.unanswered}", unanswered=True)
+    return score(sample, answer.text, coordinates.frame(sample.size))
 
 
 def balanced(samples: list[Sample], per_task: int) -> list[Sample]:
@@ -45,7 +53,8 @@ def balanced(samples: list[Sample], per_task: int) -> list[Sample]:
 def by_task(samples: list[Sample], results: list[tuple[str, Score]]) -> dict[str, dict[str, float]]:
     """Return per task the mean score, the other measures, n, and the majority baseline.
 
-    The majority baseline is the score of always giving the commonest answer of these samples.
+    The majority baseline is the score of always giving the commonest answer of these samples. Where
+    questions could not be asked, `unanswered` is their number; they count as wrong.
     """
     grouped: dict[str, list[tuple[Sample, Score]]] = defaultdict(list)
     for sample, (_, scored) in zip(samples, results, strict=True):
@@ -58,9 +67,12 @@ def by_task(samples: list[Sample], results: list[tuple[str, Score]]) -> dict[str
             "n": float(len(rows)),
             "majority": max(answers.values()) / len(rows),
         }
+        if unanswered := sum(scored.unanswered for _, scored in rows):
+            row["unanswered"] = float(unanswered)
         names = {name for _, scored in rows for name, _ in scored.parts}
         for name in sorted(names):
-            row[name] = _mean(dict(scored.parts)[name] for _, scored in rows)
+            measured = [dict(scored.parts) for _, scored in rows]
+            row[name] = _mean(parts[name] for parts in measured if name in parts)
         table[task] = row
     return table
 

@@ -14,7 +14,7 @@ from tasks.rewards.text import same_answer
 
 # further measures of an answer, by metric
 PARTS: dict[str, tuple[str, ...]] = defaultdict(tuple) | {
-    "box": ("hit_at_50",), "tagged_box": ("hit_at_50",),
+    "caption": ("word_f1",), "box": ("hit_at_50",), "tagged_box": ("hit_at_50",),
     "detections": ("f1_at_50",), "tagged_detections": ("f1_at_50",),
 }  # fmt: skip
 
@@ -28,12 +28,14 @@ class Score:
         reason: Why, in a few words.
         boxes: What to draw: the predicted boxes in the model's frame.
         parts: Other measures of the same answer, by name.
+        unanswered: The question could not be asked.
     """
 
     value: float
     reason: str
     boxes: tuple[Box, ...] = ()
     parts: tuple[tuple[str, float], ...] = ()
+    unanswered: bool = False
 
 
 def score(sample: Sample, text: str, frame: tuple[float, float]) -> Score:
@@ -45,7 +47,7 @@ def score(sample: Sample, text: str, frame: tuple[float, float]) -> Score:
     try:
         return _score(sample, text.strip(), frame)
     except Malformed as reason:
-        return Score(0.0, str(reason), parts=tuple((name, 0.0) for name in PARTS[sample.metric]))
+        return wrong(sample, str(reason))
 
 
 def _score(sample: Sample, text: str, frame: tuple[float, float]) -> Score:
@@ -83,6 +85,12 @@ def _score(sample: Sample, text: str, frame: tuple[float, float]) -> Score:
             value = point_score(text, 1, 10)
             right = value is not None and value == float(sample.answer)
             return _exact(right, sample.answer) if value is not None else Score(0.0, "unreadable")
+
+
+def wrong(sample: Sample, reason: str, unanswered: bool = False) -> Score:
+    """Return the score of no answer at all."""
+    parts = tuple((name, 0.0) for name in PARTS[sample.metric])
+    return Score(0.0, reason, parts=parts, unanswered=unanswered)
 
 
 def _exact(right: bool, reference: str) -> Score:

@@ -40,13 +40,16 @@ def measures(
     Returns:
         `score` (strict reward of the task), `format` (answers that keep the contract), and for
         detection `f1_at_50`, COCO's `ap`, `ap50`, `ap75`, `ar100`, where classes have frequencies
-        `apr`, `apc`, `apf`, and `ece`; for grounding `hit_at_50`, `giou` and `ciou`.
+        `apr`, `apc`, `apf`, and `ece`; for grounding `hit_at_50`, `giou` and `ciou`. Questions that
+        could not be asked count as wrong in each; where there are any, `unanswered` is their share.
     """
     scored = [score for _, score in results]
     found = {
         "score": fmean(score.value for score in scored),
         "format": fmean(keeps_contract(text.strip()) for text, _ in results),
     }
+    if unanswered := fmean(score.unanswered for score in scored):
+        found["unanswered"] = unanswered
     parts = [dict(score.parts) for score in scored]
     for name in sorted({name for part in parts for name in part}):
         found[name] = fmean(part[name] for part in parts if name in part)
@@ -78,7 +81,7 @@ def labelled(
         image = str(sample.details.get("image") or sample.id)
         sizes[image] = tuple(sample.size)
         true += [Labelled(image, sample.label, box) for box in sample.boxes]
-        for one in _read(text, coordinates.frame(sample.size)):
+        for one in _read(text, coordinates.frame(sample.size)) if text else ():
             predicted.append(Labelled(image, sample.label, one.box, one.confidence))
     return sizes, true, predicted
 

@@ -64,7 +64,7 @@ def score_points(
 
 def _verdict(first, second) -> Verdict:
     straight, swapped = pair_winner(first.text), pair_winner(second.text)
-    if straight is None or swapped is None:
+    if straight is None or swapped is None:  # also where the judge could not be asked
         return Verdict(None, 0.5, False, False)
     preference = (_share_of_a(first) + 1 - _share_of_a(second)) / 2
     winner = None if preference == 0.5 else "AB"[preference < 0.5]

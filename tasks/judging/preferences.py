@@ -68,7 +68,8 @@ def build_preferences(
     """Sample, rank in pairs, sift by score.
 
     Returns:
-        At most one preference per sample, and counts; where reference answers are known also
+        At most one preference per sample, and counts, among them the questions to either model
+        that could not be asked (`unanswered`); where reference answers are known also
         `order_accuracy`, the share of pairs whose chosen answer truly is the better one (ties count
         as wrong), beside that of one ranked pair alone (`order_accuracy_ranked_only`).
     """
@@ -94,7 +95,8 @@ def build_preferences(
         winners[i].append(Ranked(better, surety))
         losers[i].append(Ranked(worse, surety))
     kept = _sift_all(judge, samples, winners, losers)
-    return kept, _report(samples, pairs, verdicts, kept)
+    unanswered = sum(bool(group[0].unanswered) for group in answers) + len(judge.unanswered)
+    return kept, _report(samples, pairs, verdicts, kept) | {"unanswered": float(unanswered)}
 
 
 def _sift_all(

@@ -263,7 +263,7 @@ def benchmarks(settings: Settings, job: Job) -> Metrics:
     judging = ("judge_pair", "judge_point")
     samples = [x for x in read_samples(data, "test") if x.task not in judging]
     samples = balanced(samples, s.per_task)
-    results = {}
+    results, unanswered = {}, {}
     for policy in POLICIES:
         folder = model_of(settings.model, job) if policy == "base" else str(job.input(policy))
         asker = Asker(folder, job.scratch / policy, settings.device)
@@ -271,11 +271,13 @@ def benchmarks(settings: Settings, job: Job) -> Metrics:
         title = f"benchmarking {policy}"
         results[policy] = benchmark(asker, samples, frames, s.max_new_tokens, title)
         job.cost.add(len(samples), asker.tokens)
+        unanswered[f"{policy}/unanswered"] = float(len(asker.unanswered))
         rows = [score_row(x, *r) for x, r in zip(samples, results[policy], strict=True)]
         write_shards(rows, job.out / policy, SCORES)
     table = compare_policies(samples, results, resamples=s.resamples, seed=settings.seed)
     (job.out / "table.json").write_text(json.dumps(table, indent=1) + "\n")
-    return {f"{policy}/{row['task']}": row[policy]["mean"] for row in table for policy in POLICIES}
+    means = {f"{policy}/{row['task']}": row[policy]["mean"] for row in table for policy in POLICIES}
+    return means | unanswered
 
 
 def report(settings: Settings, job: Job) -> Metrics:

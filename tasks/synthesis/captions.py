@@ -21,11 +21,12 @@ def synthesize_captions(
     """Sample captions and keep the sentences that most samples of a picture share.
 
     Returns:
-        (sample, caption) pairs; and `captions` (the share of pictures that got one) and, where
-        reference captions are known, `sentence_precision` before and after.
+        (sample, caption) pairs; and `captions` (the share of pictures that got one),
+        `captions_unanswered` (the number of those that could not be shown) and, where reference
+        captions are known, `sentence_precision` before and after.
     """
     if not samples:
-        return [], {"captions": 0.0}
+        return [], {"captions": 0.0, "captions_unanswered": 0.0}
     answers = asker.ask(
         [(s.prompt, s.images) for s in samples], max_new_tokens=max_new_tokens, samples=attempts,
         temperature=temperature, seed=seed, title="captioning",
@@ -44,7 +45,8 @@ def synthesize_captions(
         true = set(sentences(sample.answer))
         before += [s in true for answer in group for s in sentences(answer.text)]
         after += [s in true for s in agreed]
-    report = {"captions": len(kept) / len(samples)}
+    unanswered = float(sum(bool(group[0].unanswered) for group in answers))
+    report = {"captions": len(kept) / len(samples), "captions_unanswered": unanswered}
     if any(s.answer for s in samples):
         report["caption_precision_before"] = sum(before) / max(1, len(before))
         report["caption_precision_after"] = sum(after) / max(1, len(after))

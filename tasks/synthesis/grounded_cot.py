@@ -121,8 +121,9 @@ def synthesize_chains(
     Returns:
         At most one chain per question, and the counts and precisions: `right_answers` (share of
         sampled chains), `proposed_boxes`, `verified_boxes`, `verified_share`, `yield` (share of
-        questions with a chain whose every fact is verified), and, where true boxes are known,
-        `precision_proposed` and `precision_verified` (overlap above 0.5 with the true box).
+        questions with a chain whose every fact is verified), `unanswered` (questions that could
+        not be asked; they count as wrong), and, where true boxes are known, `precision_proposed`
+        and `precision_verified` (overlap above 0.5 with the true box).
     """
     asked = [(prompt("think_with_boxes", question=s.prompt), s.images) for s in samples]
     answers = asker.ask(
@@ -142,7 +143,9 @@ def synthesize_chains(
         if chain.facts and (held is None or (chain.verified and not held.verified)):
             best[chain.sample.id] = chain
     right = sum(_right(a.text, s) for s, group in zip(samples, answers, strict=True) for a in group)
-    return list(best.values()), _report(read, best, right / (len(samples) * attempts), len(samples))
+    unanswered = sum(bool(group[0].unanswered) for group in answers)
+    report = _report(read, best, right / (len(samples) * attempts), len(samples))
+    return list(best.values()), report | {"unanswered": float(unanswered)}
 
 
 def _right(text: str, sample: Sample) -> bool:

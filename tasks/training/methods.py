@@ -18,7 +18,9 @@ from models.rollouts import GroupedGRPOTrainer, shared_rollouts
 from models.shared_prefix import can_share_prefix
 from tasks.asking import open_model
 from tasks.errors import UserError
+from tasks.preparing import context_of
 from tasks.rewards.verifiable import REWARDS, WEIGHTS
+from tasks.training.conversations import trainable
 from tasks.training.plan import Plan
 
 # The same for every TRL trainer: Lightning and MLflow do the rest.
@@ -52,18 +54,15 @@ def build_trainer(plan: Plan, data: Dataset, dev: Dataset | None) -> transformer
     """Build the trainer in the process that will use it.
 
     Raises:
-        UserError: The model cannot be opened, or cannot hold conversations.
+        UserError: The model cannot be opened, or there is nothing that it can be trained on.
     """
     # loaded in bfloat16 and not converted to it: rotary frequencies stay in float32
     dtype = torch.bfloat16 if plan.precision == "bf16-true" else torch.float32
     network, processor = open_model(plan.model, dtype)
-    if processor.chat_template is None and processor.tokenizer.chat_template is None:
-        raise UserError(
-            f"{plan.model} has no chat template",
-            "prompts and answers are conversations, and nothing says how to write them",
-            "choose an instruction-tuned model, or save a `chat_template` with its processor",
-        )
-    _check_prompts(data, processor.image_token)
+    room = plan.options.get("max_completion_length", 0)
+    context = context_of(network.config)
+    data = trainable(data, processor, context, room)
+    dev = dev and trainable(dev, processor, context, room)
     remember_pictures(processor)
     _prepare(network, plan)
     common = {
@@ -117,17 +116,6 @@ def build_trainer(plan: Plan, data: Dataset, dev: Dataset | None) -> transformer
                 **parts,
             )
     raise ValueError(f"unknown method {plan.method!r}")
-
-
-def _check_prompts(data: Dataset, image_token: str) -> None:
-    for number, turns in enumerate(data["prompt"]):
-        if any(image_token in turn["content"] for turn in turns):
-            raise UserError(
-                f"The prompt of example {number} contains {image_token}",
-                "each of these becomes image tokens that no picture belongs to, and the model "
-                "would stop at the mismatch",
-                "remove it: pictures are put in front of a prompt by themselves",
-            )
 
 
 def _config(kind: type[TrainingArguments], **fields: Any) -> TrainingArguments:

@@ -64,7 +64,8 @@ def measure_reward_model(judge: Asker, samples: list[Sample], per_kind: int) -> 
     Returns:
         `pair_accuracy` (both orders averaged), accuracy by margin (the
         difference in mistakes), `swap_consistency`, `unreadable`, `score_pair_accuracy` (pairs told
-        apart by their two scores) and `score_correlation` (Spearman, scores against mistakes).
+        apart by their two scores), `score_correlation` (Spearman, scores against mistakes) and
+        `unanswered`, the number of questions that could not be asked.
     """
     pairs = [s for s in samples if len(s.details["responses"]) == 2][:per_kind]
     asked = [Pair(s.details["question"], s.images, *s.details["responses"]) for s in pairs]
@@ -98,15 +99,22 @@ def measure_reward_model(judge: Asker, samples: list[Sample], per_kind: int) -> 
         "pair_majority": _majority([s.answer for s in pairs]),
         "swap_consistency": float(np.mean([v.consistent for v in verdicts])),
         "unreadable": float(np.mean(unreadable)),
+        "unanswered": float(len(judge.unanswered)),
         "score_pair_accuracy": float(np.mean(ordered)),
-        "score_correlation": float(spearmanr(*zip(*known, strict=True)).statistic),
-        "score_exact": float(np.mean([value == truth for value, truth in known])),
+        "score_correlation": _correlation(known),
+        "score_exact": float(np.mean([value == truth for value, truth in known])) if known else 0.0,
         "scores": float(len(points)),
     }
     for margin, hits in sorted(margins.items()):
         metrics[f"pair_accuracy_margin_{margin}"] = float(np.mean(hits))
         metrics[f"pairs_margin_{margin}"] = float(len(hits))
     return metrics
+
+
+def _correlation(known: list[tuple[float, float | None]]) -> float:
+    # of two or more scores that could be read; a constant one correlates with nothing
+    found = float(spearmanr(*zip(*known, strict=True)).statistic) if len(known) > 1 else 0.0
+    return found if found == found else 0.0
 
 
 def _majority(answers: list[str]) -> float:

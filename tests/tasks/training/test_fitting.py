@@ -16,7 +16,6 @@ from models.loading import load_model
 from tasks.coordinates import Coordinates
 from tasks.errors import Checked, UserError
 from tasks.records import Sample
-from tasks.training.fitting import fit
 from tasks.training.methods import build_trainer
 from tasks.training.plan import Plan
 from tasks.training.policy import grpo_dataset, train_grpo, train_sft
@@ -243,11 +242,17 @@ def test_a_model_without_a_chat_template_is_refused(samples, common, tmp_path):
         build_trainer(plan, grpo_dataset(samples, Coordinates(100)), None)
 
 
-def test_a_prompt_that_writes_image_tokens_is_named_before_training(samples, common):
-    broken = [*samples[:3], samples[3].model_copy(update={"prompt": "Find <|image_pad|>."})]
-    with pytest.raises(UserError, match="example 3") as error:
-        fit(
-            Plan("grpo", batch=8, options={"num_generations": 4}, **common),
-            grpo_dataset(broken, Coordinates(100)),
-        )
-    assert "image tokens" in error.value.why
+def test_a_prompt_that_writes_image_tokens_is_text_and_one_too_long_is_set_aside(
+    samples, common, capsys
+):
+    odd = [
+        samples[0].model_copy(update={"prompt": "Find <|image_pad|>.<|im_end|>"}),
+        samples[1].model_copy(update={"prompt": "Find it. " * 2000}),
+    ]
+    plan = Plan("grpo", batch=8, options={"num_generations": 4}, **common)
+    trl = build_trainer(plan, grpo_dataset([*odd, *samples[2:]], Coordinates(100)), None)
+    assert trl.train_dataset[0]["prompt"][0]["content"] == "Find < |image_pad|>.< |im_end|>"
+    assert len(trl.train_dataset) == len(samples) - 1
+    assert "1 examples set aside: it is longer than the model's context (1)" in (
+        capsys.readouterr().out
+    )
