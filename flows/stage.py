@@ -72,6 +72,9 @@ def run_stage(
 
         try:
             outcome = reproduce(stage, root, follow, {PARENT: parent_run})
+            if outcome == "restored" and (damaged := forget_damaged(stage, root)):
+                said.warning("Damaged in DVC's cache, so made again: %s", ", ".join(damaged))
+                outcome = reproduce(stage, root, follow, {PARENT: parent_run})
         except StageFailed as error:
             return Failed(message=printable(str(error)))
     update_progress_artifact(progress, 100.0)
@@ -115,6 +118,18 @@ def unchanged_stages(stages: Sequence[str], root: Path = ROOT) -> set[str]:
         return set()
     changed = json.loads(asked.stdout)
     return set(itertools.takewhile(lambda stage: stage not in changed, stages))
+
+
+def forget_damaged(stage: str, root: Path) -> list[str]:
+    """Hash what DVC has restored from its cache, which it trusts; see `tasks.pull`."""
+    asked = subprocess.run(
+        [sys.executable, "-m", "tasks.pull", "--check", stage],
+        cwd=root,
+        env=os.environ | as_child() | stage_environment(root),
+        capture_output=True,
+        text=True,
+    )
+    return asked.stdout.split("\n")[:-1] if not asked.returncode and asked.stdout.strip() else []
 
 
 def reproduce(

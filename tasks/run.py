@@ -6,6 +6,7 @@ until the stage is complete.
 """
 
 import argparse
+import contextlib
 import ctypes
 import hashlib
 import json
@@ -13,6 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,7 +105,10 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
     cost = tracking.Cost(settings.rate_per_hour)
     inputs = {dep: known[dep] for dep in _deps(spec[stage]) if dep in known}
     parameters = parameters_of(spec[stage], settings)
-    with tracking.stage_run(stage, key, parameters, inputs) as run_id:
+    with (
+        _temporary_files_in(scratch),
+        tracking.stage_run(stage, key, parameters, inputs) as run_id,
+    ):
         found = STAGES[stage](settings, Job(root, out, scratch, run_id, cost))
         metrics = {metric_name(name): value for name, value in found.items()}
         _check_unchanged(root, stage, spec[stage], parameters, sources, read)
@@ -118,6 +123,25 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
     for attempt in scratch.parent.glob(f"{stage}-*"):  # of older settings, too
         shutil.rmtree(attempt)
     return metrics
+
+
+@contextlib.contextmanager
+def _temporary_files_in(scratch: Path) -> Iterator[None]:
+    """Let libraries keep their temporary files in the stage's own folder meanwhile.
+
+    $TMPDIR may be memory or a small disk, and nobody would tidy it up after a kill.
+    """
+    folder, before = scratch / "tmp", os.environ.get("TMPDIR")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = None
+        del os.environ["TMPDIR"]
+        if before is not None:
+            os.environ["TMPDIR"] = before
 
 
 def _check_unchanged(
@@ -213,7 +237,10 @@ def check_stage(stage: str, root: Path) -> dict[str, float]:
     from tasks import tracking
     from tasks.stages import STAGES
 
-    with tempfile.TemporaryDirectory() as folder:
+    # beside those of real attempts, and not in $TMPDIR, which may be memory
+    parent = runtime(root) / "scratch"
+    parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{stage}-check-", dir=parent) as folder:
         scratch = Path(folder)
         cost = tracking.Cost(settings.rate_per_hour)
         try:

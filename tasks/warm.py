@@ -13,15 +13,18 @@ import gc
 import importlib
 import json
 import os
+import secrets
 import select
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
+from tasks.private import runtime
 from tasks.process import SECONDS_TO_STOP, as_child, be_quiet, die_with_parent
 
 ADDRESS = "COLLIMATE_WARM"  # variable: the socket of the waiting process
@@ -47,25 +50,40 @@ def standby(root: Path) -> Iterator[None]:
     if waiting or sys.platform != "linux" or Path("/dev/nvidiactl").exists():
         yield
         return
-    with tempfile.TemporaryDirectory() as folder:  # a socket's path must be short
-        address = f"{folder}/warm"
-        with socket.socket(socket.AF_UNIX) as door:
-            door.bind(address)
-            door.listen()  # who comes early waits for the libraries
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tasks.warm", str(door.fileno())],
-                cwd=root,
-                env=os.environ | as_child() | {"PYTHONPATH": str(root)},
-                stdin=subprocess.DEVNULL,
-                pass_fds=[door.fileno()],
-            )
-        os.environ[ADDRESS] = address
-        try:
-            yield
-        finally:
-            del os.environ[ADDRESS]
-            process.terminate()
-            process.wait()
+    for left in runtime(root).glob("warm-*"):
+        if not psutil.pid_exists(int(left.name.split("-")[1])):
+            left.unlink(missing_ok=True)  # a kill left it
+    # in a folder that only its owner can enter: who connects has programs run
+    address = runtime(root) / f"warm-{os.getpid()}-{secrets.token_hex(4)}"
+    with socket.socket(socket.AF_UNIX) as door:
+        with _short(address) as name:
+            door.bind(name)
+        door.listen()  # who comes early waits for the libraries
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tasks.warm", str(door.fileno())],
+            cwd=root,
+            env=os.environ | as_child() | {"PYTHONPATH": str(root)},
+            stdin=subprocess.DEVNULL,
+            pass_fds=[door.fileno()],
+        )
+    os.environ[ADDRESS] = str(address)
+    try:
+        yield
+    finally:
+        del os.environ[ADDRESS]
+        process.terminate()
+        process.wait()
+        address.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _short(address: Path) -> Iterator[str]:
+    """Yield a name for a socket's path that fits into the 108 bytes which there are for one."""
+    folder = os.open(address.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{address.name}"
+    finally:
+        os.close(folder)
 
 
 def run_warm(command: list[str]) -> int | None:
@@ -88,7 +106,8 @@ def _connected() -> socket.socket | None:
     """Return a connection to the process that waits; None if nobody does."""
     server = socket.socket(socket.AF_UNIX)
     try:
-        server.connect(os.environ[ADDRESS])
+        with _short(Path(os.environ[ADDRESS])) as name:
+            server.connect(name)
     except (KeyError, OSError):
         server.close()
         return None

@@ -97,3 +97,17 @@ def test_an_unknown_target_is_told_in_the_words_of_dvc(root, capfd):
     with pytest.raises(UserError, match="it says so above"):
         pull(root, ["nothing"])
     assert "'nothing' does not exist as an output" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["data/b.txt", "one.bin"])
+def test_what_was_damaged_in_the_cache_is_pulled_again(root, name, capfd):
+    content = (root / name).read_bytes()
+    damaged = the_object_of(root / ".dvc" / "cache", content)
+    damaged.chmod(0o644)
+    damaged.write_bytes(bytes(len(content)))  # of the same size, and as protected as before
+    damaged.chmod(0o444)
+    shutil.rmtree(root / "data")
+    (root / "one.bin").unlink()
+    pull(root, ["data.dvc", "one.bin.dvc"])
+    assert (root / name).read_bytes() == content
+    assert f"{name} was damaged in DVC's cache; pulled again" in capfd.readouterr().out
