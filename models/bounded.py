@@ -59,8 +59,10 @@ def bounded(work: Callable[[], Any], seconds: float, megabytes: int) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """Return an error's first line that says something, or its kind where it has none."""
+    """Return an error's first line, with the next one after a colon; its kind where it has none."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):
+        return f"{lines[0]} {lines[1]}"
     return lines[0] if lines else type(error).__name__
 
 

@@ -24,16 +24,16 @@ LONGEST = 100_000  # characters of a rendered probe, which says 20 words
 TURNS = 1_000_000  # of nested loops over constant ranges
 NUMBER = 100_000  # the largest constant; those of known templates are below ten
 WIDTH = re.compile(r"%[-+ #0]*\d{5}|\{[^}]*:[^}]*\d{5}")  # of a format: '%99999999d'
-IMAGE = {"type": "image"}
+IMAGE, QUESTION = {"type": "image"}, "What is it?"
 PROBES: tuple[list[dict[str, Any]], ...] = (
-    [{"role": "user", "content": [IMAGE, {"type": "text", "text": "What is it?"}]}],
+    [{"role": "user", "content": [IMAGE, {"type": "text", "text": QUESTION}]}],
+    [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}],
     [
         {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
         {"role": "user", "content": [IMAGE, IMAGE, {"type": "text", "text": "Compare."}]},
         {"role": "assistant", "content": [{"type": "text", "text": "They differ."}]},
         {"role": "user", "content": [{"type": "text", "text": "Where?"}]},
     ],
-    [{"role": "user", "content": [{"type": "text", "text": "Is `{{ 1 }}` <b>code</b>?"}]}],
 )
 
 
@@ -83,9 +83,12 @@ def _try(template: str, special: dict[str, Any], used: bool) -> int:
 
     Templates may refuse a conversation in words of their own (`raise_exception`), such as one with
     a system's turn; refusing a picture with a question is a fault of the one that is `used`.
+
+    Raises:
+        ValueError: It leaves out the picture or the question.
     """
     read_template(template)
-    longest = 0
+    longest, made = 0, []
     for number, conversation in enumerate(PROBES):
         try:
             [text], _ = render_jinja_template(
@@ -96,6 +99,11 @@ def _try(template: str, special: dict[str, Any], used: bool) -> int:
                 raise
             continue
         longest = max(longest, len(text))
+        made.append(text)
+    if used and QUESTION not in made[0]:
+        raise ValueError("it leaves out the question")
+    if used and len(made) > 1 and made[0] == made[1]:
+        raise ValueError("it leaves out the picture")
     return longest
 
 

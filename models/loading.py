@@ -4,8 +4,11 @@ Before transformers reads a model, its files are looked at (`models/model_folder
 model is run: said at every call, because unsaid, transformers asks on standard input.
 """
 
+import contextlib
 import functools
 import json
+from collections.abc import Iterator
+from json import JSONDecodeError
 from pathlib import Path
 
 import torch
@@ -25,7 +28,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import is_torchvision_available
 
 from models.attention import batch_pictures
-from models.bounded import BeyondBounds, Failed, bounded
+from models.bounded import BeyondBounds, Failed, bounded, first_line
 from models.chat_templates import check_templates
 from models.hub import local_folder
 from models.model_folder import DamagedModel, check_weights
@@ -77,15 +80,17 @@ def load_processor(name: str) -> ProcessorMixin:
         OSError: `name` is neither a folder with a model nor a known id.
     """
     folder = str(local_folder(name, weights=False))
-    family = AutoConfig.from_pretrained(folder, trust_remote_code=False).model_type
+    family = _config(folder).model_type
     if family in _IMAGE_ONLY and not is_torchvision_available():
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        with _reading("tokenizer.json or tokenizer_config.json"):
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         images = AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
         processor = _IMAGE_ONLY[family](
             image_processor=images, tokenizer=tokenizer, chat_template=tokenizer.chat_template
         )
     else:
-        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+        with _reading("a file of the processor or the tokenizer"):
+            processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
     if not isinstance(processor, ProcessorMixin):
         raise DamagedModel("there is no processor of pictures in the folder, but a tokenizer alone")
     if processor.chat_template is None:
@@ -93,6 +98,23 @@ def load_processor(name: str) -> ProcessorMixin:
     check_templates(processor)
     processor.tokenizer.padding_side = "left"
     return processor
+
+
+def _config(folder: str) -> PretrainedConfig:
+    with _reading("config.json"):
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+
+
+@contextlib.contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Name the file at fault where the library that reads it does not."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError | ValueError) and not isinstance(error, JSONDecodeError):
+            raise  # transformers' own words
+        told = f"{what} is damaged ({type(error).__name__}: {first_line(error)})"
+        raise DamagedModel(told) from error
 
 
 def load_model(name: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
@@ -107,7 +129,7 @@ def load_model(name: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel
         OSError: `name` is neither a folder with a model nor a known id.
     """
     folder = local_folder(name, weights=False)
-    config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
+    config = _config(str(folder))
     if config.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         raise NotAVisionLanguageModel(config.model_type)
     folder = local_folder(name, weights=True)

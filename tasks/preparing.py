@@ -172,6 +172,8 @@ def obstacle(
         sizes: Width and height of each picture.
         room: Tokens that are kept free for an answer.
     """
+    if not _is_unicode(prompt):
+        return "its text is not Unicode"
     tokens = 0
     for size in sizes:
         needed, why = _picture(processor, shrunk(processor, size))
@@ -282,6 +284,14 @@ def _frame_tokens(processor: ProcessorMixin) -> int:
         return _inputs(processor, [turn])["input_ids"].shape[1]
     except Exception:
         return 0  # it takes no text without a picture, and the picture's tokens hold the frame
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate, which no tokenizer takes
+        return False
+    return True
 
 
 def _area(size: Size) -> int:
