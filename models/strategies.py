@@ -1,14 +1,36 @@
-"""DeepSpeed under Lightning, on GPUs and (for tests and rehearsals) on CPUs."""
+"""Processes under Lightning: spawned ones that meet in a file, and DeepSpeed on GPUs and CPUs."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy
 
 from models.checkpoints import all_digests, content_digests, seal
+from models.meeting import meet_on_one_machine, refuse_strangers
 from models.whole import discard, partial, swap
+
+
+class SpawnedDDP(DDPStrategy):
+    """Processes of one machine's CPUs that Lightning spawns and that meet in a file.
+
+    Args:
+        store: The file (see `meet_on_one_machine`).
+    """
+
+    def __init__(self, store: Path):
+        super().__init__(start_method="spawn", process_group_backend="gloo")
+        self.store = store
+
+    def setup_distributed(self) -> None:
+        """Meet before Lightning looks; it takes what is there."""
+        tempfile.tempdir = str(self.store.parent)  # the trained weights travel back through it
+        self.set_world_ranks()
+        meet_on_one_machine(self.store, self.global_rank, self.world_size, "gloo")
+        super().setup_distributed()
 
 
 class SealedDeepSpeed(DeepSpeedStrategy):
@@ -32,6 +54,10 @@ class SealedDeepSpeed(DeepSpeedStrategy):
             seal(written, all_digests(shares))
             swap(target, keep=True)
         self.barrier()
+
+    def setup(self, trainer: L.Trainer) -> None:
+        super().setup(trainer)
+        refuse_strangers()  # the engine has made groups of its own
 
     def _init_deepspeed_distributed(self) -> None:
         # one process has nobody to meet: DeepSpeed itself would open a port for it

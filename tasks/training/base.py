@@ -12,6 +12,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -23,7 +24,9 @@ from models.loading import (
     save_model,
 )
 from models.pretraining import PackedPretraining
+from models.strategies import SpawnedDDP
 from models.tiny_vlm import MERGE, PATCH, tiny_qwen3_vl
+from models.whole import discard
 from tasks.world import drawing
 from tasks.world.lexicon import SIDE
 from tasks.world.pretraining_data import Drawn, Resumable
@@ -142,7 +145,7 @@ def _fit(
     trainer = L.Trainer(
         accelerator="cpu",
         devices=processes,
-        strategy="ddp_spawn" if processes > 1 else "auto",
+        strategy=SpawnedDDP(_new_store(folder)) if processes > 1 else "auto",
         precision="bf16-mixed",
         max_epochs=1,
         logger=logger,
@@ -155,13 +158,20 @@ def _fit(
                 enable_version_counter=False,
             )  # fmt: skip
         ],
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(), LightningEnvironment()],
         log_every_n_steps=20,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
     last = newest_checkpoint(folder / "last.ckpt")  # here: the processes start with `fit`
     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+
+
+def _new_store(folder: Path) -> Path:
+    """Return where processes that are about to start can meet."""
+    file = folder / "launch" / "store"
+    discard(file)  # in an old one they would meet those of a killed training
+    return file
 
 
 def save_base(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 import transformers
 from datasets import Dataset
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import MLFlowLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 import mlflow
@@ -177,7 +177,7 @@ def _trainer(
         gradient_clip_val=1.0 if engine else None,
         logger=mlflow_logger(plan.run_id) if plan.run_id else False,
         callbacks=callbacks,
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(), LightningEnvironment()],  # the processes have met already
         enable_checkpointing=not plan.check,
         log_every_n_steps=1,
         val_check_interval=(not plan.watched and plan.evaluate_every * plan.accumulate) or None,
@@ -197,17 +197,16 @@ def _save(module: TRLModule, out: Path) -> None:
 
 
 def _strategy(plan: Plan) -> str | Strategy:
-    on_cpu = plan.device == "cpu" or not torch.cuda.is_available()
     if plan.strategy.startswith("deepspeed"):
         stage = int(plan.strategy[-1])
-        if on_cpu:
+        if plan.on_cpu:
             os.environ["DS_ACCELERATOR"] = "cpu"  # DeepSpeed reads it when it is imported
             return cpu_deepspeed(stage)
         return deepspeed(stage)
     if plan.processes == 1:
         return "auto"
     # a text-only row leaves the vision tower without a gradient
-    backend = "gloo" if on_cpu else "nccl"
+    backend = "gloo" if plan.on_cpu else "nccl"
     return DDPStrategy(process_group_backend=backend, find_unused_parameters=True)
 
 

@@ -1,13 +1,17 @@
-"""Trains in several processes: torchrun as a child that streams its lines and ends with its parent.
+"""Trains in several processes: children that stream their lines and end with their parent.
 
-A child, because accelerate's picture of the processes is one per process, and the stage itself
+Children, because accelerate's picture of the processes is one per process, and the stage itself
 stays a single one that DVC, MLflow and Prefect know.
 """
 
+import argparse
 import json
+import os
+import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ from datasets import Dataset, load_from_disk
 
 from models.whole import write_whole
 from tasks.errors import UserError, without_trace
-from tasks.process import be_quiet, die_with_parent
+from tasks.process import SECONDS_TO_STOP, as_child, be_quiet, die_with_parent
 from tasks.training.plan import Plan
 
 
@@ -30,44 +34,123 @@ def train_in_processes(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[s
     """
     folder = Path(plan.scratch) / "launch"
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
     data.save_to_disk(folder / "data")
     if dev is not None:
         dev.save_to_disk(folder / "dev")
     plan.save(folder / "plan.json")
-    group = ["--standalone"]
-    if plan.nodes > 1:
-        group = ["--rdzv-backend=c10d", f"--rdzv-endpoint={plan.rendezvous}"]
-    command = [
-        sys.executable, "-m", "tasks.training.launch", "start", *group, f"--nnodes={plan.nodes}",
-        f"--nproc-per-node={plan.devices}", "-m", "tasks.training.launch", "work", str(folder),
-    ]  # fmt: skip
-    if plan.nodes > 1:
-        print(f"on each other node, in this folder, run: {' '.join(command)}", flush=True)
-    if code := subprocess.run(command).returncode:
-        raise UserError(
-            f"Training in {plan.processes} processes failed",
-            f"torchrun ended with status {code}; the first error above is the cause",
-            "correct it and start again; with the same settings it continues where it stopped",
-        )
+    for node in range(1, plan.nodes):
+        command = shlex.join([*_command(folder), "--node", str(node)])
+        print(f"on machine {node}, in this folder, run: {command}", flush=True)
+    run_node(plan, folder, 0)
     return json.loads((folder / "report.json").read_text())
 
 
+def run_node(plan: Plan, folder: Path, node: int) -> None:
+    """Run the processes of one machine; when one fails, the others are ended.
+
+    Raises:
+        UserError: A process failed.
+    """
+    processes: dict[int, subprocess.Popen] = {}
+    try:
+        for number in range(plan.devices):
+            rank = node * plan.devices + number
+            place = {
+                "RANK": rank, "WORLD_SIZE": plan.processes, "NODE_RANK": node,
+                "LOCAL_RANK": number, "LOCAL_WORLD_SIZE": plan.devices,
+            }  # fmt: skip
+            told = as_child() | {name: str(value) for name, value in place.items()}
+            processes[rank] = subprocess.Popen(_command(folder), env=os.environ | told)
+        while any(process.poll() is None for process in processes.values()):
+            if any(process.returncode for process in processes.values()):
+                break
+            time.sleep(0.05)
+        failed = {rank: p.returncode for rank, p in processes.items() if p.returncode}
+    finally:
+        _end(list(processes.values()))
+    if failed:
+        rank, status = next(iter(failed.items()))
+        raise UserError(
+            f"Training in {plan.processes} processes failed",
+            f"process {rank} ended with status {status}; the first error above is the cause",
+            "correct it and start again; with the same settings it continues where it stopped",
+        )
+
+
+def _command(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "tasks.training.launch", "work", str(folder)]
+
+
+def _end(processes: list[subprocess.Popen]) -> None:
+    """End those that still run: politely first, but one may wait for another for ever."""
+    deadline = time.monotonic() + SECONDS_TO_STOP
+    for process in processes:
+        process.terminate()  # does nothing to one that has ended
+    for process in processes:
+        try:
+            process.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
 def _work(folder: Path) -> None:
+    """Train in this process, alone or as the one that its variables name."""
+    import torch.distributed as dist
+
     from tasks.training.fitting import train
 
+    plan = Plan.load(folder / "plan.json")
+    if plan.processes > 1:
+        _meet(plan, folder)
     dev = load_from_disk(str(folder / "dev")) if (folder / "dev").exists() else None
-    report = train(Plan.load(folder / "plan.json"), load_from_disk(str(folder / "data")), dev)
+    report = train(plan, load_from_disk(str(folder / "data")), dev)
     if report:  # the first process's
         write_whole(folder / "report.json", json.dumps(report))
+    if plan.processes > 1:
+        dist.destroy_process_group()  # one that is left to the exit may abort it
+
+
+def _meet(plan: Plan, folder: Path) -> None:
+    """Join the others before Lightning, accelerate and DeepSpeed look: they take what is there."""
+    import torch
+
+    from models.meeting import meet_between_machines, meet_on_one_machine
+
+    rank, backend = int(os.environ["RANK"]), "gloo"
+    if not plan.on_cpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        backend = "nccl"
+    if plan.nodes == 1:
+        meet_on_one_machine(folder / "store", rank, plan.processes, backend)
+        return
+    try:
+        meet_between_machines(plan.rendezvous, rank, plan.processes, backend)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"The machines could not meet at {plan.rendezvous}",
+            str(error).split("\n")[0],
+            "let `trainer.rendezvous` name an address of the first machine and a free port, which "
+            "the others can reach",
+        ) from error
+
+
+def main(words: list[str]) -> None:
+    """Run `work FOLDER`, one process of a training, or with `--node N` all of machine N."""
+    parser = argparse.ArgumentParser(prog="python -m tasks.training.launch")
+    parser.add_argument("what", choices=["work"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--node", type=int, help="number of this machine; the first is 0")
+    told = parser.parse_args(words)
+    with without_trace():
+        if told.node is None:
+            _work(told.folder)
+        else:
+            run_node(Plan.load(told.folder / "plan.json"), told.folder, told.node)
 
 
 if __name__ == "__main__":
     die_with_parent()
     be_quiet()
-    if sys.argv[1] == "start":
-        from torch.distributed.run import main
-
-        main(sys.argv[2:])
-    else:
-        with without_trace():
-            _work(Path(sys.argv[2]))
+    main(sys.argv[1:])

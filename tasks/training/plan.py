@@ -70,6 +70,13 @@ class Plan:
         return self.devices * self.nodes
 
     @property
+    def on_cpu(self) -> bool:
+        """True if the processes compute on a CPU, by choice or for want of a GPU."""
+        import torch
+
+        return self.device == "cpu" or not torch.cuda.is_available()
+
+    @property
     def micro_batch(self) -> int:
         """Examples that a device computes at once."""
         return self.batch // (self.processes * self.accumulate)
