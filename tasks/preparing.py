@@ -6,6 +6,7 @@ It is named with its reason, so that intake sets it aside, and an asker counts i
 
 import functools
 import io
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -89,11 +90,19 @@ def open_pictures(processor: ProcessorMixin, questions: Sequence[Question]) -> d
 
 
 def shrunk(processor: ProcessorMixin, size: Size) -> Size:
-    """Return the size in which a picture is shown: a very large one as the processor shrinks it.
+    """Return the size in which a picture is shown to a processor: a very large one is shrunk.
 
-    It is the processor's own size and filter, so nothing changes but the memory.
+    To the size that the processor gives it, with its own filter: nothing changes but the memory.
+    Where it would resize that again (its limits are close together, as the embedded model's), to a
+    size between, whose frame of coordinates is the same. What it does not shrink stays as it is.
     """
-    return prepared_size(processor, size) if _area(size) > PIXELS else size
+    target = prepared_size(processor, size)
+    if _area(size) <= PIXELS or _area(target) > PIXELS:
+        return size
+    share = math.sqrt(PIXELS / _area(size))
+    between = round(size[0] * share), round(size[1] * share)
+    sound = (s for s in (target, between) if prepared_size(processor, s) == target)
+    return next(sound, size)
 
 
 @functools.lru_cache(maxsize=4096)
