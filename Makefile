@@ -6,6 +6,8 @@ export DVC_NO_ANALYTICS := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # what tests drive besides Python: a browser, and a database server for the team set-up
 PACKAGES := chromium chromium-driver postgresql
+# unpacked and not installed: Debian's package would start a server on port 80
+NGINX := .venv/nginx/usr/sbin/nginx
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: bench-detection bench-grpo bench-platform demo doctor down packages pull repro reproduce test test-ui up world
@@ -13,13 +15,17 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 demo: pull ## the main job on the embedded default
 	$(BIN)/python -m flows.align
 
-test: pull packages ## everything: style, types, unit tests, whole chains, kills, a browser, a team's servers
+test: pull packages $(NGINX) ## everything: style, types, unit tests, whole chains, kills, a browser, a team's servers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-ui: pull packages ## a browser starts, watches, cancels and compares runs; pictures in .runtime/screenshots
 	$(BIN)/python -m pytest -m ui
+
+$(NGINX): | packages
+	@cd .venv && { apt-get download -qq nginx || { $(SUDO) apt-get update -qq && apt-get download -qq nginx; }; } && \
+	dpkg-deb --extract nginx_*.deb nginx || echo "Without nginx the team's servers are not tested."
 
 packages:
 	@dpkg --status $(PACKAGES) > /dev/null 2>&1 || { $(SUDO) apt-get update --quiet && \

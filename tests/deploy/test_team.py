@@ -1,11 +1,15 @@
 """The team set-up of `deploy/`, without containers: PostgreSQL, an S3 store, servers, two runners.
 
-Servers are started with the commands and variables of `deploy/compose.yaml`; only addresses differ.
+Servers are started with the commands and variables of `deploy/compose.yaml` behind a real nginx
+with TLS and `deploy/nginx.conf`; only addresses differ. Everybody asks for the public names.
 """
 
+import base64
+import http.client
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -23,6 +27,7 @@ import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_SSL_CERT_FILE, temporary_settings
 
 import mlflow
 from tests.flows.conftest import environment, run
@@ -32,11 +37,14 @@ from tests.flows.test_reinforce import SMALL
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+UNPACKED = Path(__file__).resolve().parents[2] / ".venv" / "nginx" / "usr" / "sbin" / "nginx"
+NGINX = str(UNPACKED) if UNPACKED.exists() else shutil.which("nginx", path="/usr/sbin:/usr/bin")
 BUCKET = "collimate"
 
 pytestmark = [
     pytest.mark.chain,
     pytest.mark.skipif(not POSTGRES, reason="apt-get install postgresql"),
+    pytest.mark.skipif(NGINX is None, reason="`make test` unpacks nginx"),
 ]
 
 
@@ -48,6 +56,8 @@ class Team:
     mlflow: str
     store: str
     secrets: dict[str, str]
+    certificate: str
+    inside: dict[str, str]  # the servers' own addresses, which nobody else should use
 
     def runner(self, root: Path) -> dict[str, str]:
         """Return a runner's variables, as `deploy/README.md` lists them."""
@@ -59,13 +69,16 @@ class Team:
             "MLFLOW_TRACKING_USERNAME": self.secrets["MLFLOW_ADMIN"],
             "MLFLOW_TRACKING_PASSWORD": self.secrets["MLFLOW_ADMIN_PASSWORD"],
             "COLLIMATE_MLFLOW_UI": self.mlflow,
+            "PREFECT_API_SSL_CERT_FILE": self.certificate,
+            "MLFLOW_TRACKING_SERVER_CERT_PATH": self.certificate,
             "OMP_NUM_THREADS": "1",
         }
 
     def api(self, signed: bool = True) -> SyncPrefectClient:
         """Return Prefect's client, with the password or without it."""
         who = self.secrets["PREFECT_AUTH"] if signed else None
-        return SyncPrefectClient(f"{self.prefect}/api", auth_string=who)
+        with temporary_settings({PREFECT_API_SSL_CERT_FILE: self.certificate}):
+            return SyncPrefectClient(f"{self.prefect}/api", auth_string=who)
 
 
 @pytest.fixture(scope="module")
@@ -135,9 +148,11 @@ def store(secrets) -> Iterator[str]:
 def team(secrets, database, store, tmp_path_factory) -> Iterator[Team]:
     home = tmp_path_factory.mktemp("servers")
     ports = {"4200": free_port(), "5000": free_port()}
+    public = {port: f"https://localhost:{free_port()}" for port in ports}
     known = secrets | {
         "S3_ENDPOINT": store,
-        "PREFECT_PUBLIC_URL": f"http://127.0.0.1:{ports['4200']}",
+        "PREFECT_PUBLIC_URL": public["4200"],
+        "MLFLOW_PUBLIC_URL": public["5000"],
     }
     ini = home / "mlflow_auth.ini"
 
@@ -148,6 +163,7 @@ def team(secrets, database, store, tmp_path_factory) -> Iterator[Team]:
         )
         return ports.get(text, text).replace("/etc/collimate/mlflow_auth.ini", str(ini))
 
+    shutil.copy(DEPLOY.parent / "flows" / "gate.py", home)  # as the image does
     ini.write_text(here((DEPLOY / "mlflow_auth.ini").read_text()))
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     servers = []
@@ -160,18 +176,51 @@ def team(secrets, database, store, tmp_path_factory) -> Iterator[Team]:
                 stdout=(home / f"{name}.log").open("w"), stderr=subprocess.STDOUT,
             )
         )  # fmt: skip
-    made = Team(
-        f"http://127.0.0.1:{ports['4200']}", f"http://127.0.0.1:{ports['5000']}", store, secrets
-    )
+    certificate = own_certificate(home)
+    servers.append(nginx(home, ports, public))
+    inside = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    made = Team(public["4200"], public["5000"], store, secrets, certificate, inside)
     try:
-        answers(f"{made.prefect}/api/health", servers[0], home / "prefect.log")
-        answers(f"{made.mlflow}/health", servers[1], home / "mlflow.log")
+        answers(f"{inside['4200']}/api/health", servers[0], home / "prefect.log")
+        answers(f"{inside['5000']}/health", servers[1], home / "mlflow.log")
         yield made
     finally:
         for server in servers:
             server.terminate()
         for server in servers:
             server.wait(60)
+
+
+def own_certificate(home: Path) -> str:
+    """Make a certificate for localhost, and return its file."""
+    command = [
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+        "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+        "-keyout", "tls.key", "-out", "tls.crt",
+    ]  # fmt: skip
+    subprocess.run(command, cwd=home, check=True, capture_output=True)
+    return str(home / "tls.crt")
+
+
+def nginx(home: Path, ports: dict[str, str], public: dict[str, str]) -> subprocess.Popen:
+    """Start nginx with `deploy/nginx.conf`, whose names, ports and certificates are ours."""
+    text = (DEPLOY / "nginx.conf").read_text()
+    text = re.sub(r"/etc/nginx/tls/\w+\.(crt|key)", rf"{home}/tls.\1", text)
+    for port, address in public.items():
+        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{ports[port]}")
+        text = text.replace("listen 443", f"listen 127.0.0.1:{address.rpartition(':')[2]}", 1)
+    text = re.sub(r"server_name \S+;", "server_name localhost;", text)
+    own = "".join(
+        f"{kind}_temp_path {home}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    user = "" if os.geteuid() else "user root;"  # another could not enter pytest's folders
+    file = home / "nginx.conf"
+    file.write_text(
+        f"{user} daemon off; pid {home}/nginx.pid; error_log {home}/nginx.log; events {{}}"
+        f"http {{ access_log off; {own} {text} }}"
+    )
+    return subprocess.Popen([NGINX, "-c", str(file), "-p", str(home)])
 
 
 def answers(address: str, server: subprocess.Popen | None = None, log: Path | None = None) -> None:
@@ -235,7 +284,36 @@ def test_both_servers_refuse_whoever_has_no_password(team):
         team.api(signed=False).read_flows()
     assert team.api().read_flows() == []
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(f"{team.mlflow}/api/2.0/mlflow/experiments/get?experiment_id=0")
+        ask(team, f"{team.mlflow}/api/2.0/mlflow/experiments/get?experiment_id=0")
+
+
+def ask(
+    team: Team, address: str, body: bytes | None = None, **headers: str
+) -> http.client.HTTPResponse:
+    secure = ssl.create_default_context(cafile=team.certificate)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(address, data=body, headers=named)
+    return urllib.request.urlopen(request, context=secure, timeout=20)
+
+
+def test_neither_server_answers_to_another_name_origin_or_route(team):
+    account = f"{team.secrets['MLFLOW_ADMIN']}:{team.secrets['MLFLOW_ADMIN_PASSWORD']}"
+    known = "Basic " + base64.b64encode(account.encode()).decode()
+    search = f"{team.mlflow}/ajax-api/2.0/mlflow/experiments/search?max_results=5"
+    assert ask(team, search, Authorization=known, Origin=team.mlflow).status == 200
+    assistant = f"{team.mlflow}/ajax-api/3.0/mlflow/assistant"
+    for address, body, headers, status in (
+        (search, None, {"Host": "mlflow.example.org"}, 421),
+        (search, None, {"Origin": team.prefect}, 403),
+        (search, None, {"Origin": "http://localhost:9999"}, 403),
+        (f"{assistant}/config", None, {}, 404),
+        (f"{assistant}/message", b"{}", {}, 404),
+        (f"{team.mlflow}/api/2.0/mlflow/gateway-proxy", b"{}", {}, 404),
+    ):
+        with pytest.raises(urllib.error.HTTPError, match=str(status)):
+            ask(team, address, body, Authorization=known, **headers)
+    with pytest.raises(urllib.error.HTTPError, match="421"):  # past the proxy
+        urllib.request.urlopen(f"{team.inside['5000']}/ajax-api/2.0/mlflow/experiments/search")
 
 
 def test_what_is_pushed_to_the_store_is_pulled_elsewhere_with_its_bytes(team, worktrees, tmp_path):
@@ -336,6 +414,7 @@ def assert_runs_are_kept(team: Team, flow_runs: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name, secret in names.items():
             patch.setenv(name, team.secrets[secret])
+        patch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", team.certificate)
         client = mlflow.MlflowClient(team.mlflow)
         experiment = client.get_experiment_by_name("collimate")
         chains = client.search_runs([experiment.experiment_id], "tags.flow = 'reinforce'")

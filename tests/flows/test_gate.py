@@ -149,8 +149,9 @@ def test_of_mlflows_routes_those_are_served_that_are_named_and_no_others():
     }
     assert len(routes) > 380
     dangerous = (
-        "assistant", "gateway", "/jobs", "mcp-server", "webhooks", "upload-artifact", "scorer", "demo",
-        "promptlab", "genai", "v1/traces", "prompt-optimization", "mlflow-artifacts", "workspaces",
+        "assistant", "gateway", "/jobs", "mcp-server", "webhooks", "upload-artifact", "scorer",
+        "demo", "promptlab", "genai", "v1/traces", "prompt-optimization", "mlflow-artifacts",
+        "workspaces",
         "presigned", "datasets/", "review-queues",
     )  # fmt: skip
     for word in dangerous:

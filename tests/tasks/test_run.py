@@ -1,0 +1,168 @@
+"""A stage records what it used: what changes while it runs ends it; a result is never gone."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mlflow
+from tasks.errors import UserError
+from tasks.locks import HOLDER, Taken, chain_lock, take
+from tasks.process import this_process
+from tasks.run import publish, run_stage
+from tasks.settings import Settings, load_settings, save_settings
+from tasks.stages import STAGES
+from tasks.world.shards import write_world
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("checkout")
+    for name in ("flows", "tasks", "models"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "dvc.yaml", root)
+    write_world(root / "data", seed=5, scale=0.02)
+    return root
+
+
+@pytest.fixture
+def root(checkout, monkeypatch) -> Iterator[Path]:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    save_settings(Settings(), checkout / "params.yaml")
+    shutil.rmtree(checkout / "outputs", ignore_errors=True)
+    yield checkout
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
+def edit_a_setting(root: Path) -> None:
+    changed = load_settings(root / "params.yaml")
+    changed.intake.max_rejected_share = 0.1
+    save_settings(changed, root / "params.yaml")
+
+
+def edit_another_stages_setting(root: Path) -> None:
+    changed = load_settings(root / "params.yaml")
+    changed.policy_grpo.steps = 7
+    save_settings(changed, root / "params.yaml")
+
+
+def edit_the_data(root: Path) -> None:
+    with (root / "data" / "summary.json").open("a") as summary:
+        summary.write("\n")
+
+
+def edit_a_source(root: Path) -> None:
+    with (root / "tasks" / "boxes.py").open("a") as source:
+        source.write("# edited\n")
+
+
+def meanwhile(monkeypatch, do, root: Path) -> None:
+    """Let somebody do something in the middle of the stage."""
+    stage = STAGES["intake"]
+    monkeypatch.setitem(STAGES, "intake", lambda settings, job: (do(root), stage(settings, job))[1])
+
+
+@pytest.mark.parametrize(
+    ("do", "what"),
+    [
+        (edit_a_setting, "intake.max_rejected_share"),
+        (edit_a_source, "a source file"),
+        (edit_the_data, "data"),
+    ],
+)
+def test_what_is_changed_in_mid_run_is_not_recorded_as_used(root, monkeypatch, do, what):
+    meanwhile(monkeypatch, do, root)
+    with pytest.raises(UserError, match=f"depends on changed while it ran: {what}"):
+        run_stage("intake", root)
+    assert not (root / "outputs" / "intake").exists()
+
+
+def test_a_setting_of_another_stage_may_be_changed_meanwhile(root, monkeypatch):
+    meanwhile(monkeypatch, edit_another_stages_setting, root)
+    before = os.environ.get("TMPDIR")
+    assert run_stage("intake", root)["kept"] > 0
+    assert os.environ.get("TMPDIR") == before
+    assert not list((root / ".runtime" / "scratch").iterdir())
+
+
+def test_names_from_data_become_names_of_metrics(root, monkeypatch):
+    stage = STAGES["intake"]
+    names = ["base/VQA (easy)", "base/VQA [easy]", "../../etc/passwd", "a" * 300, "\x1b[31m", "é"]
+    more = {name: float(number) for number, name in enumerate(names)}
+    monkeypatch.setitem(STAGES, "intake", lambda settings, job: stage(settings, job) | more)
+    found = run_stage("intake", root)
+    assert sorted(found.values())[: len(names)] == sorted(more.values())
+    kept = json.loads((root / "outputs" / "metrics" / "intake.json").read_text())
+    runs = mlflow.search_runs(experiment_names=["collimate"], output_format="list")
+    assert kept == found and found.items() <= runs[0].data.metrics.items()
+
+
+def test_a_result_is_there_at_every_moment_while_a_newer_one_takes_its_place(tmp_path):
+    final, gone, done = tmp_path / "outputs" / "stage", [], threading.Event()
+
+    def watch():
+        while not done.is_set():
+            try:
+                (final / "file").read_text()
+            except OSError as error:
+                # the folder that was opened may be the one that has just been replaced
+                if not final.exists():
+                    gone.append(error)
+
+    def made(number: int) -> Path:
+        out = tmp_path / "scratch" / "out"
+        out.mkdir(parents=True)
+        (out / "file").write_text(str(number))
+        return out
+
+    final.parent.mkdir()
+    publish(made(0), final)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for number in range(1, 300):
+        publish(made(number), final)
+        assert (final / "file").read_text() == str(number)
+    done.set()
+    watcher.join()
+    assert gone == [] and [path.name for path in final.parent.iterdir()] == ["stage"]
+
+
+def test_a_chain_and_a_plain_stage_exclude_each_other_and_its_own_stages_do_not(tmp_path):
+    ask = (
+        "from pathlib import Path; from tasks.locks import chain_lock\n"
+        "with chain_lock(Path.cwd(), 'x'): print('in')"
+    )
+
+    def other(**more: str) -> subprocess.CompletedProcess:
+        environment = {name: value for name, value in os.environ.items() if name != HOLDER}
+        return subprocess.run(
+            [sys.executable, "-c", ask], cwd=tmp_path, capture_output=True, text=True,
+            env=environment | {"PYTHONPATH": str(ROOT)} | more,
+        )  # fmt: skip
+
+    with chain_lock(tmp_path, "align seed 0"):
+        holder = os.environ[HOLDER]
+        assert holder == this_process()
+        refused = other()
+        assert refused.returncode == 1
+        assert f"align seed 0 (process {os.getpid()}, since 20" in refused.stderr
+        assert other(**{HOLDER: holder}).stdout == "in\n"  # what it has started
+        assert other(**{HOLDER: holder.replace(str(os.getpid()), "1")}).returncode == 1
+    assert HOLDER not in os.environ and other().stdout == "in\n"
+
+
+def test_a_lock_is_its_owners_alone_and_survives_a_torn_note(tmp_path):
+    lock = tmp_path / ".runtime" / "up.lock"
+    with take(lock, "a start"):
+        assert lock.stat().st_mode & 0o077 == 0 and lock.parent.stat().st_mode & 0o077 == 0
+        lock.write_text('{"by": ')
+        with pytest.raises(Taken, match="a start"):
+            take(lock, "another")
