@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import Any
 
 from tasks.boxes import boxes_from
 from tasks.images import MAX_PIXELS, BadPicture, open_image
@@ -18,6 +19,8 @@ BYTES_IN_ALL = 256 * 2**20
 PICTURES_IN_ALL = 1000
 ASPECT_RATIO = 200  # the longest and narrowest picture that Qwen's processor takes
 TEXT = 10_000  # characters of an id or a name of a task, which are kept while a data set is read
+PROSE = 1_000_000  # characters of any text; no model that we train reads as many
+DEPTH = 100  # of details; Python's JSON gives up at some thousand, less where more is under way
 # How many responses a judgement is about, the answers it may have, and what any other answer is.
 JUDGED = {
     "pair": (2, r"[AB]", "neither A nor B"),
@@ -49,10 +52,14 @@ def check(sample: Sample, seen: set[str]) -> None:
     if sample.id in seen:
         raise Unusable("duplicate id")
     texts = (sample.id, sample.task, sample.prompt, sample.answer, sample.label, sample.final)
+    if max(map(len, texts)) > PROSE:
+        raise Unusable(f"text of more than {PROSE} characters")
     if not all(map(_is_unicode, texts)):
         raise Unusable("text that is not Unicode")
     if max(len(sample.id), len(sample.task)) > TEXT:
         raise Unusable(f"id or task of more than {TEXT} characters")
+    if _is_deep(sample.details, DEPTH):
+        raise Unusable(f"details more than {DEPTH} levels deep")
     if not sample.prompt.strip():
         raise Unusable("empty prompt")
     if sample.split not in SPLITS:
@@ -128,6 +135,13 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _is_deep(value: Any, depth: int) -> bool:
+    below = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list | tuple):
+        return False
+    return not depth or any(_is_deep(part, depth - 1) for part in below)
 
 
 def _check_judgement(sample: Sample) -> None:

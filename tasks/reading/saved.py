@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tasks.errors import UserError
 from tasks.reading.annotation_files import some
-from tasks.reading.arrow import rows_of
+from tasks.reading.arrow import rows_of, stream_of
 from tasks.reading.checks import Record, Unusable, unusable
 from tasks.reading.files import MB, link_out, mapped, open_data, read_json
 from tasks.reading.tables import COLUMNS, PROMPT_NAMES, sample_from, text_in
@@ -117,7 +117,7 @@ def _rows(folder: Path, part: Path, file: Path) -> Iterator[tuple[dict[str, Any]
     with open_data(folder, file) as opened:
         with _undamaged(file):
             buffer = pa.py_buffer(mapped(opened))
-            stream = pa.ipc.open_stream(buffer)
+            stream = stream_of(buffer)
         _check_columns(folder, stream.schema.names)
         classes = _classes(folder, part, stream.schema)
         for batch in _batches(stream, buffer.size, file):
@@ -189,10 +189,10 @@ def _classes(folder: Path, part: Path, schema: pa.Schema) -> Classes:
         return {}
     classes: Classes = {}
     for column in (schema.names[i] for i in _first_of(schema.names)):
-        feature = features.get(column) if isinstance(features, dict) else "no object"
-        names = feature.get("names") if isinstance(feature, dict) else None
-        if isinstance(feature, dict) and feature.get("_type") != "ClassLabel":
+        feature = features.get(column) if isinstance(features, dict) else features
+        if isinstance(features, dict) and not _is_class(feature):
             continue
+        names = feature.get("names") if isinstance(feature, dict) else None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise UserError(
                 f"{part / INFO} does not describe {column!r}",
@@ -201,6 +201,10 @@ def _classes(folder: Path, part: Path, schema: pa.Schema) -> Classes:
             )
         classes[column] = names
     return classes
+
+
+def _is_class(feature: Any) -> bool:
+    return isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
 
 
 def _inside(schema: pa.Schema) -> Any:
