@@ -2,13 +2,17 @@
 
 import io
 import random
+import signal
+import threading
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tasks import images
 from tasks.boxes import Box
-from tasks.images import MAX_PIXELS, crop, open_image, to_png
+from tasks.images import FORMATS, MAX_PIXELS, BadPicture, crop, open_image, to_png
 
 
 def noise(seed: int, width: int = 30, height: int = 20) -> Image.Image:
@@ -64,6 +68,87 @@ def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded():
     bomb[18:22] = bomb[22:26] = side.to_bytes(4, "little")
     with pytest.raises(ValueError, match="too large"):
         open_image(bytes(bomb))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_formats_of_pictures_are_opened(form):
+    assert open_image(encoded(noise(0), form)).size == (30, 20)
+
+
+def test_the_picture_pairs_of_phones_are_opened():
+    buffer = io.BytesIO()
+    noise(0).save(buffer, "MPO", save_all=True, append_images=[noise(1)])
+    assert Image.open(io.BytesIO(buffer.getvalue())).format == "MPO"
+    assert open_image(buffer.getvalue()).size == (30, 20)
+
+
+@pytest.mark.parametrize("form", ["EPS", "PDF", "PCX", "ICO", "PPM", "TGA"])
+def test_other_formats_are_refused_whatever_a_file_is_called(form):
+    with pytest.raises(BadPicture, match="unreadable picture"):
+        open_image(encoded(noise(0), form))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, MemoryError, OverflowError, EOFError])
+def test_whatever_a_decoder_raises_becomes_a_reason(monkeypatch, error):
+    def broken(*args, **options):
+        raise error("odd")
+
+    monkeypatch.setattr(Image, "open", broken)
+    with pytest.raises(BadPicture) as caught:
+        open_image(b"")
+    too_large = error is MemoryError
+    assert caught.value.reason == ("picture too large" if too_large else "unreadable picture")
+
+
+def slow(*args, **options):
+    for _ in range(500):
+        try:
+            time.sleep(0.01)
+        except Exception:  # decoders overlook errors
+            continue
+
+
+def test_a_picture_that_takes_too_long_is_refused_and_the_timer_before_it_goes_on(monkeypatch):
+    rang: list[float] = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rang.append(time.monotonic()))
+    left = signal.setitimer(signal.ITIMER_REAL, 100)
+    try:
+        monkeypatch.setattr(images, "SECONDS", 0.1)
+        monkeypatch.setattr(images, "_decoded", slow)
+        with pytest.raises(BadPicture, match="too long to decode"):
+            open_image(b"")
+        assert 90 < signal.getitimer(signal.ITIMER_REAL)[0] < 100
+        signal.raise_signal(signal.SIGALRM)
+        assert len(rang) == 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *left)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_timer_that_rings_earlier_is_left_alone(monkeypatch):
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    left = signal.setitimer(signal.ITIMER_REAL, 5)
+    try:
+        open_image(to_png(noise(0)))
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 5
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *left)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_pictures_are_opened_in_other_threads_too():
+    sizes: list[tuple[int, int]] = []
+    thread = threading.Thread(target=lambda: sizes.append(open_image(to_png(noise(0))).size))
+    thread.start()
+    thread.join()
+    assert sizes == [(30, 20)]
+
+
+def test_a_jpeg_of_very_many_scans_is_not_decoded():
+    data = encoded(Image.new("L", (4000, 4000)), "JPEG")
+    bomb = data[:-2] + data[data.rfind(b"\xff\xda") : -2] * 200 + data[-2:]
+    with pytest.raises(BadPicture, match="too long to decode"):
+        open_image(bomb)
 
 
 def test_a_crop_keeps_the_size_of_the_picture_and_the_scale_of_the_cut():

@@ -1,5 +1,7 @@
 """Records survive the shards, and Hugging Face `datasets` opens the folders as they are."""
 
+import weakref
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,6 +10,7 @@ from datasets import load_dataset
 from PIL import Image
 from pydantic import ValidationError
 
+from tasks import records
 from tasks.boxes import Box
 from tasks.errors import UserError
 from tasks.images import to_png
@@ -16,6 +19,7 @@ from tasks.records import (
     ROWS_PER_SHARD,
     SAMPLES,
     Sample,
+    read_batches,
     read_rows,
     read_samples,
     read_summary,
@@ -138,3 +142,57 @@ def test_a_summary_is_read_as_it_was_written(tmp_path):
     facts = {"read": 3, "kept": 2, "set_aside": {"empty prompt": 1}, "share": 0.5}
     write_summary(tmp_path, **facts)
     assert read_summary(tmp_path) == facts
+
+
+def test_shards_are_bounded_by_bytes_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "BYTES_PER_SHARD", 100)
+    rows = [{"id": str(i), "reason": "r" * 60, "source": "s"} for i in range(5)]
+    assert write_shards(rows, tmp_path, REJECTED) == 5
+    assert len(list(tmp_path.glob("part-*.parquet"))) == 3
+    assert list(read_rows(tmp_path)) == rows
+
+
+def test_no_more_rows_than_those_of_one_shard_are_held(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "ROWS_PER_SHARD", 10)
+    alive: weakref.WeakSet[Row] = weakref.WeakSet()
+    most = 0
+
+    def rows():
+        nonlocal most
+        for i in range(100):
+            alive.add(row := Row(id=str(i), reason="r", source="s"))
+            most = max(most, len(alive))
+            yield row
+
+    assert write_shards(rows(), tmp_path, REJECTED) == 100
+    assert most <= 21  # a shard, and the one before it, whose last name is still in use
+
+
+class Row(dict):
+    __hash__ = object.__hash__  # so that it can be counted
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["written before", "new"])
+def test_rows_that_end_in_an_error_leave_the_folder_as_it_was(tmp_path, known):
+    folder = tmp_path / "shards"
+    rows = [{"id": str(i), "reason": "r", "source": "s"} for i in range(ROWS_PER_SHARD + 3)]
+    if known:
+        write_shards(rows[:2], folder, REJECTED)
+
+    def failing():
+        yield from rows
+        raise UserError("a", "b", "c")
+
+    with pytest.raises(UserError):
+        write_shards(failing(), folder, REJECTED)
+    assert folder.exists() == known
+    assert not known or list(read_rows(folder)) == rows[:2]
+    assert not (folder / ".partial").exists()
+
+
+def test_one_text_that_stands_for_all_rows_is_not_copied_for_many_at_once(tmp_path):
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 20, pa.int32()), ["p" * 90_000_000])
+    file = tmp_path / "part-0.parquet"
+    pq.write_table(pa.table({"prompt": text}), file, compression="zstd", store_schema=False)
+    with file.open("rb") as opened:
+        assert next(read_batches(opened, file)).num_rows == 2

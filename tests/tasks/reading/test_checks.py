@@ -5,7 +5,10 @@ from typing import get_args
 import pytest
 from datasets import Dataset
 from PIL import Image as Pillow
+from PIL.PngImagePlugin import PngInfo
 
+from tasks.images import BadPicture
+from tasks.reading import checks
 from tasks.records import Metric, read_summary
 from tests.tasks.reading.folders import (
     BAD,
@@ -139,3 +142,56 @@ def test_an_answer_of_one_box_needs_exactly_one_true_box(folder, boxes):
     assert reasons(jsonl(folder, GOOD, bad)) == {"metric tagged_box needs exactly one box": 1}
     (sample,) = read(jsonl(folder, GOOD | {"metric": "tagged_box"}))
     assert sample == GOOD_SAMPLE.model_copy(update={"metric": "tagged_box"})
+
+
+@pytest.mark.parametrize(("size", "kept"), [((400, 2), True), ((402, 2), False), ((2, 402), False)])
+def test_a_picture_that_no_processor_takes_is_set_aside(folder, size, kept):
+    Pillow.new("RGB", size).save(folder / "pictures" / "strip.png")
+    jsonl(folder, GOOD, PLAIN | {"image": "pictures/strip.png"})
+    assert reasons(folder) == ({} if kept else {"picture is too long and narrow": 1})
+
+
+def test_pictures_that_fit_alone_but_not_together_are_set_aside(folder, monkeypatch):
+    monkeypatch.setattr(checks, "PIXELS_IN_ALL", 3 * 200)
+    three, four = ({"images": ["pictures/red.png"] * n} for n in (3, 4))
+    jsonl(folder, PLAIN | three, PLAIN | four)
+    assert reasons(folder) == {"pictures too large together": 1}
+    monkeypatch.setattr(checks, "BYTES_IN_ALL", 3 * len(PNG) - 1)
+    jsonl(folder, PLAIN, PLAIN | three)
+    assert reasons(folder) == {"pictures too large together": 1}
+
+
+def test_a_picture_with_much_text_is_called_that(folder):
+    about = PngInfo()
+    about.add_text("a", "x" * 2_000_000, zip=True)
+    Pillow.new("RGB", (64, 48)).save(folder / "pictures" / "text.png", pnginfo=about)
+    jsonl(folder, GOOD, PLAIN | {"image": "pictures/text.png"})
+    assert reasons(folder) == {"picture with too much text beside its pixels": 1}
+
+
+def test_a_broken_picture_of_many_questions_is_opened_once(folder, monkeypatch):
+    opened = []
+
+    def broken(data):
+        opened.append(data)
+        raise BadPicture("picture takes too long to decode")
+
+    monkeypatch.setattr(checks, "open_image", broken)
+    (folder / "pictures" / "slow.png").write_bytes(b"slow")
+    jsonl(folder, PLAIN, *(PLAIN | {"image": "pictures/slow.png"} for _ in range(5)))
+    assert reasons(folder) == {"picture takes too long to decode": 5}
+    assert opened == [b"slow"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"id": "x" * 10_001}, "id or task of more than 10000 characters"),
+        ({"prompt": "x" * 1_000_001}, "text of more than 1000000 characters"),
+        ({"split": "\x1b[31m"}, r"unknown split '\x1b[31m' (known: train, dev, test)"),
+        ({"prompt": [{"role": "user", "content": "?"}]}, "prompt is neither text nor a number"),
+    ],
+    ids=["id", "prompt", "escape sequence", "messages"],
+)
+def test_what_is_no_text_to_ask_is_set_aside(folder, change, reason):
+    assert reasons(jsonl(folder, GOOD, PLAIN | change)) == {reason: 1}

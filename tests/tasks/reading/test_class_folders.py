@@ -111,6 +111,20 @@ def test_no_link_reaches_a_picture_outside_the_folder(folder):
     assert reasons(folder) == {"picture path leaves the data folder": 1}
 
 
+def test_a_linked_class_stops_the_reading_as_a_third_of_the_data_would_be_gone(folder):
+    classes(folder, "train/a/1.png", "train/b/1.png", "../store/1.png")
+    (folder / "train" / "dog").symlink_to("../../store")
+    with pytest.raises(UserError, match="dog is a link that is not followed") as caught:
+        read(folder)
+    assert "cp -rL" in caught.value.todo
+
+
+def test_a_link_to_a_folder_below_a_class_is_named(folder):
+    classes(folder, "rose/1.png", "tulip/1.png", "../store/1.png")
+    (folder / "rose" / "more").symlink_to("../../store")
+    assert set_aside(folder) == {"rose/more": "link to a folder, which is not followed"}
+
+
 def test_file_names_need_not_be_unicode(folder):
     classes(folder, "rose/1.png", "tulip/1.png")
     try:

@@ -1,7 +1,9 @@
 """Three layouts of a user's table give the same samples; what is wrong is set aside and named."""
 
 import json
+import socket
 
+import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
 
@@ -196,3 +198,56 @@ def test_a_saved_dataset_without_a_question_names_the_column_to_rename(folder):
     data = Dataset.from_list([{"promt": "?", "answer": "a"}])
     with pytest.raises(UserError, match=r"found promt, answer(?s:.*)rename 'promt'"):
         read(saved(folder, data))
+
+
+def test_a_column_that_nobody_asked_for_is_never_looked_at(folder, monkeypatch):
+    """Its pictures are addresses: whoever decodes a row fetches them."""
+    called: list[object] = []
+    monkeypatch.setattr(socket.socket, "connect", lambda *args: called.append(args))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: called.append(args))
+    text, picture = Value("string"), {"path": "http://127.0.0.1:9/a.png", "bytes": None}
+    features = Features({"prompt": text, "answer": text, "extra": {"pic": List(Image())}})
+    part = Dataset.from_dict(
+        {"prompt": ["?"], "answer": ["a"], "extra": [{"pic": []}]}, features=features
+    )
+    saved(folder, part)
+    (file,) = (folder / "hf").glob("*.arrow")
+    with pa.OSFile(str(file)) as opened:
+        schema = pa.ipc.open_stream(opened).schema
+    table = pa.Table.from_pylist(
+        [{"prompt": "?", "answer": "a", "extra": {"pic": [picture]}}], schema
+    )
+    with pa.OSFile(str(file), "wb") as opened, pa.ipc.new_stream(opened, schema) as stream:
+        stream.write_table(table)
+    assert [sample.prompt for sample in read(folder / "hf")] == ["?"]
+    assert not called
+
+
+def test_the_data_info_of_another_program_is_no_saved_dataset(folder):
+    (folder / "dataset_info.json").write_text('{"mine": {"file_name": "mine.json"}}')
+    with pytest.raises(UserError, match="has no state.json"):
+        read(folder)
+    assert read(jsonl(folder, GOOD)) == [GOOD_SAMPLE]  # which its writer puts beside it
+
+
+def test_a_lost_or_cut_file_of_a_saved_dataset_is_named(folder):
+    saved(folder, Dataset.from_list([PLAIN]))
+    (file,) = (folder / "hf").glob("*.arrow")
+    file.write_bytes(file.read_bytes()[:-300])
+    with pytest.raises(UserError, match=rf"{file.name} cannot be read") as caught:
+        read(folder / "hf")
+    assert "damaged" in caught.value.why
+    file.unlink()
+    with pytest.raises(UserError, match="the file is missing"):
+        read(folder / "hf")
+
+
+def test_a_number_of_no_class_is_set_aside(folder):
+    text = Value("string")
+    features = Features({"prompt": text, "answer": text, "label": ClassLabel(names=["cat", "dog"])})
+    saved(
+        folder, Dataset.from_list([PLAIN | {"label": 0}, PLAIN | {"label": 1}], features=features)
+    )
+    info = folder / "hf" / "dataset_info.json"
+    info.write_text(info.read_text().replace('"dog"', '"cow"').replace('"cat",', ""))
+    assert reasons(folder / "hf") == {"label is the number of no class": 1}
