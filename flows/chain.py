@@ -117,11 +117,29 @@ def _keep_results(chain: Chain, run: RunInfo) -> None:
 
 
 def _pinned(settings: Settings) -> Settings:
-    """Replace aliases of registered models by versions: DVC would not see an alias move."""
+    """Replace names that can move by what they stand for now, as DVC would not see them move.
+
+    An alias of the registry becomes a version, a model of the hub gets its commit.
+    """
     settings = settings.model_copy(deep=True)
-    settings.model = registry.pin(settings.model)
-    settings.reinforced.model = registry.pin(settings.reinforced.model)
+    settings.model = _pin(settings.model)
+    settings.reinforced.model = _pin(settings.reinforced.model)
     return settings
+
+
+def _pin(model: str) -> str:
+    if (ROOT / model).exists():
+        return model
+    if model.startswith(registry.SCHEME):
+        return registry.pin(model)
+    from models.hub import pinned  # what only few need: it loads a client of the hub
+
+    name, unknown = pinned(model)
+    if unknown:
+        get_run_logger().warning(
+            "%s has no revision, and may be another model tomorrow: %s", model, unknown
+        )
+    return name
 
 
 def _commit() -> dict[str, str]:

@@ -77,6 +77,7 @@ OTHERS = (
 SHARED = (
     ("GET|PUT", r"/api/2\.0/mlflow-artifacts/artifacts(/.+)?"),
     ("GET", r"/ajax-api/2\.0/mlflow-artifacts/artifacts(/.+)?"),
+    ("GET", r"/api/2\.0/mlflow-artifacts/presigned/.+"),
     ("POST", r"/api/2\.0/mlflow-artifacts/mpu/(create|complete|abort)/.+"),
     ("GET", r"/(ajax-)?api/2\.0/mlflow/users/(get|current|list)"),
     ("POST", r"/api/2\.0/mlflow/users/create"),
