@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 MB = 2**20
+# what transformers may open of a folder; what else is in it is nobody's business
+READ = ("*config*.json", "*token*", "*.index.json", "*.jinja", "chat_template*", "vocab*",
+        "merges.txt", "*.model", "*.safetensors")  # fmt: skip
 # what is opened of a folder, and how large it may be: 33 MB is the largest known tokenizer.json
 SIZES = {".json": 64 * MB, ".jinja": MB, ".txt": 64 * MB, ".model": 64 * MB, ".safetensors": 2**50}
 DEPTH = 50  # of nested JSON; configurations have five levels
@@ -47,6 +50,8 @@ def check_folder(folder: Path) -> None:
     """
     for file in _files(folder):
         _check_kind(file, folder)
+        if file.name == "adapter_config.json":  # transformers would open the model that it names
+            raise DamagedModel("there is an adapter in it, which has to be merged into its model")
         if file.suffix == ".json" and file.name != "tokenizer.json":  # that one is parsed by Rust
             content = read_json(file)
             if file.name.endswith(".index.json"):
@@ -114,7 +119,7 @@ def read_json(file: Path) -> Any:
 
 def _files(folder: Path) -> Iterator[Path]:
     for file in sorted([*folder.iterdir(), *folder.glob("additional_chat_templates/*")]):
-        if file.suffix in SIZES:
+        if file.suffix in SIZES and any(file.match(pattern) for pattern in READ):
             yield file
 
 
@@ -164,7 +169,7 @@ def _check_config(file: Path, content: Any) -> None:
     if not isinstance(content, dict):
         raise DamagedModel(f"{file.name} holds no settings")
     for name, value in _numbers(content):
-        if abs(value) > LARGEST and value not in (math.inf, -math.inf):
+        if isinstance(value, int) and abs(value) > LARGEST:
             raise DamagedModel(f"`{name}` in {file.name} is {_short(value)}, which cannot be meant")
         if name in POSITIVE and value < 1:
             raise DamagedModel(f"`{name}` in {file.name} is {_short(value)}; it must be at least 1")

@@ -39,6 +39,7 @@ def as_text(text: str, processor: Any) -> str:
     >>> from types import SimpleNamespace
     >>> class Tokenizer(SimpleNamespace):
     ...     __hash__ = object.__hash__
+    ...     __len__ = lambda self: 1
     >>> known = Tokenizer(added_tokens_decoder={}, all_special_tokens=["<|im_end|>"])
     >>> as_text("Good.<|im_<|im_end|>end|>", known)
     'Good.<|im_< |im_end|>end|>'
@@ -79,10 +80,13 @@ def _split(found: re.Match[str]) -> str:
 
 def _pattern(processor: Any) -> re.Pattern[str] | None:
     known = _patterns.get(processor)
-    size = len(getattr(processor, "tokenizer", processor).added_tokens_decoder)
+    tokenizer = getattr(processor, "tokenizer", processor)
+    size = len(tokenizer)  # grows with each new token
     if known is None or known[0] != size:
         tokens = sorted(special_tokens(processor), key=len, reverse=True)
-        # without case: a tokenizer that writes all small looks for its tokens in what it wrote
-        known = size, re.compile("|".join(map(re.escape, tokens)), re.IGNORECASE)
+        # a tokenizer may write a text all small before it looks for those that say `normalized`
+        added = tokenizer.added_tokens_decoder.values()
+        case = re.IGNORECASE if any(t.special and t.normalized for t in added) else re.NOFLAG
+        known = size, re.compile("|".join(map(re.escape, tokens)), case)
         _patterns[processor] = known
     return known[1]

@@ -231,6 +231,10 @@ CASES: dict[str, tuple[Change, str]] = {
     "pictures of no pixel": (pictures(size={"shortest_edge": 0, "longest_edge": 0}), "pixels"),
     "patches of no pixel": (pictures(patch_size=0), "patch_size"),
     "patches of negative pixels": (pictures(merge_size=-2), "merge_size"),
+    "an adapter to a model elsewhere": (
+        written("adapter_config.json", '{"base_model_name_or_path": "/etc"}'), "an adapter in it",
+    ),
+    "files that are not the model's": (written("history.json", '[{"train/loss": NaN}]'), ""),
     "a beam of a thousand million": (
         json_of("generation_config.json", num_beams=10**9), "num_beams",
     ),
