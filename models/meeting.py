@@ -36,6 +36,12 @@ def meet_on_one_machine(file: Path, rank: int, processes: int, backend: str) -> 
     refuse_strangers()
 
 
+def meet_nobody(backend: str) -> None:
+    """Form a group of this process alone, for a library that wants one."""
+    _stay_on(interface_of("127.0.0.1"))
+    dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+
+
 def meet_between_machines(address: str, rank: int, processes: int, backend: str) -> None:
     """Join the processes of other machines, on a network that only these machines use.
 

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy
 
 from models.checkpoints import all_digests, content_digests, seal
-from models.meeting import meet_on_one_machine, refuse_strangers
+from models.meeting import meet_nobody, meet_on_one_machine, refuse_strangers
 from models.whole import discard, partial, swap
 
 
@@ -62,8 +62,7 @@ class SealedDeepSpeed(DeepSpeedStrategy):
     def _init_deepspeed_distributed(self) -> None:
         # one process has nobody to meet: DeepSpeed itself would open a port for it
         if self.world_size == 1 and not dist.is_initialized():
-            backend = self._get_process_group_backend()
-            dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+            meet_nobody(self._get_process_group_backend())
         super()._init_deepspeed_distributed()
 
 

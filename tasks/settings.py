@@ -314,7 +314,9 @@ class Trainer(Section):
     devices: int = Field(1, ge=1, le=64, description="GPUs of a node, or processes on a CPU")
     nodes: int = Field(1, ge=1, description="Machines that train together, with a shared folder")
     rendezvous: str = Field(
-        "127.0.0.1:29500", description="host:port where machines meet (more than one node)"
+        "127.0.0.1:29500",
+        pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
+        description="host:port of the first machine, where others join it; on a private network",
     )
     precision: Literal["32-true", "bf16-mixed", "bf16-true"] = Field(
         "32-true", description="Numbers that training computes in"

@@ -19,12 +19,14 @@ def main(how: str, strategy: str, kind: str, folder: str, report: Path) -> None:
     import torch
     from lightning.pytorch.strategies import DDPStrategy
 
+    from models.meeting import meet_on_one_machine
     from models.strategies import cpu_deepspeed
     from models.trl_module import TRLModule
     from tasks.world.shards import make_sample
     from tests.models.test_trl_module import STEPS, build, train_natively
 
     torch.set_num_threads(1)
+    meet_on_one_machine(report.with_suffix(".store"), int(os.environ["RANK"]), 2, "gloo")
     samples = [make_sample(0, "train", "find", number) for number in range(16)]
 
     def make():
@@ -34,7 +36,6 @@ def main(how: str, strategy: str, kind: str, folder: str, report: Path) -> None:
         trainer = make()
         rows, model = train_natively(trainer)
         first = trainer.accelerator.is_main_process
-        trainer.accelerator.end_training()  # a process group that is left to the exit may abort it
     else:
         plan = {
             "ddp": lambda: DDPStrategy(process_group_backend="gloo", find_unused_parameters=True),
@@ -53,6 +54,7 @@ def main(how: str, strategy: str, kind: str, folder: str, report: Path) -> None:
     if first:
         weights = {n: p.detach().double().norm().item() for n, p in model.named_parameters()}
         report.write_text(json.dumps({"losses": [r["loss"] for r in rows], "weights": weights}))
+    torch.distributed.destroy_process_group()  # one that is left to the exit may abort it
 
 
 if __name__ == "__main__":

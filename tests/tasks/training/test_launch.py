@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from models.checkpoints import fault
 from models.meeting import strangers
 from tasks.errors import UserError
 from tasks.training.base import form_habits
@@ -80,18 +81,24 @@ def test_processes_of_one_machine_listen_on_the_loopback_interface_only(strategy
     assert seen.addresses == {"127.0.0.1"} and len(seen.processes) >= 2
 
 
-def test_deepspeed_continues_in_one_process_and_listens_to_nobody(rows, common, tmp_path):
+def test_deepspeed_in_one_process_continues_and_listens_to_nobody_outside(rows, common):
     code = (
         "import pickle, sys; from tasks.training.policy import train_sft;"
-        "rows, common = pickle.load(sys.stdin.buffer);"
-        "train_sft(rows, learning_rate=1e-3, batch=4, strategy='deepspeed_stage_2', **common)"
+        "rows, options = pickle.load(sys.stdin.buffer);"
+        "first = train_sft(rows, steps=2, **options);"
+        "both = train_sft(rows, steps=4, **options);"
+        "assert [row['step'] for row in both] == [1, 2, 3, 4] and both[:2] == first"
     )
+    options = common | {"learning_rate": 1e-3, "batch": 4, "strategy": "deepspeed_stage_2"}
+    del options["steps"]
     with watched() as seen:
         subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
-            input=pickle.dumps((rows, common)), check=True,
+            input=pickle.dumps((rows, options)), check=True,
         )  # fmt: skip
-    assert seen.addresses == set()
+    assert seen.addresses == {"127.0.0.1"}
+    scratch = Path(common["scratch"])
+    assert fault(scratch / "last.ckpt") == fault(scratch / "last-before.ckpt") == ""
 
 
 def test_habits_in_two_processes_listen_on_the_loopback_interface_only(model_folder, tmp_path):
