@@ -20,8 +20,10 @@ from tasks.boxes import Box, boxes_from
 from tasks.errors import UserError
 
 ROWS_PER_SHARD = 4096
-BYTES_PER_SHARD = 256 * 2**20  # of pictures and texts; writing a shard takes three times as much
+BYTES_PER_SHARD = 64 * 2**20  # of pictures and texts; writing them takes seven times as much memory
+# What is read at a time.
 ROWS_AT_ONCE = 64
+BYTES_AT_ONCE = 256 * 2**20
 # How an answer is scored (tasks/benchmarks/scoring.py).
 Metric = Literal[
     "exact",
@@ -222,7 +224,7 @@ def _batches_in(file: BinaryIO, columns: set[str]) -> Iterator[pa.RecordBatch]:
         # one value may stand for that of all rows, and be as large as its column is written
         largest = max((g.column(i).total_uncompressed_size for g in groups
                        for i in range(g.num_columns)), default=0)  # fmt: skip
-        rows = max(1, min(ROWS_AT_ONCE, BYTES_PER_SHARD // max(1, largest)))
+        rows = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // max(1, largest)))
         for batch in parquet.iter_batches(rows, columns=names):
             batch.validate(full=True)  # finds text that is not UTF-8, on which to_pylist() fails
             yield batch
