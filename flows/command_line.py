@@ -1,8 +1,9 @@
 """Settings from params.yaml and the command line: `--policy_grpo.steps 50`, `--help`."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_origin
 
 import yaml
 from pydantic import BaseModel
@@ -19,7 +20,6 @@ def settings_from_command_line(path: Path, arguments: list[str]) -> Settings:
     """
     parser = argparse.ArgumentParser(
         description="Values not given here come from params.yaml; those given are kept there.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -30,12 +30,22 @@ def settings_from_command_line(path: Path, arguments: list[str]) -> Settings:
     values = load_settings(path).model_dump(mode="json")
     if profile := vars(known).pop("profile"):
         _lay_over(values, _read(profile))
-    for name, text in vars(known).items():
-        if text is not None:
-            _put(values, name, text)
-    for name, text in zip(unknown[::2], [*unknown[1::2], ""], strict=False):
-        _put(values, name.lstrip("-"), text)  # the check below names the nearest valid setting
+    given = {name: text for name, text in vars(known).items() if text is not None}
+    # the check below names the nearest valid setting
+    given |= {name.lstrip("-"): text for name, text in _pairs(unknown)}
+    for name, text in given.items():
+        _put(values, name, text)
     return check_settings(values, "the command line")
+
+
+def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield names with what follows them, which may be another name."""
+    for word, after in zip(words, [*words[1:], ""], strict=False):
+        if word.startswith("--"):
+            name, equals, text = word.partition("=")
+            yield name, text if equals else "" if after.startswith("--") else after
+        elif word == words[0]:
+            yield word, ""
 
 
 def _offer(parser: argparse.ArgumentParser, section: type[BaseModel], prefix: str) -> None:
@@ -45,19 +55,25 @@ def _offer(parser: argparse.ArgumentParser, section: type[BaseModel], prefix: st
             group = parser.add_argument_group(f"{prefix}{name}", field.description)
             _offer(group, kind, f"{prefix}{name}.")
         else:
-            text = (field.description or "").replace("%", "%%")
+            text = f"{field.description or ''} (default: {field.default})".replace("%", "%%")
             kind_name = getattr(kind, "__name__", "value")
             parser.add_argument(f"--{prefix}{name}", metavar=kind_name, help=text)
 
 
 def _read(profile: Path) -> dict[str, Any]:
+    known = ", ".join(sorted(str(file) for file in Path("profiles").glob("*.yaml")))
     try:
-        return yaml.safe_load(profile.read_text()) or {}
+        found = yaml.safe_load(profile.read_text()) or {}
+        why = "" if isinstance(found, dict) else "it is no table of settings"
     except FileNotFoundError:
-        known = ", ".join(sorted(str(file) for file in Path("profiles").glob("*.yaml")))
         raise UserError(
             f"There is no profile {profile}", "the file does not exist", f"name one of {known}"
         ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found, why = {}, str(error)
+    if why:
+        raise UserError(f"{profile} is no profile", why, f"name a YAML file like {known}")
+    return found
 
 
 def _lay_over(values: dict[str, Any], above: dict[str, Any]) -> None:
@@ -69,7 +85,30 @@ def _lay_over(values: dict[str, Any], above: dict[str, Any]) -> None:
 
 
 def _put(values: dict[str, Any], name: str, text: str) -> None:
+    """Put a text where the settings have this name, read as what is wanted there."""
     *sections, last = name.split(".")
     for section in sections:
-        values = values.setdefault(section, {})
-    values[last] = yaml.safe_load(text)
+        inside = values.setdefault(section, {})
+        if not isinstance(inside, dict):  # `--seed.x 1`: there is nothing inside
+            values[name] = text
+            return
+        values = inside
+    values[last] = text if _is_text(name) else _value(text)
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a setting is a text: then `2024`, `@newest` and `[x` are what they are."""
+    kind: Any = Settings
+    for part in name.split("."):
+        fields = getattr(kind, "model_fields", {})
+        if part not in fields:
+            return False
+        kind = fields[part].annotation
+    return kind is str or get_origin(kind) is Literal
+
+
+def _value(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text  # no number and no list: the check says what is wanted

@@ -440,10 +440,12 @@ class Shared(Section):
 class DataAndModel(Section):
     """What a chain works on."""
 
-    data: str = Field("data", description="Folder of the data set")
+    data: str = Field("data", min_length=1, description="Folder of the data set")
     model: str = Field(
         "outputs/base",
-        description="Folder, Hugging Face id, or registered model (models:/policy@newest)",
+        min_length=1,
+        description="Folder, Hugging Face id (org/name or org/name@revision), or registered model "
+        "(models:/policy@newest)",
     )
 
 

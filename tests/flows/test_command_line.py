@@ -91,3 +91,38 @@ def test_settings_that_contradict_each_other_are_refused(params, given, told):
     with pytest.raises(UserError) as error:
         settings_from_command_line(params, given)
     assert all(text in str(error.value) for text in told), error.value
+
+
+@pytest.mark.parametrize(
+    "name", ["2024", "set #2", "@mine", "%x", "[x", "a: b", "true", "1e3", "~"]
+)
+def test_a_text_is_taken_as_it_is(params, name):
+    settings = settings_from_command_line(params, ["--data", name, f"--model={name}"])
+    assert (settings.data, settings.model) == (name, name)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--seed.x", "1"], "seed.x: there is no such setting; did you mean 'seed'?"),
+        (["--seed", "[x"], "seed = '[x': input should be a valid integer"),
+        (["--polcy_sft", "--seed", "-1"], "2 mistakes"),
+        (["--data", ""], "data = '': string should have at least 1 character"),
+        (["loose"], "loose: there is no such setting"),
+        (["--profile", "README.md"], "README.md is no profile"),
+        (["--profile", "docs"], "docs is no profile"),
+        (["--profile", "constraints.txt"], "constraints.txt is no profile"),
+    ],
+)
+def test_wrong_words_are_told_in_three_beats(params, words, told, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(UserError) as error:
+        settings_from_command_line(params, words)
+    assert told in str(error.value) and "What to do" in str(error.value)
+
+
+def test_help_tells_the_real_defaults(params, capsys):
+    with pytest.raises(SystemExit):
+        settings_from_command_line(params, ["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "None" not in said and "Optimiser steps (default: 160)" in said
