@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 
 from tasks.errors import UserError
+from tasks.surroundings import check_place
 
 OWNERS_FOLDER, OWNERS_FILE = 0o700, 0o600
 USER = "collimate"
@@ -16,8 +17,9 @@ def runtime(root: Path) -> Path:
     It is made if it is missing. What DVC keeps of credentials is closed to others, too.
 
     Raises:
-        UserError: It belongs to somebody else.
+        UserError: It belongs to somebody else, or cannot be named in an address.
     """
+    check_place(root)
     folder = root / ".runtime"
     folder.mkdir(mode=OWNERS_FOLDER, parents=True, exist_ok=True)
     for path, mode in ((folder, OWNERS_FOLDER), (root / ".dvc" / "config.local", OWNERS_FILE)):

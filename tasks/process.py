@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from tasks.surroundings import ignore_foreign
+
 QUIET = {
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
@@ -37,7 +39,11 @@ NOISE = (
 
 
 def be_quiet() -> None:
-    """Switch off telemetry and the noise between libraries; call it before importing them."""
+    """Switch off telemetry and the noise between libraries; call it before importing them.
+
+    What the surroundings say and do not mean us is ignored as well (`tasks/surroundings.py`).
+    """
+    ignore_foreign()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     for message in NOISE:

@@ -35,6 +35,7 @@ from tasks.errors import Checked, UserError, without_trace  # noqa: E402
 from tasks.locks import chain_lock  # noqa: E402
 from tasks.private import runtime  # noqa: E402
 from tasks.settings import Settings, load_settings  # noqa: E402
+from tasks.surroundings import alone  # noqa: E402
 from tasks.texts import metric_name  # noqa: E402
 
 if TYPE_CHECKING:
@@ -296,6 +297,7 @@ def main() -> None:
     )
     asked = parser.parse_args()
     root = Path.cwd()
+    alone()
     with without_trace():
         if asked.check:
             metrics = check_stage(asked.stage, root)

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import resource
+import sqlite3
 import time
 import zlib
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 import mlflow
 from tasks.private import runtime
 from tasks.process import this_process
+from tasks.surroundings import check_reachable
 
 EXPERIMENT = "collimate"
 VIEWS = Path(__file__).resolve().parents[1] / "mlflow" / "views.json"
@@ -31,13 +33,49 @@ PARENT = "COLLIMATE_PARENT_RUN"  # the chain's run, handed to stages by the flow
 def use_tracking(root: Path) -> None:
     """Point MLflow at the server in the environment or at the checkout's own database."""
     location = None
+    check_reachable(os.environ.get("MLFLOW_TRACKING_URI", ""))
     if "MLFLOW_TRACKING_URI" not in os.environ:  # which set_tracking_uri sets
         mlflow.set_tracking_uri(f"sqlite:///{runtime(root) / 'mlflow.db'}")
         location = (runtime(root) / "mlartifacts").as_uri()
+        _follow_checkout(runtime(root) / "mlflow.db", location)
     if mlflow.get_experiment_by_name(EXPERIMENT) is None:
         with made_meanwhile():
             mlflow.create_experiment(EXPERIMENT, artifact_location=location, tags=_views())
     mlflow.set_experiment(EXPERIMENT)
+
+
+# Where MLflow keeps the whole path of a folder of files.
+PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+    ("logged_models", "artifact_location"),
+)
+
+
+def _follow_checkout(database: Path, location: str) -> None:
+    """Correct the paths in MLflow's records after the checkout was moved.
+
+    Otherwise the next run's files would go to the old place, which would be made again.
+    """
+    if not database.exists():
+        return
+    with contextlib.closing(sqlite3.connect(database, timeout=20)) as records, records:
+        try:
+            found = records.execute(
+                "SELECT artifact_location FROM experiments WHERE name = ?", (EXPERIMENT,)
+            ).fetchone()
+        except sqlite3.OperationalError:  # MLflow has not made its tables yet
+            return
+        if found is None or found[0] == location:
+            return
+        for table, column in PLACES:
+            records.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                f"WHERE substr({column}, 1, ?) = ?",
+                (location, len(found[0]) + 1, len(found[0]), found[0]),
+            )
 
 
 @contextlib.contextmanager
