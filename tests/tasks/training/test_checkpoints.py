@@ -34,6 +34,7 @@ def test_thirty_kills_while_a_checkpoint_is_written_change_nothing(
     )  # fmt: skip
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-5000:]
     done = json.loads((tmp_path / "done.json").read_text())
+    print(done)
     assert done["kills"] >= KILLS
     assert done["torn"] >= KILLS / 3  # the others fell just after a write
     assert list(other_file_system.iterdir()) == []
