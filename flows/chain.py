@@ -3,9 +3,10 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
         tracking.PROCESS: this_process(),
         **_commit(),
     }
-    with mlflow.start_run(run_name=runtime.flow_run.name, tags=tags) as run:
+    with mlflow.start_run(run_name=runtime.flow_run.name, tags=tags) as run, _kills_noted():
         _link("MLflow run", "mlflow", _in_mlflow(run.info), "Parameters, metrics, models")
         mlflow.log_params(tracking.flat(in_force.part(type(settings)).model_dump(mode="json")))
         mlflow.log_artifact(str(ROOT / "params.yaml"))
@@ -97,6 +98,18 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
     page = _in_mlflow(run.info, f"artifacts/{Path(chain.page).name}")
     _link("Report", "report", page or (ROOT / "outputs" / chain.page).as_uri(), "The report page")
     return outcomes
+
+
+@contextlib.contextmanager
+def _kills_noted() -> Iterator[None]:
+    """End MLflow's run as killed, and not as failed, where somebody stops the chain."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:  # Ctrl-C, or Prefect's signal of a cancel
+        mlflow.end_run("KILLED")
+        raise
 
 
 def _keep_results(chain: Chain, run: RunInfo) -> None:
@@ -176,7 +189,12 @@ def main(flow: Flow, form: type[Shared], summary: Callable[[Path, dict[str, str]
         for told in move_damaged_aside(ROOT / ".runtime"):
             print(told, flush=True)
         own_server()
-    state = flow(settings.part(form), return_state=True)
+    for asked_to_end in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: records get their end
+        signal.signal(asked_to_end, signal.default_int_handler)
+    try:
+        state = flow(settings.part(form), return_state=True)
+    except KeyboardInterrupt:
+        sys.exit("\nStopped. The same command goes on where it stopped.")
     if not state.is_completed():
         sys.exit(f"\n{state.message}")
     summary(ROOT, state.result())
