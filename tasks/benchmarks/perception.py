@@ -39,17 +39,6 @@ def score_answer(sample: Sample, answer: Answer, coordinates: Coordinates) -> Sc
     return score(sample, answer.text, coordinates.frame(sample.size))
 
 
-def balanced(samples: list[Sample], per_task: int) -> list[Sample]:
-    """Keep the first `per_task` samples of each task."""
-    taken: Counter[str] = Counter()
-    kept = []
-    for sample in samples:
-        taken[sample.task] += 1
-        if taken[sample.task] <= per_task:
-            kept.append(sample)
-    return kept
-
-
 def by_task(samples: list[Sample], results: list[tuple[str, Score]]) -> dict[str, dict[str, float]]:
     """Return per task the mean score, the other measures, n, and the majority baseline.
 

@@ -1,11 +1,27 @@
 """Intervals around means, and paired comparisons with the base model."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import bootstrap, permutation_test
 
 LEVEL = 0.95
+
+
+def mean(values: Iterable[float]) -> float | None:
+    """Return the mean of what there is; None of nothing, which has none.
+
+    >>> mean([True, False]), mean([])
+    (0.5, None)
+    """
+    held = list(values)
+    return sum(held) / len(held) if held else None
+
+
+def known(measures: Mapping[str, float | None]) -> dict[str, float]:
+    """Leave out what could not be measured: a score of zero would be a lie about it."""
+    return {name: value for name, value in measures.items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.asking import Asker
+from tasks.asking import Answer, Asker
 from tasks.judging.verdicts import pair_winner, point_score
 from tasks.prompts import prompt
 
 LOW, HIGH = 1.0, 10.0
-VERDICT_TOKENS = 4
+OPTIONS = ("A", "B")
+VERDICT_TOKENS = 16  # "Overall Judgment: Answer 1 is better." and "Final Score: 7.5" take eight
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def judge_pairs(judge: Asker, pairs: Sequence[Pair], title: str = "judging pairs
         for a, b in ((pair.a, pair.b), (pair.b, pair.a)):
             text = prompt("pairwise_judgement", question=pair.question, a=a, b=b)
             asked.append((text, pair.images))
-    answers = judge.ask(asked, max_new_tokens=VERDICT_TOKENS, options=("A", "B"), title=title)
+    answers = judge.ask(asked, max_new_tokens=VERDICT_TOKENS, options=OPTIONS, title=title)
     return [_verdict(answers[i][0], answers[i + 1][0]) for i in range(0, len(answers), 2)]
 
 
@@ -62,15 +63,24 @@ def score_points(
     return [point_score(reply[0].text, LOW, HIGH) for reply in replies]
 
 
-def _verdict(first, second) -> Verdict:
+def _verdict(first: Answer, second: Answer) -> Verdict:
     straight, swapped = pair_winner(first.text), pair_winner(second.text)
     if straight is None or swapped is None:  # also where the judge could not be asked
         return Verdict(None, 0.5, False, False)
-    preference = (_share_of_a(first) + 1 - _share_of_a(second)) / 2
+    preference = (share_of_a(first, straight) + 1 - share_of_a(second, swapped)) / 2
     winner = None if preference == 0.5 else "AB"[preference < 0.5]
     return Verdict(winner, preference, straight != swapped, True)
 
 
-def _share_of_a(answer) -> float:
-    a, b = answer.first_token
-    return 1 / (1 + math.exp(b - a))
+def share_of_a(answer: Answer, winner: str) -> float:
+    """Return the probability that the first answer is better, in [0, 1].
+
+    The letters' probabilities only speak for a verdict that is a letter. Where it was written in
+    words, and where the letter that was written is not the likelier one (because its token is
+    another than that of `OPTIONS`), the verdict alone counts.
+    """
+    if answer.text.strip() == winner and len(answer.first_token) == len(OPTIONS):
+        a, b = answer.first_token
+        if winner == "AB"[b > a]:
+            return 1 / (1 + math.exp(min(b - a, 700.0)))
+    return float(winner == "A")

@@ -9,8 +9,9 @@ by how sure the pair verdict was.
 
 from dataclasses import dataclass, replace
 
-from tasks.asking import Asker
+from tasks.asking import Answer, Asker
 from tasks.benchmarks.captions import aligned_word_f1
+from tasks.benchmarks.statistics import known, mean
 from tasks.judging.judge import Pair, Verdict, judge_pairs, score_points
 from tasks.records import Sample
 
@@ -55,33 +56,42 @@ def sift(won: list[Ranked], lost: list[Ranked]) -> tuple[Ranked, Ranked] | None:
     return (best, worst) if best.score > worst.score else None
 
 
-def build_preferences(
+def sample_candidates(
     policy: Asker,
-    judge: Asker,
     samples: list[Sample],
     *,
     candidates: int,
     temperature: float,
     max_new_tokens: int,
     seed: int,
-) -> tuple[list[Preference], dict[str, float]]:
-    """Sample, rank in pairs, sift by score.
-
-    Returns:
-        At most one preference per sample, and counts, among them the questions to either model
-        that could not be asked (`unanswered`); where reference answers are known also
-        `order_accuracy`, the share of pairs whose chosen answer truly is the better one (ties count
-        as wrong), beside that of one ranked pair alone (`order_accuracy_ranked_only`).
-    """
-    answers = policy.ask(
+) -> list[list[Answer]]:
+    """Let the policy answer every sample `candidates` times, an even number."""
+    return policy.ask(
         [(s.prompt, s.images) for s in samples], max_new_tokens=max_new_tokens, samples=candidates,
         temperature=temperature, seed=seed, title="sampling candidates",
     )  # fmt: skip
+
+
+def build_preferences(
+    judge: Asker, samples: list[Sample], answers: list[list[Answer]]
+) -> tuple[list[Preference], dict[str, float]]:
+    """Rank the answers to each sample in pairs, and sift by score.
+
+    Args:
+        answers: The candidates of each sample, an even number of them.
+
+    Returns:
+        At most one preference per sample, and counts, among them the questions to either model
+        that could not be asked (`unanswered`). Shares are left out where there is nothing that they
+        are of: `swap_consistency` and `unreadable` of verdicts; and where reference answers are
+        known, `order_accuracy`, the share of pairs whose chosen answer truly is the better one
+        (ties count as wrong), beside that of one ranked pair alone (`order_accuracy_ranked_only`).
+    """
     texts = [[a.text.strip() for a in group] for group in answers]
     pairs = [
         (i, Pair(s.prompt, s.images, group[k], group[k + 1]))
         for i, (s, group) in enumerate(zip(samples, texts, strict=True))
-        for k in range(0, candidates, 2)
+        for k in range(0, len(group), 2)
         if group[k] != group[k + 1] and group[k] and group[k + 1]
     ]
     verdicts = judge_pairs(judge, [pair for _, pair in pairs], title="ranking pairs")
@@ -90,7 +100,7 @@ def build_preferences(
     for (i, pair), verdict in zip(pairs, verdicts, strict=True):
         if verdict.winner is None or not verdict.consistent:
             continue
-        better, worse = (pair.a, pair.b) if verdict.winner == "A" else (pair.b, pair.a)
+        better, worse = _in_order(pair, verdict)
         surety = abs(verdict.preference - 0.5)
         winners[i].append(Ranked(better, surety))
         losers[i].append(Ranked(worse, surety))
@@ -127,31 +137,34 @@ def _report(
     verdicts: list[Verdict],
     kept: list[Preference],
 ) -> dict[str, float]:
-    report = {
+    counts = {
         "pictures": float(len(samples)),
         "pairs": float(len(kept)),
         "ranked_pairs": float(len(pairs)),
-        "swap_consistency": _share([v.consistent for v in verdicts]),
-        "unreadable": _share([not v.readable for v in verdicts]),
     }
-    if not all(s.answer for s in samples):
-        return report
-    report["order_accuracy"] = _share(
-        [_better(p.chosen, p.rejected, p.sample.answer) for p in kept]
-    )
-    report["order_accuracy_ranked_only"] = _share(
-        [
-            _better(*((pair.a, pair.b) if v.winner == "A" else (pair.b, pair.a)), samples[i].answer)
-            for (i, pair), v in zip(pairs, verdicts, strict=True)
-            if v.winner
-        ]
-    )
-    return report
+    if without := sum(not s.answer for s in samples):
+        counts["without_reference"] = float(without)
+    shares = {
+        "swap_consistency": mean([v.consistent for v in verdicts]),
+        "unreadable": mean([not v.readable for v in verdicts]),
+        "order_accuracy": mean(
+            [_better(p.chosen, p.rejected, p.sample.answer) for p in kept if p.sample.answer]
+        ),
+        "order_accuracy_ranked_only": mean(
+            [
+                _better(*_in_order(pair, v), samples[i].answer)
+                for (i, pair), v in zip(pairs, verdicts, strict=True)
+                if v.winner and samples[i].answer
+            ]
+        ),
+    }
+    return counts | known(shares)
+
+
+def _in_order(pair: Pair, verdict: Verdict) -> tuple[str, str]:
+    """Return the better answer of a pair first."""
+    return (pair.a, pair.b) if verdict.winner == "A" else (pair.b, pair.a)
 
 
 def _better(a: str, b: str, reference: str) -> bool:
     return aligned_word_f1(a, reference) > aligned_word_f1(b, reference)
-
-
-def _share(flags: list[bool]) -> float:
-    return sum(flags) / max(1, len(flags))

@@ -2,8 +2,8 @@
 
 UnifiedReward (arXiv 2503.05236) writes "Answer X is better" and "Final Score: n". We differ from
 its released parsers: an unreadable verdict is None instead of a win for the first answer, scores
-are numbers and not strings, and the range is checked (specification section 8, items 1, 2, 7 and
-8).
+are numbers and not strings, the range is checked, and a number in the middle of prose is no score
+(specification section 8, items 1, 2, 7 and 8).
 """
 
 import re
@@ -15,7 +15,14 @@ _BETTER = re.compile(
 )
 _LETTER = re.compile(r"[\"'(]?([ab12])[\"').]?", re.IGNORECASE)
 _SCORE_MARKER = re.compile(r"final\s+score\s*:", re.IGNORECASE)
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+# A number, maybe out of the highest: 7, 7.5/10, 85 out of 100. What goes on as another number
+# (1,000, 7-8, 7 to 8, 3/4/5), as a share (85 %) or as a word (3rd) is none.
+_SCORE = re.compile(
+    r"[\s\"'(]*([-+]?\d+(?:\.\d+)?)(?:\s*(?:/|out\s+of|of)\s*(\d+(?:\.\d+)?))?"
+    r"(?![\w%/]|\s%|[.,]\d|\s*(?:-|–|to\b|or\b)\s*\d)",
+    re.IGNORECASE | re.ASCII,
+)
+_END = re.compile(r"[\s\"').]*")
 
 
 def pair_winner(text: str) -> str | None:
@@ -35,15 +42,20 @@ def pair_winner(text: str) -> str | None:
 def point_score(text: str, low: float, high: float) -> float | None:
     """Return the score in [low, high], or None when there is none or it is out of range.
 
+    A score is the number right after the last "Final Score:", or one that is the whole text.
+
     >>> point_score("Clear. Final Score: 4.5", 1, 5), point_score("Final Score: 12", 1, 10)
     (4.5, None)
+    >>> point_score("7/10", 1, 10), point_score("I see 3 objects, well described.", 1, 10)
+    (7.0, None)
     """
-    text = text.replace("*", "")
-    parts = _SCORE_MARKER.split(text)
-    number = _NUMBER.search(parts[-1])
-    if not number:
+    parts = _SCORE_MARKER.split(text.replace("*", ""))
+    number = _SCORE.match(parts[-1])
+    if not number or (len(parts) == 1 and not _END.fullmatch(parts[0], number.end())):
         return None
-    value = float(number[0])
+    value, scale = float(number[1]), number[2]
+    if scale and float(scale) != high:  # 4 out of 5 is no 4 out of 10
+        return None
     return value if low <= value <= high else None
 
 

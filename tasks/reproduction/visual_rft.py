@@ -18,9 +18,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from tasks.asking import Asker
-from tasks.benchmarks.perception import balanced, benchmark
+from tasks.benchmarks.perception import benchmark
 from tasks.benchmarks.visual_rft import measures
+from tasks.choosing import of_each
 from tasks.coordinates import Coordinates
 from tasks.few_shot import choose_shots, spread_over_classes
 from tasks.progress import track
@@ -28,6 +28,7 @@ from tasks.records import Sample, read_samples
 from tasks.rewards.verifiable import WEIGHTS
 from tasks.training.demonstrations import demonstrations
 from tasks.training.policy import grpo_dataset, train_grpo, train_sft
+from tasks.turns import asking
 
 WATCHED = {"tagged_detections": "overlap_with_true_boxes", "final": "exact_final"}
 NOT_FORGOTTEN = ("find", "judge_pair", "judge_point")  # trained here, or asked of judges only
@@ -255,19 +256,18 @@ def _ask_job(job: Job) -> None:
     questions = {
         "test": test,
         "known": spread_over_classes(known, job.known),
-        "others": balanced(others, job.per_task),
+        "others": of_each(others, job.per_task),
     }
     result: dict[str, Any] = {}
     for which, model in models.items():
-        asker = Asker(model, folder / which, "cpu")
-        for name, samples in questions.items():
-            title = f"{job.question.name}, {job.arm.name}, seed {job.seed}: {which} {name}"
-            answers = benchmark(asker, samples, job.coordinates, job.max_new_tokens, title)
-            scores = [score.value for _, score in answers]
-            items = dict(zip((sample.id for sample in samples), scores, strict=True))
-            result[f"{which}/{name}"] = measures(samples, answers, job.coordinates) | {
-                "items": items
-            }
+        with asking(model, folder / which, "cpu") as asker:
+            for name, samples in questions.items():
+                title = f"{job.question.name}, {job.arm.name}, seed {job.seed}: {which} {name}"
+                answers = benchmark(asker, samples, job.coordinates, job.max_new_tokens, title)
+                scores = [score.value for _, score in answers]
+                items = dict(zip((sample.id for sample in samples), scores, strict=True))
+                found = measures(samples, answers, job.coordinates)
+                result[f"{which}/{name}"] = found | {"items": items}
     if job.arm.method != "none" and "last" not in models:
         result |= {key.replace("best", "last"): found for key, found in result.items()}
     _file(job, "answers").write_text(json.dumps(result))
@@ -292,5 +292,5 @@ def _train(job: Job, shots: list[Sample], dev: list[Sample]) -> list[dict[str, f
     return train_grpo(
         shots, dev, coordinates=job.coordinates, prompts=job.prompts, answers=job.answers,
         beta=arm.beta, temperature=1.0, max_new_tokens=job.max_new_tokens, rewards=weights,
-        **common,
+        section="visual_rft", **common,
     )  # fmt: skip

@@ -7,10 +7,10 @@ perception; and visual_rft, the experiment.
 import json
 from pathlib import Path
 
-from tasks.asking import Asker
 from tasks.benchmarks.headroom import headroom, warning
-from tasks.benchmarks.perception import SCORES, balanced, benchmark, by_task, score_row
+from tasks.benchmarks.perception import SCORES, benchmark, by_task, score_row
 from tasks.benchmarks.visual_rft import before_and_after
+from tasks.choosing import of_each, spread
 from tasks.coordinates import Coordinates
 from tasks.few_shot import Pool, choose_shots
 from tasks.prompts import prompt
@@ -33,7 +33,9 @@ from tasks.run import Job
 from tasks.settings import Settings
 from tasks.stages.common import Metrics, coordinates, fitting, model_of, need, trained
 from tasks.training.demonstrations import demonstrations
+from tasks.training.methods import enough_questions
 from tasks.training.policy import grpo_dataset, train_grpo, train_sft
+from tasks.turns import asking
 
 METRICS = {
     "classification": "final",
@@ -73,9 +75,10 @@ def habits(settings: Settings, job: Job) -> Metrics:
         seed=settings.seed,
     )
     save_base(model, tokenizer, job.out)
-    asker = Asker(str(job.out), job.scratch, settings.device)
-    samples = balanced(read_samples(job.root / "data", "test"), s.per_task)
-    results = benchmark(asker, samples, Coordinates(100), 160, "measuring the habits")
+    del model
+    samples = of_each(read_samples(job.root / "data", "test"), s.per_task)
+    with asking(str(job.out), job.scratch, settings.device) as asker:
+        results = benchmark(asker, samples, Coordinates(100), 160, "measuring the habits")
     table = by_task(samples, results)
     write_summary(job.out, held_out=table)
     return {f"{task}/{name}": value for task, row in table.items() for name, value in row.items()}
@@ -120,7 +123,10 @@ def reinforced(settings: Settings, job: Job) -> Metrics:
     train, dev = (_asked(data, split, settings, frames) for split in ("train", "dev"))
     need(train, "there are no examples to learn from", "shots.data")
     metric = train[0].metric
-    probed = {} if job.check else _probe(dev[:PROBED], model, frames, settings, job)
+    if s.method == "grpo":  # before the dev questions are asked
+        enough_questions(len(train), s.prompts, "reinforced")
+    watched = spread(dev, PROBED, lambda sample: (sample.task, sample.label))
+    probed = {} if job.check else _probe(watched, model, frames, settings, job)
     common = fitting(settings, job) | {
         "model": model,
         "steps": s.steps,
@@ -147,6 +153,7 @@ def reinforced(settings: Settings, job: Job) -> Metrics:
             temperature=s.temperature,
             max_new_tokens=s.max_new_tokens,
             rewards=_weights(settings),
+            section="reinforced",
             **common,
         )
         answers = s.steps * s.prompts * s.answers
@@ -162,8 +169,8 @@ def perception(settings: Settings, job: Job) -> Metrics:
     need(samples, "there are no test questions", "shots.data")
     answers = {}
     for name, model in (("start", start), ("adapted", str(job.input("reinforced")))):
-        asker = Asker(model, job.scratch / name, settings.device)
-        answers[name] = benchmark(asker, samples, frames, s.max_new_tokens, f"asking {name}")
+        with asking(model, job.scratch / name, settings.device) as asker:
+            answers[name] = benchmark(asker, samples, frames, s.max_new_tokens, f"asking {name}")
         job.cost.add(len(samples), asker.tokens)
     resamples = settings.benchmarks.resamples
     table = before_and_after(samples, **answers, coordinates=frames, resamples=resamples,
@@ -218,15 +225,16 @@ def _probe(
     s = settings.reinforced
     if not dev:
         return {}
-    found = headroom(
-        Asker(model, job.scratch / "probe", settings.device),
-        dev,
-        coordinates=frames,
-        answers=s.answers,
-        temperature=s.temperature,
-        max_new_tokens=s.max_new_tokens,
-        seed=settings.seed,
-    )
+    with asking(model, job.scratch / "probe", settings.device) as asker:
+        found = headroom(
+            asker,
+            dev,
+            coordinates=frames,
+            answers=s.answers,
+            temperature=s.temperature,
+            max_new_tokens=s.max_new_tokens,
+            seed=settings.seed,
+        )
     told = warning(found)
     print(f"headroom: greedy {found['greedy']:.2f}, best of {s.answers} {found['best_of']:.2f}")
     if told and s.method == "grpo":

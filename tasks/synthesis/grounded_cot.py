@@ -10,12 +10,14 @@ synthesis`.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.answers import first_box, keeps_contract, tagged_answer, tagged_thought
 from tasks.asking import Asker
+from tasks.benchmarks.statistics import known, mean
 from tasks.boxes import Box, boxes_from, iou
 from tasks.coordinates import Coordinates
+from tasks.errors import UserError
 from tasks.images import crop, open_image, to_png
 from tasks.prompts import prompt
 from tasks.records import Sample
@@ -24,6 +26,8 @@ from tasks.rewards.text import same_answer
 LARGEST_SHARE = 0.25  # a larger box would pass the reading test without pointing at anything
 _BOX = r"\[\d+(?:\.\d+)?(?:,\s*\d+(?:\.\d+)?){3}\]"
 _FACT = re.compile(rf"(\S+)\s+({_BOX})")
+_CUT = re.compile(rf"\s*({_BOX})")
+WORTHWHILE = 0.01  # share of boxes verified; with less, the frame is wrong or crops are not read
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,13 @@ class Fact:
     """A word or number of a chain with the box that the model gave it.
 
     Attributes:
-        written: Word and box as they stand in the chain.
+        place: Where the box ends in the chain: the same words may stand there twice.
         box: None when the box is malformed or too large.
         readback: What the model reads in the crop alone.
     """
 
     target: str
-    written: str
+    place: int
     box: Box | None
     readback: str = ""
 
@@ -57,12 +61,16 @@ class Chain:
 
     @property
     def grounded(self) -> str:
-        """The chain with the boxes that could not be verified taken out."""
-        text = self.text
-        for fact in self.facts:
-            if not fact.verified:
-                text = text.replace(fact.written, fact.target, 1)
-        return text
+        """The chain with the boxes of its thought that were not verified taken out.
+
+        Words and punctuation stay as they are.
+        """
+        verified = {fact.place for fact in self.facts if fact.verified}
+        start, end = _thought(self.text)
+        thought = _CUT.sub(
+            lambda match: match[0] if match.end() + start in verified else "", self.text[start:end]
+        )
+        return self.text[:start] + thought + self.text[end:]
 
     @property
     def verified(self) -> bool:
@@ -92,12 +100,19 @@ def same_reading(readback: str, target: str) -> bool:
 def facts_of(text: str, frame: tuple[float, float]) -> tuple[Fact, ...]:
     """Return the facts with boxes in a chain's thought, in order."""
     facts = []
-    for match in _FACT.finditer(tagged_thought(text)):
+    for match in _FACT.finditer(text, *_thought(text)):
         box = first_box(match[2], frame)
         if box and box.area > LARGEST_SHARE * frame[0] * frame[1]:
             box = None
-        facts.append(Fact(match[1].strip(",.;:"), match[0], box))
+        facts.append(Fact(match[1].strip(",.;:"), match.end(), box))
     return tuple(facts)
+
+
+def _thought(text: str) -> tuple[int, int]:
+    """Return where the thought starts and ends in a chain."""
+    length = len(tagged_thought(text))
+    start = text.index("<think>") + len("<think>") if length else 0
+    return start, start + length
 
 
 def synthesize_chains(
@@ -123,7 +138,8 @@ def synthesize_chains(
         sampled chains), `proposed_boxes`, `verified_boxes`, `verified_share`, `yield` (share of
         questions with a chain whose every fact is verified), `unanswered` (questions that could
         not be asked; they count as wrong), and, where true boxes are known, `precision_proposed`
-        and `precision_verified` (overlap above 0.5 with the true box).
+        and `precision_verified` (overlap above 0.5 with the true box). `largest_coordinate` is the
+        largest number in a box. Shares of nothing are left out.
     """
     asked = [(prompt("think_with_boxes", question=s.prompt), s.images) for s in samples]
     answers = asker.ask(
@@ -144,8 +160,43 @@ def synthesize_chains(
             best[chain.sample.id] = chain
     right = sum(_right(a.text, s) for s, group in zip(samples, answers, strict=True) for a in group)
     unanswered = sum(bool(group[0].unanswered) for group in answers)
-    report = _report(read, best, right / (len(samples) * attempts), len(samples))
+    report = _report(read, best, right, len(samples), attempts)
     return list(best.values()), report | {"unanswered": float(unanswered)}
+
+
+def check_yield(report: dict[str, float], coordinates: Coordinates) -> None:
+    """Stop where nothing was verified: what follows would learn from it that boxes mean nothing.
+
+    Args:
+        report: What `synthesize_chains` returns.
+
+    Raises:
+        UserError: Under 1 % of the proposed boxes were verified, or none was proposed; with the
+            likely reason.
+    """
+    proposed, verified = report["proposed_boxes"], report["verified_boxes"]
+    if verified and verified >= WORTHWHILE * proposed:
+        return
+    if proposed:
+        frame = f"0..{coordinates.relative}" if coordinates.relative else "pixels"
+        raise UserError(
+            f"Of {proposed:.0f} boxes that the model named, {verified:.0f} could be verified",
+            f"boxes were taken for {frame} (`coordinates` {coordinates.relative}), and the largest "
+            f"number in them is {report['largest_coordinate']:g}: the model may write another "
+            "frame; or it cannot read what a box shows",
+            "set `coordinates` to what the model writes (the embedded one 100, Qwen3-VL 1000, "
+            "Qwen2.5-VL 0 for pixels), or change `model`",
+        )
+    if report.get("right_answers"):
+        what, why = "No right chain of thought names a box", "there is nothing to verify"
+    else:
+        what = f"No chain of thought about {report['questions']:.0f} questions is right"
+        why = (
+            "none is a thought and then the true answer, each between its tags: the model does not "
+            "know this form, or not the answers"
+        )
+    todo = "change `model`, or raise `synthesis.questions` or `synthesis.attempts`"
+    raise UserError(what, why, todo)
 
 
 def _right(text: str, sample: Sample) -> bool:
@@ -167,33 +218,35 @@ def _read_crops(asker: Asker, chains: list[Chain], margin: float) -> list[Chain]
         Chain(
             chain.sample,
             chain.text,
-            tuple(
-                Fact(f.target, f.written, f.box, next(replies)[0].text) if f.box else f
-                for f in chain.facts
-            ),
+            tuple(replace(f, readback=next(replies)[0].text) if f.box else f for f in chain.facts),
         )
         for chain in chains
     ]
 
 
 def _report(
-    chains: list[Chain], best: dict[str, Chain], right: float, questions: int
+    chains: list[Chain], best: dict[str, Chain], right: int, questions: int, attempts: int
 ) -> dict[str, float]:
     facts = [(chain, fact) for chain in chains for fact in chain.facts]
     verified = [(chain, fact) for chain, fact in facts if fact.verified]
-    report = {
+    shares: dict[str, float | None] = {
         "questions": float(questions),
-        "right_answers": right,
+        "right_answers": right / (questions * attempts) if questions else None,
         "proposed_boxes": float(len(facts)),
         "verified_boxes": float(len(verified)),
-        "verified_share": len(verified) / max(1, len(facts)),
-        "yield": sum(chain.verified for chain in best.values()) / questions,
+        "verified_share": mean(fact.verified for _, fact in facts),
+        "yield": sum(c.verified for c in best.values()) / questions if questions else None,
+        "largest_coordinate": max(map(_largest, chains), default=None) if facts else None,
     }
     for name, group in (("proposed", facts), ("verified", verified)):
         hits = [_points_at_truth(c.sample, f) for c, f in group if "texts" in c.sample.details]
-        if hits:
-            report[f"precision_{name}"] = sum(hits) / len(hits)
-    return report
+        shares[f"precision_{name}"] = mean(hits)
+    return known(shares)
+
+
+def _largest(chain: Chain) -> float:
+    boxes = _CUT.findall(tagged_thought(chain.text))
+    return max((float(n) for box in boxes for n in box.strip("[]").split(",")), default=0.0)
 
 
 def _points_at_truth(sample: Sample, fact: Fact) -> bool:

@@ -92,12 +92,7 @@ def build_trainer(plan: Plan, data: Dataset, dev: Dataset | None) -> transformer
             return DPOTrainer(network, reference, config, **parts)
         case "grpo":
             prompts = plan.batch // plan.options["num_generations"]
-            if len(data) < prompts:
-                raise UserError(
-                    f"There are {len(data)} questions, and a step asks {prompts}",
-                    "no step could be taken",
-                    "lower `policy_grpo.prompts`, or give more data",
-                )
+            enough_questions(len(data), prompts, plan.section)
             rewards = plan.rewards or WEIGHTS
             share = plan.vllm == "none" and can_share_prefix(network)
             return GroupedGRPOTrainer(
@@ -116,6 +111,21 @@ def build_trainer(plan: Plan, data: Dataset, dev: Dataset | None) -> transformer
                 **parts,
             )
     raise ValueError(f"unknown method {plan.method!r}")
+
+
+def enough_questions(there: int, prompts: int, section: str) -> None:
+    """Check that a step of GRPO can be taken.
+
+    Raises:
+        UserError: There are fewer questions than a step asks.
+    """
+    if there < prompts:
+        setting = f"`{section}.prompts`" if section else "the questions per step (`prompts`)"
+        raise UserError(
+            f"There are {there} questions, and a step asks {prompts}",
+            "a step asks different questions, so no step could be taken",
+            f"lower {setting}, or give more data",
+        )
 
 
 def _config(kind: type[TrainingArguments], **fields: Any) -> TrainingArguments:

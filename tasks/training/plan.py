@@ -26,6 +26,7 @@ class Plan:
         watched: The reward that greedy looks at held-out questions are scored by; with it, `dev`
             holds questions, and the best look's weights are kept. Empty: looks as TRL takes them.
         look_tokens: Longest answer of a look.
+        section: The section of the settings that the training follows, for what users are told.
         keep_last: Folder for the last step's model, beside the best look's; empty for none.
         check: Train three steps only and forecast the rest (see `tasks/training/meter.py`).
 
@@ -45,6 +46,7 @@ class Plan:
     rewards: dict[str, float] = field(default_factory=dict)
     watched: str = ""
     look_tokens: int = 0
+    section: str = ""
     keep_last: str = ""
     rate_per_hour: float = 0.0
     check: bool = False

@@ -21,6 +21,7 @@ from tasks.training.conversations import (
     user_turn,
 )
 from tasks.training.fitting import fit
+from tasks.training.methods import enough_questions
 from tasks.training.plan import Plan
 
 
@@ -49,11 +50,26 @@ def train_sft(
 
 
 def train_dpo(
-    rows: Sequence[dict[str, Any]], *, learning_rate: float, beta: float, **fitting: Any
+    rows: Sequence[dict[str, Any]],
+    *,
+    learning_rate: float,
+    beta: float,
+    dev: Sequence[dict[str, Any]] = (),
+    **fitting: Any,
 ) -> list[dict[str, float]]:
-    """Optimise on preference rows (`prompt`, `images`, `chosen`, `rejected`)."""
+    """Optimise on preference rows (`prompt`, `images`, `chosen`, `rejected`).
+
+    Args:
+        dev: Held-out rows, for looks in between.
+    """
+    options = {"learning_rate": learning_rate, "lr_scheduler_type": "linear", "beta": beta}
+    held_out = _preference_dataset(dev) if dev else None
+    return fit(Plan("dpo", options=options, **fitting), _preference_dataset(rows), held_out)
+
+
+def _preference_dataset(rows: Sequence[dict[str, Any]]) -> Dataset:
     features = {"prompt": MESSAGES, "chosen": MESSAGES, "rejected": MESSAGES, "images": PICTURES}
-    data = Dataset.from_list(
+    return Dataset.from_list(
         [
             {
                 "prompt": user_turn(row["prompt"]),
@@ -65,8 +81,6 @@ def train_dpo(
         ],
         features=Features(features),
     )
-    options = {"learning_rate": learning_rate, "lr_scheduler_type": "linear", "beta": beta}
-    return fit(Plan("dpo", options=options, **fitting), data)
 
 
 def train_grpo(
@@ -88,7 +102,11 @@ def train_grpo(
         dev: Held-out samples, for looks in between.
         coordinates: What the model writes; true boxes are converted to it here.
         prompts: Questions per step, each answered `answers` times.
+
+    Raises:
+        UserError: There are fewer questions than a step asks.
     """
+    enough_questions(len(samples), prompts, fitting.get("section", ""))
     options = {
         "num_generations": answers,
         "max_completion_length": max_new_tokens,

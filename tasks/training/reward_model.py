@@ -6,15 +6,15 @@ answers are shown is drawn at random, where the release relies on its data files
 """
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
-import numpy as np
 from scipy.stats import spearmanr
 
 from tasks.asking import Asker
+from tasks.benchmarks.statistics import known, mean
+from tasks.choosing import spread
 from tasks.judging.judge import Pair, judge_pairs, score_points
-from tasks.judging.verdicts import point_score
 from tasks.prompts import prompt
 from tasks.records import Sample
 from tasks.training.policy import train_sft
@@ -65,16 +65,18 @@ def measure_reward_model(judge: Asker, samples: list[Sample], per_kind: int) -> 
         `pair_accuracy` (both orders averaged), accuracy by margin (the
         difference in mistakes), `swap_consistency`, `unreadable`, `score_pair_accuracy` (pairs told
         apart by their two scores), `score_correlation` (Spearman, scores against mistakes) and
-        `unanswered`, the number of questions that could not be asked.
+        `unanswered`, the number of questions that could not be asked. What there is too little for
+        is left out: an accuracy of no pairs, a correlation of one score or of equal ones.
     """
-    pairs = [s for s in samples if len(s.details["responses"]) == 2][:per_kind]
+    pairs = spread([s for s in samples if len(s.details["responses"]) == 2], per_kind)
     asked = [Pair(s.details["question"], s.images, *s.details["responses"]) for s in pairs]
     verdicts = judge_pairs(judge, asked)
     right = [v.winner == s.answer for v, s in zip(verdicts, pairs, strict=True)]
     margins: dict[int, list[bool]] = defaultdict(list)
     for hit, sample in zip(right, pairs, strict=True):
-        first, second = sample.details.get("faults", (0, 0))
-        margins[abs(first - second)].append(hit)
+        faults = sample.details.get("faults")
+        if isinstance(faults, list) and [type(n) for n in faults] == [int, int]:
+            margins[abs(faults[0] - faults[1])].append(hit)
     both = [
         (s.details["question"], s.images, text) for s in pairs for text in s.details["responses"]
     ]
@@ -83,39 +85,47 @@ def measure_reward_model(judge: Asker, samples: list[Sample], per_kind: int) -> 
         a is not None and b is not None and (a > b if s.answer == "A" else b > a)
         for s, a, b in zip(pairs, scored[::2], scored[1::2], strict=True)
     ]
-    points = [s for s in samples if len(s.details["responses"]) == 1][:per_kind]
+    points = spread([s for s in samples if len(s.details["responses"]) == 1], per_kind)
     values = score_points(
         judge, [(s.details["question"], s.images, s.details["responses"][0]) for s in points]
     )
-    known = [
-        (value, point_score(s.answer, 1, 10))
+    read = [
+        (value, float(s.answer))
         for value, s in zip(values, points, strict=True)
         if value is not None
     ]
     unreadable = [not v.readable for v in verdicts] + [v is None for v in values]
-    metrics = {
-        "pair_accuracy": float(np.mean(right)),
-        "pairs": float(len(pairs)),
-        "pair_majority": _majority([s.answer for s in pairs]),
-        "swap_consistency": float(np.mean([v.consistent for v in verdicts])),
-        "unreadable": float(np.mean(unreadable)),
-        "unanswered": float(len(judge.unanswered)),
-        "score_pair_accuracy": float(np.mean(ordered)),
-        "score_correlation": _correlation(known),
-        "score_exact": float(np.mean([value == truth for value, truth in known])) if known else 0.0,
-        "scores": float(len(points)),
-    }
+    metrics = known(
+        {
+            "pair_accuracy": mean(right),
+            "pairs": float(len(pairs)),
+            "pair_majority": _majority([s.answer for s in pairs]),
+            "swap_consistency": mean(v.consistent for v in verdicts),
+            "unreadable": mean(unreadable),
+            "unanswered": float(len(judge.unanswered)),
+            "score_pair_accuracy": mean(ordered),
+            "score_correlation": correlation(read),
+            "score_exact": mean(value == truth for value, truth in read),
+            "scores": float(len(points)),
+        }
+    )
     for margin, hits in sorted(margins.items()):
-        metrics[f"pair_accuracy_margin_{margin}"] = float(np.mean(hits))
+        metrics[f"pair_accuracy_margin_{margin}"] = sum(hits) / len(hits)
         metrics[f"pairs_margin_{margin}"] = float(len(hits))
     return metrics
 
 
-def _correlation(known: list[tuple[float, float | None]]) -> float:
-    # of two or more scores that could be read; a constant one correlates with nothing
-    found = float(spearmanr(*zip(*known, strict=True)).statistic) if len(known) > 1 else 0.0
-    return found if found == found else 0.0
+def correlation(read: list[tuple[float, float]]) -> float | None:
+    """Return Spearman's rank correlation; None where one side says the same of all, or of nothing.
+
+    >>> correlation([(1, 2), (5, 3)]), correlation([(1, 2), (1, 3)]), correlation([])
+    (1.0, None, None)
+    """
+    sides = list(zip(*read, strict=True))
+    if not sides or any(len(set(side)) < 2 for side in sides):
+        return None
+    return round(float(spearmanr(*sides).statistic), 12)  # of two pairs it is 0.9999999999999999
 
 
-def _majority(answers: list[str]) -> float:
-    return max(answers.count(answer) for answer in set(answers)) / len(answers)
+def _majority(answers: list[str]) -> float | None:
+    return max(Counter(answers).values()) / len(answers) if answers else None

@@ -10,7 +10,7 @@ from tasks.benchmarks.visual_rft import before_and_after, measures
 from tasks.coordinates import Coordinates
 from tasks.images import to_png
 from tasks.judging.judge import Pair, judge_pairs, score_points
-from tasks.judging.preferences import build_preferences
+from tasks.judging.preferences import build_preferences, sample_candidates
 from tasks.records import Sample
 from tasks.synthesis.captions import synthesize_captions
 from tasks.synthesis.grounded_cot import synthesize_chains
@@ -88,7 +88,8 @@ def test_a_judge_that_cannot_be_asked_names_no_winner_and_no_score(asker):
 
 def test_preferences_count_what_neither_model_could_be_asked(asker, model_folder, tmp_path):
     judge = Asker(model_folder, tmp_path / "judge", "cpu")
-    kept, report = build_preferences(asker, judge, pair_of("tell"), candidates=2, **DRAWN)
+    answers = sample_candidates(asker, pair_of("tell"), candidates=2, **DRAWN)
+    kept, report = build_preferences(judge, pair_of("tell"), answers)
     assert report["unanswered"] == 1 and "odd" not in [p.sample.id for p in kept]
 
 
@@ -96,4 +97,4 @@ def test_a_reward_model_that_cannot_be_asked_at_all_is_measured(asker):
     samples = [pair_of("judge_pair")[1], pair_of("judge_point")[1]]
     found = measure_reward_model(asker, samples, 1)
     assert found["unanswered"] == 5 and found["pair_accuracy"] == 0
-    assert found["score_correlation"] == 0 and found["unreadable"] == 1
+    assert "score_correlation" not in found and found["unreadable"] == 1

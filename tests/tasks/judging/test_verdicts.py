@@ -1,6 +1,8 @@
 """Verdicts are read strictly: what cannot be read is None, never a win for the first answer."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.judging.verdicts import pair_winner, point_score
 
@@ -39,7 +41,41 @@ def test_the_winner_of_a_verdict(text, winner):
         ("Final Score: 11", 1, 10, None),
         ("good", 1, 10, None),
         ("", 1, 10, None),
+        # the specification's vectors, section 10, and what its section 4 asks for instead
+        ("Explanation 3 items. Final Score: 72", 0, 100, 72.0),
+        ("Score 7 of 10", 1, 10, None),  # prose
+        ("no number", 0, 100, None),
+        ("Final Score: ", 0, 100, None),
+        ("Final Score: 100/100", 0, 100, 100.0),
+        ("final score: 60", 0, 100, 60.0),
+        ("Final Score: 3. Final Score: 9", 1, 10, 9.0),
+        ("Final Score:\n\n88", 0, 100, 88.0),
+        ("8.5 out of 10", 1, 10, 8.5),
+        ("Final Score: ninety", 0, 100, None),
+        ("red (color): 1\nbox (object): 0\nFinal Score: 3.67", 1, 5, 3.67),
+        ("Final Score: 007", 0, 100, 7.0),
+        # a number of something else
+        ("I see 3 objects, well described.", 1, 10, None),
+        ("7 objects", 1, 10, None),
+        ("There are 2 rings and 1 star. 9", 1, 10, None),
+        ("Final Score: the 3 objects earn 9", 1, 10, None),
+        ("3rd", 1, 10, None),
+        ("Final Score: 8 or 9", 1, 10, None),
+        ("Final Score: 7-8", 1, 10, None),
+        ("Final Score: 1,000", 1, 10, None),
+        ("Final Score: 85%", 1, 100, None),
+        ("Final Score: 4/5", 1, 10, None),  # of another scale
+        ("Final Score: 7. It names 2 of 3 objects.", 1, 10, 7.0),
+        ('"7".', 1, 10, 7.0),
+        ("7/10", 1, 10, 7.0),
+        ("٧", 1, 10, None),
     ],
 )
 def test_the_score_of_a_verdict(text, low, high, score):
     assert point_score(text, low, high) == score
+
+
+@given(st.floats(1, 10).map(lambda v: round(v, 2)), st.sampled_from(["", "Good. ", "I see 3. "]))
+def test_a_score_is_read_where_it_is_marked_or_alone(value, prose):
+    assert point_score(f"{prose}Final Score: {value}", 1, 10) == value
+    assert point_score(f"{prose}{value}", 1, 10) == (None if prose else value)
