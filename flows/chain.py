@@ -19,7 +19,7 @@ from prefect.states import Failed, State
 import mlflow
 from flows.command_line import settings_from_command_line
 from flows.databases import move_damaged_aside
-from flows.doctor import repair_dvc
+from flows.doctor import repair_dvc, repair_mlflow_runs
 from flows.servers import own_server
 from flows.stage import ROOT, run_stage, unchanged_stages
 from tasks import registry, tracking
@@ -102,13 +102,17 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
 
 @contextlib.contextmanager
 def _kills_noted() -> Iterator[None]:
-    """End MLflow's run as killed, and not as failed, where somebody stops the chain."""
+    """End MLflow's runs as killed, and not as failed, where somebody stops the chain.
+
+    Its stage's as well: its process has been ended by then, and could not do it.
+    """
     try:
         yield
     except Exception:
         raise
     except BaseException:  # Ctrl-C, or Prefect's signal of a cancel
         mlflow.end_run("KILLED")
+        repair_mlflow_runs()
         raise
 
 

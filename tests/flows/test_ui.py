@@ -109,7 +109,7 @@ def site(make_checkout, tmp_path_factory) -> Iterator[Site]:
     site.ready()
     with webdriver.Chrome(options, Service(shutil.which("chromedriver"))) as browser:
         site.browser = browser
-        site.open(site.way_in, "Flow Runs")  # once: the link that `make up` prints
+        site.open(site.way_in, "Event Feed")  # once: the link that `make up` prints
         yield site
     site.stop()
 
