@@ -10,19 +10,25 @@ from tasks.reading.annotations import load
 from tasks.reading.checks import Record, unusable
 from tasks.reading.coco import coco_records
 from tasks.reading.grounding import is_references, reference_records
+from tasks.reading.splits import NAMES, Splits
 
 LISTS = ("images", "annotations", "categories")
 # What COCO puts beside its boxes describes the same pictures in another way.
 OTHER_COCO = ("captions_", "image_info_", "panoptic_", "person_keypoints_", "stuff_")
 
 
-def annotated_records(folder: Path) -> Iterator[Record] | None:
-    """Return the records of the JSON files in `folder` and its `annotations/`, if they have any.
+def annotated_records(folder: Path, splits: Splits) -> tuple[str, Iterator[Record]] | None:
+    """Return what the JSON files of a folder are, and their records, if they have any.
+
+    They are looked for in `folder`, in its `annotations/`, and, where Roboflow puts them, beside
+    the pictures in folders that are named by split.
 
     Raises:
         UserError: A file is no JSON, lacks a list that annotations need, or is a pickle.
     """
     files = [*sorted(folder.glob("*.json")), *sorted(folder.glob("annotations/*.json"))]
+    parts = (part for part in sorted(folder.iterdir()) if part.name.lower() in NAMES)
+    files += [file for part in parts for file in sorted(part.glob("*.coco.json"))]
     contents = {file: load(folder, file) for file in files if not file.name.startswith(OTHER_COCO)}
     refer = any(map(is_references, contents.values()))
     if pickles := [] if refer else sorted(folder.glob("refs*.p")):
@@ -36,8 +42,9 @@ def annotated_records(folder: Path) -> Iterator[Record] | None:
     used = {file: content for file, content in contents.items() if _is_used(file, content, needed)}
     if not used:
         return None
-    records = reference_records(folder, used) if refer else coco_records(folder, used)
-    return _with_unused(records, [file for file in files if file not in used])
+    records = (reference_records if refer else coco_records)(folder, used, splits)
+    unused = [file for file in files if file not in used]
+    return "RefCOCO" if refer else "COCO", _with_unused(records, unused)
 
 
 def some(names: Iterable[str]) -> str:

@@ -1,10 +1,13 @@
 """What annotation files in JSON have in common: entries with an id, pictures with a size, boxes."""
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Container
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from tasks.images import stored, turned_corners
 from tasks.reading.checks import Record, Unusable, picture_size, unusable
 from tasks.reading.files import ANNOTATIONS, read_json
 from tasks.reading.pictures import PictureFolder
@@ -69,6 +72,47 @@ def _differ(one: Entry, other: Entry) -> bool:
 def is_id(value: Any) -> TypeGuard[Id]:
     """Return whether a value can be an id: an integer or a text."""
     return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def meant(value: Any, known: Container[Id]) -> Id | None:
+    """Return the known id that a value stands for, if there is one.
+
+    VIA writes the ids of pictures as numbers, and those in its annotations as texts.
+
+    >>> meant("7", {7}), meant("7", {7, "7"}), meant("07", {7})
+    (7, '7', None)
+    """
+    if not is_id(value) or value in known:
+        return value if is_id(value) else None
+    other = str(value) if isinstance(value, int) else whole_number(value)
+    return other if other is not None and other in known else None
+
+
+def whole_number(value: Any) -> int | None:
+    """Return a whole number, which may be written as a text; nothing for anything else.
+
+    >>> whole_number("64"), whole_number(64.0), whole_number("64 px"), whole_number(True)
+    (64, 64, None, None)
+    """
+    if isinstance(value, str) and re.fullmatch(r"0|[1-9][0-9]{0,17}", value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def is_crowd(annotation: Entry) -> bool:
+    """Return whether an annotation stands for a crowd.
+
+    Raises:
+        Unusable: It does not say so with 0 or 1.
+    """
+    said = annotation.get("iscrowd")
+    if said is None or isinstance(said, bool):
+        return bool(said)
+    if whole_number(said) not in (0, 1):
+        raise Unusable("iscrowd is neither 0 nor 1")
+    return whole_number(said) == 1
 
 
 def is_name(value: Any) -> bool:
@@ -139,8 +183,32 @@ def within(corners: list[float], size: tuple[int, int]) -> list[float]:
     return [min(max(v, 0), limit) for v, limit in zip(corners, limits, strict=True)]
 
 
-def open_picture(pictures: PictureFolder, image: Entry, stem: str) -> tuple[bytes, tuple[int, int]]:
-    """Return the bytes and the size of the picture that an entry of `images` stands for.
+@dataclass(frozen=True)
+class Picture:
+    """A picture that boxes were drawn on.
+
+    Attributes:
+        size: Width and height upright.
+        stored: Width and height as the boxes see them.
+        orientation: How the boxes have to be turned (EXIF).
+    """
+
+    data: bytes
+    size: tuple[int, int]
+    stored: tuple[int, int]
+    orientation: int
+
+    def box(self, corners: list[float]) -> list[float]:
+        """Return a box in the upright picture.
+
+        Raises:
+            Unusable: It sticks out.
+        """
+        return within(turned_corners(corners, self.stored, self.orientation), self.size)
+
+
+def open_picture(pictures: PictureFolder, image: Entry, stem: str) -> Picture:
+    """Return the picture that an entry of `images` stands for.
 
     COCO names the file; LVIS gives its address, whose last folder COCO's pictures are unpacked to.
 
@@ -156,10 +224,18 @@ def open_picture(pictures: PictureFolder, image: Entry, stem: str) -> tuple[byte
         folder, _, name = image["coco_url"].rpartition("/")
         data = pictures.read(name, folder.rpartition("/")[2])
     size = picture_size(data)
-    declared = (image.get("width"), image.get("height"))
-    if all(declared) and declared != size:
+    if not image.get("width") or not image.get("height"):
+        return Picture(data, size, size, 1)
+    declared = whole_number(image["width"]), whole_number(image["height"])
+    if None in declared:
+        raise Unusable("size of a picture that is no whole number")
+    if declared == size:
+        return Picture(data, size, size, 1)
+    # a turned photograph, annotated by a program that did not turn it
+    unturned, orientation = stored(data)
+    if declared != unturned or orientation < 5:
         raise Unusable("picture of another size than its boxes were drawn on")
-    return data, size
+    return Picture(data, size, unturned, orientation)
 
 
 def image_fault(image: Entry) -> str:

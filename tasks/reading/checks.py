@@ -1,18 +1,26 @@
 """What every sample must hold, whatever it was read from."""
 
+import hashlib
+import json
 import math
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from tasks.boxes import boxes_from
-from tasks.images import MAX_PIXELS, BadPicture, open_image
+from tasks.images import MAX_PIXELS, BadPicture, kept
+from tasks.reading.splits import key_of
 from tasks.records import Sample
 
 SPLITS = ("train", "dev", "test")
 # Metrics that compare with `answer`. No true boxes is a truth too: there is nothing to find.
 ANSWERED = ("exact", "caption", "pair", "point")
+# Metrics whose rewards and benchmarks look at one box.
+ONE_BOX = ("box", "tagged_box")
+# Metrics under which a question about a picture has one truth.
+ONE_TRUTH = ("exact", "final", "box", "tagged_box", "detections", "tagged_detections")
 # A record may ask about many pictures, and one process must hold them all, four bytes a pixel.
 PIXELS_IN_ALL = 4 * MAX_PIXELS
 BYTES_IN_ALL = 256 * 2**20
@@ -43,13 +51,35 @@ def unusable(name: str, reason: str) -> Record:
     return name, source
 
 
-def check(sample: Sample, seen: set[str]) -> None:
-    """Check one sample and note its id in `seen`; the first picture's size is filled in.
+@dataclass
+class Seen:
+    """What the samples of a data set so far are, so that the next do not contradict them.
+
+    Attributes:
+        splits: The first split of pictures, by their key.
+        truths: Of questions about pictures, with their split; sums of 8 bytes, as there may be
+            millions.
+        crossing: How many samples show pictures of another split.
+    """
+
+    ids: set[str] = field(default_factory=set)
+    splits: dict[str, str] = field(default_factory=dict)
+    truths: dict[int, tuple[int, str]] = field(default_factory=dict)
+    crossing: int = 0
+
+
+def check(sample: Sample, seen: Seen) -> str:
+    """Check one sample and note it in `seen`.
+
+    The first picture's size is filled in, and pictures that not all would see alike are replaced.
+
+    Returns:
+        The key of its pictures (`tasks.reading.splits.key_of`).
 
     Raises:
         Unusable: With the reason to set it aside for.
     """
-    if sample.id in seen:
+    if sample.id in seen.ids:
         raise Unusable("duplicate id")
     texts = (sample.id, sample.task, sample.prompt, sample.answer, sample.label, sample.final)
     if max(map(len, texts)) > PROSE:
@@ -60,6 +90,8 @@ def check(sample: Sample, seen: set[str]) -> None:
         raise Unusable(f"id or task of more than {TEXT} characters")
     if _is_deep(sample.details, DEPTH):
         raise Unusable(f"details more than {DEPTH} levels deep")
+    if not _fits_json(sample.details):
+        raise Unusable("details that JSON cannot hold")
     if not sample.prompt.strip():
         raise Unusable("empty prompt")
     if sample.split not in SPLITS:
@@ -72,32 +104,39 @@ def check(sample: Sample, seen: set[str]) -> None:
         raise Unusable("empty final")
     if sample.metric in JUDGED:
         _check_judgement(sample)
+    key = key_of(sample.images, otherwise=sample.prompt)
     _check_pictures(sample)
     _check_boxes(sample)
-    seen.add(sample.id)
+    _check_alike(sample, key, seen)
+    seen.ids.add(sample.id)
+    return key
 
 
 def picture_size(data: bytes) -> tuple[int, int]:
-    """Decode a picture and return its width and height.
+    """Decode a picture and return its width and height when it is upright.
 
     Raises:
         Unusable: It cannot be decoded, is too large to try, or cannot be shown to a model.
     """
-    size, reason = _looked_at(data)
+    return _picture(data)[1]
+
+
+def _picture(data: bytes) -> tuple[bytes, tuple[int, int]]:
+    shown, size, reason = _looked_at(data)
     if reason:
         raise Unusable(reason)
-    return size
+    return shown, size
 
 
 @lru_cache(maxsize=2)  # many questions about one picture, or a broken one, come after each other
-def _looked_at(data: bytes) -> tuple[tuple[int, int], str]:
+def _looked_at(data: bytes) -> tuple[bytes, tuple[int, int], str]:
     try:
-        size = open_image(data).size
+        shown, size = kept(data)
     except BadPicture as error:
-        return (0, 0), error.reason
+        return b"", (0, 0), error.reason
     if max(size) > ASPECT_RATIO * min(size):
-        return size, "picture is too long and narrow"
-    return size, ""
+        return b"", size, "picture is too long and narrow"
+    return shown, size, ""
 
 
 def gathered(pictures: Iterable[bytes]) -> list[bytes]:
@@ -120,12 +159,33 @@ def gathered(pictures: Iterable[bytes]) -> list[bytes]:
 def _check_pictures(sample: Sample) -> None:
     pixels = 0
     for i, data in enumerate(gathered(sample.images)):
-        width, height = picture_size(data)
+        sample.images[i], (width, height) = _picture(data)
         pixels += width * height
         if pixels > PIXELS_IN_ALL:
             raise Unusable("pictures too large together")
         if i == 0:
             sample.size = (width, height)
+
+
+def _check_alike(sample: Sample, key: str, seen: Seen) -> None:
+    """Check that no other split contradicts what is said about the pictures of a sample.
+
+    All of them together count, as one picture may be shown beside many others.
+    """
+    if not sample.images:
+        return
+    if sample.metric in ONE_TRUTH:
+        question = _sum(key, sample.metric, sample.prompt)
+        said = {"exact": sample.answer, "final": sample.final}
+        truth = _sum(said.get(sample.metric, sorted(map(tuple, sample.corners))))
+        known, split = seen.truths.setdefault(question, (truth, sample.split))
+        if known != truth and split != sample.split:
+            raise Unusable(f"another truth than the same picture has in the {split} split")
+    seen.crossing += seen.splits.setdefault(key, sample.split) != sample.split
+
+
+def _sum(*values: object) -> int:
+    return int.from_bytes(hashlib.sha256(repr(values).encode()).digest()[:8])
 
 
 def _is_unicode(text: str) -> bool:
@@ -144,6 +204,14 @@ def _is_deep(value: Any, depth: int) -> bool:
     return not depth or any(_is_deep(part, depth - 1) for part in below)
 
 
+def _fits_json(details: dict[str, Any]) -> bool:
+    try:
+        json.dumps(details)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
 def _check_judgement(sample: Sample) -> None:
     metric, question = sample.metric, sample.details.get("question")
     responses = sample.details.get("responses")
@@ -158,12 +226,14 @@ def _check_judgement(sample: Sample) -> None:
 def _check_boxes(sample: Sample) -> None:
     if sample.corners and not sample.images:
         raise Unusable("boxes without a picture")
-    if sample.metric == "tagged_box" and len(sample.corners) != 1:
-        raise Unusable("metric tagged_box needs exactly one box")
+    if sample.metric in ONE_BOX and len(sample.corners) != 1:
+        raise Unusable(f"metric {sample.metric} needs exactly one box")
     if any(len(row) != 4 for row in sample.corners):
         raise Unusable("box without four numbers")
     if any(not math.isfinite(v) for row in sample.corners for v in row):
         raise Unusable("box with NaN or infinity")
+    if sample.corners and all(-1 <= v <= 1 for row in sample.corners for v in row):
+        raise Unusable("boxes within one pixel, as shares of a picture are; pixels are needed")
     for box in boxes_from(sample.corners, sample.size):
         if box.x0 >= box.x1 or box.y0 >= box.y1:
             raise Unusable("box without area")

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tasks.errors import UserError
 from tasks.prompts import prompt
 from tasks.reading.annotations import (
     Entry,
@@ -22,28 +23,43 @@ from tasks.reading.annotations import (
     by_id,
     corners_of,
     image_fault,
+    is_crowd,
     is_id,
     is_name,
+    meant,
     open_picture,
-    within,
 )
 from tasks.reading.checks import Record, Unusable, unusable
 from tasks.reading.pictures import PictureFolder
-from tasks.reading.splits import lot, split_for, split_in
+from tasks.reading.splits import NAMES, Splits, lot, split_in
 from tasks.records import Sample
 
 
-def coco_records(folder: Path, contents: dict[Path, Entry]) -> Iterator[Record]:
+def coco_records(folder: Path, contents: dict[Path, Entry], splits: Splits) -> Iterator[Record]:
     """Yield the questions of annotation files, pictures in an order drawn by lot.
+
+    Files are called by their names, and those of a Roboflow export, which are all called the same,
+    by their folders: `train`, `valid`, `test`.
 
     The order makes a limited number of records a fair sample of all files and categories.
     """
     pictures = PictureFolder(folder)
-    files = [_File(path.stem, content, pictures) for path, content in contents.items()]
-    parts = {file.split for file in files}
+    files = []
+    for path, content in contents.items():
+        beside = path.parent != folder and path.parent.name.lower() in NAMES
+        stem = path.parent.name if beside else path.stem
+        if beside and sum(other.parent == path.parent for other in contents) > 1:
+            raise UserError(
+                f"{path.parent} has several annotation files",
+                "a folder named by its split has one, which is about all its pictures",
+                "merge them, or take those out that are not to be read",
+            )
+        split = NAMES[stem.lower()] if beside else split_in(stem)
+        files.append(_File(stem, split, content, pictures, splits))
+    splits.parts = {file.split for file in files}
     images = [(file, image) for file in files for image in file.images]
     for file, image in sorted(images, key=lambda at: lot("order", f"{at[0].stem}:{at[1]}")):
-        yield from file.records(image, split_for(file.split, parts, str(image)))
+        yield from file.records(image)
     for file in files:
         yield from file.set_aside
 
@@ -51,8 +67,10 @@ def coco_records(folder: Path, contents: dict[Path, Entry]) -> Iterator[Record]:
 class _File:
     """One annotation file, indexed by picture and category."""
 
-    def __init__(self, stem: str, content: Entry, pictures: PictureFolder):
-        self.stem, self.split, self.pictures = stem, split_in(stem), pictures
+    def __init__(
+        self, stem: str, split: str, content: Entry, pictures: PictureFolder, splits: Splits
+    ):
+        self.stem, self.split, self.pictures, self.splits = stem, split, pictures, splits
         self.images, self.claimed, bad_images = by_id(content["images"], "image", stem, image_fault)
         self.categories, claimed, bad_categories = by_id(
             content["categories"], "category", stem, _category_fault
@@ -61,17 +79,20 @@ class _File:
         # categories of one name are one category: the question is asked by name
         first: dict[str, Id] = {}
         self.same = {
-            id: first.setdefault(category["name"], id)
+            id: first.setdefault(_name_of(category), id)
             for id, category in self.categories.items()
             if id not in claimed
         }
-        self.searched = list(first.values())
         self.federated = any("neg_category_ids" in image for image in self.images.values())
         self.boxes: dict[Id, dict[Id, list[list[float]]]] = defaultdict(lambda: defaultdict(list))
         self.incomplete: set[tuple[Id, Id]] = set()
         self.unsure: set[Id] = set()  # images with a box of an unknown category
+        self.lost = False  # boxes of pictures that are not known
+        self.disputed: set[Id] = set()  # images whose file has several ids and truths
         self.bad_boxes: dict[Id, list[Record]] = defaultdict(list)
         self._index(content["annotations"])
+        self._merge_copies()
+        self.searched = self._searched(list(first.values()))
 
     def _index(self, annotations: list[Any]) -> None:
         seen: set[Id] = set()
@@ -82,10 +103,12 @@ class _File:
                 continue
             id = annotation.get("id")
             name = f"{self.stem}:annotation:{id if is_id(id) else f'[{number}]'}"
-            image, category = annotation.get("image_id"), annotation.get("category_id")
-            if not is_id(image) or image not in self.images:
+            image = meant(annotation.get("image_id"), self.images)
+            category = meant(annotation.get("category_id"), self.same)
+            if image is None or image not in self.images:
                 self.set_aside.append(unusable(name, "unknown image id"))
-            elif not is_id(category) or category not in self.same:
+                self.lost = True
+            elif category is None or category not in self.same:
                 self.bad_boxes[image].append(unusable(name, "unknown category id"))
                 self.unsure.add(image)
             else:
@@ -96,14 +119,41 @@ class _File:
                     self.bad_boxes[image].append(unusable(name, str(reason)))
                     self.incomplete.add((image, self.same[category]))
 
-    def records(self, image: Id, split: str) -> Iterator[Record]:
+    def _merge_copies(self) -> None:
+        """Leave one entry of each picture that is listed under several ids (LIVECell does it).
+
+        Where more than one of them is annotated, and not alike, none is true.
+        """
+        listed: dict[str, list[Id]] = defaultdict(list)
+        for id, image in self.images.items():
+            listed[image.get("file_name") or image["coco_url"]].append(id)
+        for ids in (ids for ids in listed.values() if len(ids) > 1):
+            told = [id for id in ids if id in self.boxes or id in self.unsure] or ids[:1]
+            if any(self.boxes.get(id) != self.boxes.get(told[0]) for id in told):
+                self.disputed.update(told)
+            for id in set(ids) - set(told if self.disputed & set(told) else told[:1]):
+                del self.images[id]
+
+    def _searched(self, ids: list[Id]) -> list[Id]:
+        """Leave out the group that other categories belong to, which Roboflow lists among them."""
+        groups = {c.get("supercategory") for c in self.categories.values()
+                  if isinstance(c.get("supercategory"), str)}  # fmt: skip
+        used = {category for boxes in self.boxes.values() for category in boxes}
+        return [id for id in ids if id in used or not self._is_group(id, groups)]
+
+    def _is_group(self, id: Id, groups: set[Any]) -> bool:
+        category = self.categories[id]
+        name = _name_of(category)
+        return name in groups and category.get("supercategory") != name
+
+    def records(self, image: Id) -> Iterator[Record]:
         """Yield the questions about one picture, and what of it is set aside."""
         yield from self.bad_boxes.get(image, ())
         present = self.boxes.get(image, {})
         asked = [*present, *self._absent(image, present)]
         for category in asked:
             name = f"{self.stem}:{image}:{category}"
-            yield name, partial(self._sample, name, image, category, split)
+            yield name, partial(self._sample, name, image, category)
 
     def _absent(self, image: Id, present: dict[Id, Any]) -> list[Id]:
         searched = self.searched
@@ -113,27 +163,32 @@ class _File:
         absent = [category for category in searched if category not in present]
         return [absent[lot("absent", str(image)) % len(absent)]] if absent else []
 
-    def _sample(self, name: str, image: Id, category: Id, split: str) -> Sample:
+    def _sample(self, name: str, image: Id, category: Id) -> Sample:
         entry, boxes = self.images[image], self.boxes.get(image, {}).get(category, [])
         if image in self.claimed:
             raise Unusable("image id that stands for several pictures")
+        if image in self.disputed:
+            raise Unusable("picture with several image ids and different annotations")
         if (image, category) in self.incomplete:
             raise Unusable("another annotation of this category in this picture cannot be used")
         if not boxes and image in self.unsure:
             raise Unusable("category that may be in the picture after all")
+        if self.lost and image not in self.boxes:
+            raise Unusable("picture without annotations, among others of unknown pictures")
         if category in (self.same.get(c) for c in entry.get("not_exhaustive_category_ids", [])):
             raise Unusable("category that is not annotated exhaustively in this picture")
-        data, size = open_picture(self.pictures, entry, self.stem)
-        label, frequency = (self.categories[category].get(k, "") for k in ("name", "frequency"))
+        picture = open_picture(self.pictures, entry, self.stem)
+        label = _name_of(self.categories[category])
+        frequency = self.categories[category].get("frequency", "")
         return Sample(
             id=name,
             task="detection",
-            split=split,
+            split=self.splits.of(self.split, [picture.data]),
             prompt=prompt("find", label=label),
             metric="tagged_detections",
-            images=[data],
-            corners=[within(corners, size) for corners in boxes],
-            size=size,
+            images=[picture.data],
+            corners=[picture.box(corners) for corners in boxes],
+            size=picture.size,
             label=label,
             details={
                 "image": str(image),
@@ -149,10 +204,18 @@ def _usable_box(annotation: Entry, seen: set[Id]) -> list[float]:
         if annotation["id"] in seen:
             raise Unusable("duplicate annotation id")
         seen.add(annotation["id"])
-    if annotation.get("iscrowd"):
+    if is_crowd(annotation):
         raise Unusable("annotation of a crowd")
     return corners_of(annotation.get("bbox"))
 
 
 def _category_fault(category: Entry) -> str:
-    return "" if is_name(category.get("name")) else "category without a name"
+    return "" if _name_of(category) else "category without a name"
+
+
+def _name_of(category: Entry) -> str:
+    """Return a category's name, which may be a number; nothing where it has none."""
+    name = category.get("name")
+    if isinstance(name, int) and not isinstance(name, bool):
+        return str(name)
+    return name if isinstance(name, str) and is_name(name) else ""

@@ -12,16 +12,14 @@ from typing import Any
 
 from tasks.errors import UserError
 from tasks.progress import track
-from tasks.reading.annotation_files import annotated_records
-from tasks.reading.checks import TEXT, Record, Unusable, check
-from tasks.reading.class_folders import class_folders, class_records
-from tasks.reading.grounding import reasoning_folders, reasoning_records
-from tasks.reading.saved import is_saved, saved_dataset
-from tasks.reading.tables import json_lines, own_shards
+from tasks.reading.checks import TEXT, Seen, Unusable, check
+from tasks.reading.layouts import recognised
+from tasks.reading.splits import Place, Splits, drawn
 from tasks.records import (
     REJECTED,
     SAMPLES,
     Sample,
+    read_rows,
     sample_row,
     write_shards,
     write_summary,
@@ -54,49 +52,60 @@ def read_dataset(
         UserError: The folder is missing or no data set, a shard is damaged, a column is missing,
             or more than `max_rejected_share` of the records cannot be used.
     """
-    tally = _Tally(folder, set())
+    tally = _Tally(folder)
+    splits = Splits()
+    _, records = recognised(folder, splits)
 
     def rows() -> Iterator[dict[str, Any]]:
-        for name, source in track(_records(folder), "reading"):
+        for name, source in track(records, "reading"):
             if limit and tally.read >= limit:
                 break
             try:
-                sample, row = _checked(source, tally.seen)
+                sample, row, key = checked(source, tally.seen)
             except Unusable as reason:
                 tally.set_aside(name, str(reason))
                 continue
             tally.usable += 1
             if wanted(sample):
-                tally.kept[f"{sample.split}/{sample.task}"] += 1
+                tally.places.append(Place(key, sample.split, sample.label))
+                tally.tasks.append(sample.task)
                 yield row
         # before the last of them is written, so that nothing is
         tally.refuse_too_many(max_rejected_share, set_aside, section)
 
     write_shards(rows(), out, SAMPLES)
+    final = drawn(tally.places, splits)
+    if final != [place.split for place in tally.places]:
+        written = zip(read_rows(out), final, strict=True)
+        write_shards((row | {"split": split} for row, split in written), out, SAMPLES)
     if tally.rejected:
         write_table(tally.rejected, out / "rejected.parquet", REJECTED)
-    kept = tally.kept.total()
+    if tally.seen.crossing:
+        print(f"{tally.seen.crossing} records show pictures that are in another split, too: what is"
+              " measured on them may be what was learnt by heart", flush=True)  # fmt: skip
+    kept = Counter(f"{split}/{task}" for split, task in zip(final, tally.tasks, strict=True))
     write_summary(
         out,
         read=tally.read,
-        kept=kept,
+        kept=kept.total(),
         set_aside=dict(tally.reasons),
-        tasks=dict(sorted(tally.kept.items())),
+        tasks=dict(sorted(kept.items())),
     )
-    return {"read": tally.read, "kept": kept, "set_aside": len(tally.rejected)}
+    return {"read": tally.read, "kept": kept.total(), "set_aside": len(tally.rejected)}
 
 
-def _checked(source: Callable[[], Sample], seen: set[str]) -> tuple[Sample, dict[str, Any]]:
+def checked(source: Callable[[], Sample], seen: Seen) -> tuple[Sample, dict[str, Any], str]:
+    """Return a sample, its row, and the key of its pictures.
+
+    Raises:
+        Unusable: With the reason to set it aside for.
+    """
     try:
         sample = source()
-        check(sample, seen)
+        key = check(sample, seen)
+        return sample, sample_row(sample), key
     except MemoryError as error:
         raise Unusable("record does not fit into memory") from error
-    try:
-        return sample, sample_row(sample)
-    except (TypeError, ValueError, RecursionError, MemoryError) as error:
-        seen.discard(sample.id)
-        raise Unusable("details that JSON cannot hold") from error
 
 
 @dataclass
@@ -104,9 +113,10 @@ class _Tally:
     """What was found while reading."""
 
     folder: Path
-    seen: set[str]
+    seen: Seen = field(default_factory=Seen)
     usable: int = 0
-    kept: Counter[str] = field(default_factory=Counter)
+    places: list[Place] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     rejected: list[dict[str, str]] = field(default_factory=list)
 
@@ -140,34 +150,3 @@ class _Tally:
             f"look at {set_aside}, mend the data, or raise {section}.max_rejected_share "
             f"(now {max_share:g})",
         )
-
-
-def _records(folder: Path) -> Iterator[Record]:
-    if not folder.is_dir():
-        raise UserError(
-            f"There is no data folder {folder}",
-            "the chain starts from the data set named by the setting `data`",
-            "run `make pull` for the embedded data, or set `data` to your folder",
-        )
-    lines = sorted(folder.glob("*.jsonl"))
-    shards = any(folder.glob("part-*.parquet"))
-    if is_saved(folder, others=bool(lines) or shards):
-        return saved_dataset(folder)
-    if shards:
-        return own_shards(folder)
-    if lines:
-        return json_lines(folder, lines)
-    if records := annotated_records(folder):
-        return records
-    if parts := reasoning_folders(folder):
-        return reasoning_records(folder, parts)
-    if classes := class_folders(folder):
-        return class_records(folder, classes)
-    found = ", ".join(sorted(p.name for p in folder.iterdir())[:5]) or "nothing"
-    raise UserError(
-        f"{folder} is not a data set that Collimate can read",
-        "it has neither part-*.parquet, nor a *.jsonl file, nor a saved Hugging Face dataset, nor "
-        "a *.json file with images, annotations and categories, nor pictures with a JSON file "
-        f"beside each in train/, nor two class folders with pictures (found: {found})",
-        "see 'Your own data and model' in the README",
-    )

@@ -23,15 +23,17 @@ from tasks.reading.annotations import (
     corners_around,
     corners_of,
     image_fault,
+    is_crowd,
     is_id,
     is_name,
+    meant,
     open_picture,
     within,
 )
 from tasks.reading.checks import Record, Unusable, picture_size, unusable
 from tasks.reading.files import LINE, link_out, read_record_file
 from tasks.reading.pictures import PictureFolder, is_picture
-from tasks.reading.splits import NAMES, lot, split_for
+from tasks.reading.splits import NAMES, Splits, lot, our_name
 from tasks.records import Sample
 
 
@@ -48,15 +50,15 @@ def reasoning_folders(folder: Path) -> list[Path]:
     return found
 
 
-def reasoning_records(folder: Path, parts: list[Path]) -> Iterator[Record]:
+def reasoning_records(folder: Path, parts: list[Path], splits: Splits) -> Iterator[Record]:
     """Yield a question for every wording of every instruction, in an order drawn by lot."""
     pictures = PictureFolder(folder)
     beside = {part: _pictures_in(part) for part in parts}
     said = {part: NAMES[part.name.lower()] for part in parts}
+    splits.parts = set(said.values())
     files = [file for part in parts for file in part.glob("*.json")]
     for file in sorted(files, key=lambda file: lot("order", f"{file.parent.name}/{file.stem}")):
         name = f"{file.parent.name}/{file.stem}"
-        split = split_for(said[file.parent], set(said.values()), name)
         picture = beside[file.parent].get(file.stem)
         try:
             annotation = _annotation(folder, file)
@@ -69,7 +71,8 @@ def reasoning_records(folder: Path, parts: list[Path]) -> Iterator[Record]:
         path = picture.relative_to(folder).as_posix()
         for number, text in enumerate(wordings):
             id = f"{name}:{number}"
-            yield id, partial(_reasoned, pictures, id, split, path, text, annotation["shapes"])
+            shapes, split = annotation["shapes"], said[file.parent]
+            yield id, partial(_reasoned, pictures, id, splits, split, path, text, shapes)
     for part in parts:
         for file in sorted(part.iterdir()):
             if file.suffix.lower() != ".json" and not file.with_suffix(".json").exists():
@@ -96,13 +99,15 @@ def _annotation(folder: Path, file: Path) -> Entry:
 
 
 def _reasoned(
-    pictures: PictureFolder, id: str, split: str, path: str, text: Any, shapes: list[Any]
-) -> Sample:
+    pictures: PictureFolder, id: str, splits: Splits, said: str, path: str, text: Any,
+    shapes: list[Any],
+) -> Sample:  # fmt: skip
     polygons = _targets(shapes)
     x0, y0, x1, y1 = zip(*map(corners_around, polygons), strict=True)
     box = [min(x0), min(y0), max(x1), max(y1)]
     data = pictures.read(path)
     details = {"image": path, "polygons": polygons}
+    split = splits.of(said, [data])
     return _pointing(id, split, text, data, within(box, picture_size(data)), details)
 
 
@@ -126,7 +131,7 @@ def is_references(content: Any) -> bool:
     return isinstance(content, dict) and isinstance(content.get("refs"), list)
 
 
-def reference_records(folder: Path, contents: dict[Path, Any]) -> Iterator[Record]:
+def reference_records(folder: Path, contents: dict[Path, Any], splits: Splits) -> Iterator[Record]:
     """Yield a question for every sentence of every reference, in an order drawn by lot.
 
     Args:
@@ -147,10 +152,9 @@ def reference_records(folder: Path, contents: dict[Path, Any]) -> Iterator[Recor
             else:
                 set_aside.append(unusable(f"{path.stem}[{number}]", "ref is not a JSON object"))
     said = [_split_of(ref) for _, ref, _ in refs]
-    parts = set(said)
+    splits.parts = set(said)
     drawn = sorted(zip(said, refs, strict=True), key=lambda at: lot("order", _image_of(at[1][1])))
     for split, (name, ref, about) in drawn:
-        split = split_for(split, parts, _image_of(ref))
         try:
             sentences = _listed(ref.get("sentences"), "sentence")
         except Unusable as reason:
@@ -158,7 +162,7 @@ def reference_records(folder: Path, contents: dict[Path, Any]) -> Iterator[Recor
             continue
         for number, sentence in enumerate(sentences):
             id = f"{name}:{number}"
-            yield id, partial(_referred, pictures, id, split, ref, sentence, about)
+            yield id, partial(_referred, pictures, id, splits, split, ref, sentence, about)
     yield from set_aside
 
 
@@ -175,13 +179,15 @@ class _Source:
 
 
 def _referred(
-    pictures: PictureFolder, id: str, split: str, ref: Entry, sentence: Any, about: list[_Source]
-) -> Sample:
+    pictures: PictureFolder, id: str, splits: Splits, said: str, ref: Entry, sentence: Any,
+    about: list[_Source],
+) -> Sample:  # fmt: skip
     image, bbox, stem = _meant(ref, about)
     corners = corners_of(bbox)
-    data, size = open_picture(pictures, image, stem)
+    picture = open_picture(pictures, image, stem)
     text = sentence.get("sent") if isinstance(sentence, dict) else None
-    return _pointing(id, split, text, data, within(corners, size), {"image": _image_of(ref)})
+    split, details = splits.of(said, [picture.data]), {"image": _image_of(ref)}
+    return _pointing(id, split, text, picture.data, picture.box(corners), details)
 
 
 def _meant(ref: Entry, about: list[_Source]) -> tuple[Entry, Any, str]:
@@ -190,19 +196,19 @@ def _meant(ref: Entry, about: list[_Source]) -> tuple[Entry, Any, str]:
         if reason := image_fault(ref):
             raise Unusable(reason)
         return ref, ref["bbox"], ""
-    id = ref.get("ann_id")
-    source = next((s for s in about if is_id(id) and id in s.annotations), None)
-    if not is_id(id) or source is None:
+    found = ((s, meant(ref.get("ann_id"), s.annotations)) for s in about)
+    source, id = next(((s, id) for s, id in found if id in s.annotations), (None, None))
+    if source is None or id is None:
         raise Unusable("unknown annotation id")
     annotation = source.annotations[id]
-    image = annotation.get("image_id")
-    if not is_id(image) or image not in source.images:
+    image = meant(annotation.get("image_id"), source.images)
+    if image is None or image not in source.images:
         raise Unusable("unknown image id")
     if id in source.claimed or image in source.claimed_images:
         raise Unusable("id that stands for several annotations or pictures")
-    if ref.get("image_id", image) != image:
+    if "image_id" in ref and meant(ref["image_id"], source.images) != image:
         raise Unusable("annotation of another picture than the ref's")
-    if annotation.get("iscrowd"):
+    if is_crowd(annotation):
         raise Unusable("annotation of a crowd")
     return source.images[image], annotation.get("bbox"), source.stem
 
@@ -219,7 +225,7 @@ def _split_of(ref: Entry) -> str:
     split = ref.get("split") or ""
     if not isinstance(split, str):
         return "unknown"
-    return NAMES.get(split.lower(), split)
+    return our_name(split)
 
 
 def _listed(texts: Any, kind: str) -> list[Any]:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from tasks.reading.checks import Unusable
 from tasks.reading.files import PICTURE, MissingFile, read_record_file
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jfif", ".avif"}
 
 
 def is_picture(file: Path) -> bool:

@@ -20,46 +20,35 @@ from tasks.reading.annotation_files import some
 from tasks.reading.arrow import rows_of, stream_of
 from tasks.reading.checks import Record, Unusable, unusable
 from tasks.reading.files import MB, link_out, mapped, open_data, read_json
-from tasks.reading.tables import COLUMNS, PROMPT_NAMES, sample_from, text_in
-from tasks.records import Sample
+from tasks.reading.splits import Splits, our_name, split_in
+from tasks.reading.tables import COLUMNS, PROMPT_NAMES, TURN_NAMES, Part, sample_from
 
 INFO, STATE, DICT = "dataset_info.json", "state.json", "dataset_dict.json"
 DESCRIPTION = 64 * MB  # a feature takes some 50 bytes
-OUR_SPLITS = {"validation": "dev", "valid": "dev", "": "train"}
 Classes = dict[str, list[str]]  # the names of the classes by column
 
 
-def is_saved(folder: Path, others: bool) -> bool:
-    """Return whether `save_to_disk` wrote a folder.
-
-    Args:
-        others: Whether it holds files of records of another layout, beside which other programs
-            put a `dataset_info.json` too.
-    """
-    return any(
-        (folder / name).exists() for name in ((DICT, STATE) if others else (DICT, STATE, INFO))
-    )
+def is_saved(folder: Path) -> bool:
+    """Return whether `save_to_disk` wrote a folder; its `dataset_info.json` others write too."""
+    return (folder / DICT).exists() or (folder / STATE).exists()
 
 
-def saved_dataset(folder: Path) -> Iterator[Record]:
+def saved_dataset(folder: Path, splits: Splits) -> Iterator[Record]:
     """Yield the records of a saved data set.
 
     Raises:
         UserError: A file is missing or damaged, leads out of the folder, or has no question.
     """
-    for split, part in _parts(folder):
+    for split, place in _parts(folder):
+        part = Part(folder, splits, split_in(split) or our_name(split), split)
         number = 0
-        for file in _data_files(folder, part):
-            for row, odd in _rows(folder, part, file):
+        for file in _data_files(folder, place):
+            for row, odd in _rows(folder, place, file):
                 name = f"{split or 'row'}:{number}"
                 yield unusable(name, str(odd)) if odd else (
-                    name, partial(_sample, row, OUR_SPLITS.get(split, split), name, folder)
+                    name, partial(sample_from, row, name, part)
                 )  # fmt: skip
                 number += 1
-
-
-def _sample(row: dict[str, Any], split: str, name: str, folder: Path) -> Sample:
-    return sample_from(row | {"split": text_in(row, "split") or split}, name, folder)
 
 
 def _parts(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -79,9 +68,10 @@ def _data_files(folder: Path, part: Path) -> Iterator[Path]:
     if not (part / STATE).exists():
         raise UserError(
             f"{part} has no {STATE}",
-            f"{INFO} or {DICT} says that `save_to_disk` of Hugging Face datasets wrote it, and "
-            f"that writes {STATE} too; other programs' {INFO} (LLaMA-Factory's) is not supported",
-            "save the data set again, or write it as JSONL beside its pictures",
+            f"{INFO} or {DICT} says that `save_to_disk` of Hugging Face datasets wrote it, which "
+            f"writes {STATE} too, or LLaMA-Factory, whose .json and .jsonl files must be beside it",
+            "save the data set again, copy the files that it describes into the folder, or write "
+            "it as JSONL beside its pictures",
         )
     state = read_json(folder, part / STATE, DESCRIPTION)
     listed = state.get("_data_files") if isinstance(state, dict) else None
@@ -165,7 +155,7 @@ def _first_of(names: list[str]) -> list[int]:
 
 
 def _check_columns(folder: Path, names: list[str]) -> None:
-    if any(name in names for name in PROMPT_NAMES):
+    if any(name in names for name in (*PROMPT_NAMES, *TURN_NAMES)):
         return
     near = get_close_matches("prompt", [name[:80] for name in names[:1000]], n=1, cutoff=0.4)
     raise UserError(

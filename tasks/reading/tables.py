@@ -1,8 +1,18 @@
-"""Tables with a row per sample: JSONL beside pictures, and our own shards."""
+"""Tables with a row per sample: JSONL beside pictures, and our own shards.
+
+A value is understood or refused: nothing is made to fit. Texts may be numbers, as in "answer": 12;
+they are no lists, objects or truth values. An answer in tags, as R1-V and others write it, is the
+value in them:
+
+    {"problem": "Which colour?", "solution": "<answer> red </answer>"}
+
+is a question of metric `final` whose `final` is "red".
+"""
 
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -11,28 +21,47 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tasks.answers import Malformed, read_answer
 from tasks.errors import UserError
 from tasks.reading.arrow import rows_of
-from tasks.reading.checks import Record, Unusable, gathered, unusable
+from tasks.reading.checks import Record, Unusable, gathered, picture_size, unusable
 from tasks.reading.files import LINE, MB, lines_in, open_data
 from tasks.reading.pictures import read_picture
+from tasks.reading.splits import Splits, our_name, split_in
+from tasks.reading.turns import Said, marked, said_in
 from tasks.records import Sample, read_batches, sample_of
 
 # Names that other projects use for our columns.
 PROMPT_NAMES = ("prompt", "problem", "question", "query", "instruction")
-ANSWER_NAMES = ("answer", "solution", "response", "label_text", "caption")
+TURN_NAMES = ("messages", "conversations")  # of both, question and answer
+ANSWER_NAMES = ("answer", "solution", "response", "completion", "label_text", "caption")
 IMAGE_NAMES = ("images", "image", "image_path", "image_paths", "file_name")
 # What of a row is looked at.
 COLUMNS = (
-    *PROMPT_NAMES, *ANSWER_NAMES, *IMAGE_NAMES,
-    "id", "task", "split", "metric", "boxes", "corners", "label", "final", "details",
+    *PROMPT_NAMES, *TURN_NAMES, *ANSWER_NAMES, *IMAGE_NAMES, "id", "task", "split", "metric",
+    "boxes", "corners", "box_frame", "label", "final", "details",
 )  # fmt: skip
 FIELDS = tuple(Sample.model_fields)
 # What a record of the wrong shape raises; RecursionError comes from deeply nested JSON.
 MALFORMED = (KeyError, TypeError, ValueError, RecursionError)
 
 
-def own_shards(folder: Path) -> Iterator[Record]:
+@dataclass(frozen=True)
+class Part:
+    """A part of a data set: a file, or a split of a saved one.
+
+    Attributes:
+        split: What its name says; nothing if it does not.
+        name: Stands before the ids of its records; nothing where there is one part only.
+    """
+
+    folder: Path
+    splits: Splits
+    split: str
+    name: str
+
+
+def own_shards(folder: Path, splits: Splits) -> Iterator[Record]:
     """Yield the records of Parquet shards that a stage wrote.
 
     Raises:
@@ -54,31 +83,38 @@ def own_shards(folder: Path) -> Iterator[Record]:
                     id = row.get("id") or f"row:{number}"
                     name = id if isinstance(id, str) else f"row:{number}"
                     yield unusable(name, str(odd)) if odd else (
-                        name, partial(_from_shard, row | {"id": id})
+                        name, partial(_from_shard, row | {"id": id}, splits)
                     )  # fmt: skip
                     number += 1
 
 
-def _from_shard(row: dict[str, Any]) -> Sample:
+def _from_shard(row: dict[str, Any], splits: Splits) -> Sample:
     try:
-        return sample_of(row)
+        sample = sample_of(row)
     except MALFORMED as error:
         raise _misfit(error) from error
+    sample.split = splits.told(sample.split)
+    return sample
 
 
-def json_lines(folder: Path, files: list[Path]) -> Iterator[Record]:
-    """Yield the records of JSONL files, whose pictures are paths inside the folder."""
+def json_lines(folder: Path, files: list[Path], splits: Splits) -> Iterator[Record]:
+    """Yield the records of JSONL files, whose pictures are paths inside the folder.
+
+    A file's name says the split of records that do not. Of several files, each may number its
+    records anew: its name stands before their ids.
+    """
     for file in files:
+        part = Part(folder, splits, split_in(file.stem), file.stem if len(files) > 1 else "")
         with open_data(folder, file) as opened:  # as bytes: text also ends a line at U+2028
             for number, line in enumerate(lines_in(opened), start=1):
                 name = f"{file.stem}:{number}"
                 if line is None:
                     yield unusable(name, f"line is longer than {LINE // MB} MB")
                 elif line.strip():
-                    yield name, partial(_from_json, line, name, folder)
+                    yield name, partial(_from_json, line, name, part)
 
 
-def _from_json(line: bytes, name: str, folder: Path) -> Sample:
+def _from_json(line: bytes, name: str, part: Part) -> Sample:
     try:
         row = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -87,10 +123,10 @@ def _from_json(line: bytes, name: str, folder: Path) -> Sample:
         raise Unusable("line is not JSON") from error
     if not isinstance(row, dict):
         raise Unusable("line is not a JSON object")
-    return sample_from(row, name, folder)
+    return sample_from(row, name, part)
 
 
-def sample_from(row: dict[str, Any], name: str, folder: Path) -> Sample:
+def sample_from(row: dict[str, Any], name: str, part: Part) -> Sample:
     """Return the sample that a row of a user's table stands for.
 
     Args:
@@ -99,27 +135,104 @@ def sample_from(row: dict[str, Any], name: str, folder: Path) -> Sample:
     Raises:
         Unusable: It cannot be understood.
     """
-    pictures = _first(row, IMAGE_NAMES, default=[])
-    pictures = pictures if isinstance(pictures, list) else [pictures]
-    images = gathered(_picture(folder, picture) for picture in pictures)
-    details = row.get("details") or {}
-    corners = row.get("boxes") or row.get("corners") or []
     try:
-        return Sample(
-            id=text_in(row, "id") or name,
-            task=text_in(row, "task") or "question",
-            split=text_in(row, "split") or "train",
-            prompt=text_in(row, *PROMPT_NAMES).replace("<image>", "").strip(),
-            metric=row.get("metric") or ("detections" if corners else "exact"),
-            answer=text_in(row, *ANSWER_NAMES),
-            images=images,
-            corners=corners,
-            label=text_in(row, "label"),
-            final=text_in(row, "final"),
-            details=json.loads(details) if isinstance(details, str) else details,
-        )
+        return _understood(row, name, part)
     except MALFORMED as error:
         raise _misfit(error) from error
+
+
+def _understood(row: dict[str, Any], name: str, part: Part) -> Sample:
+    question, answer, named = _asked_and_answered(row)
+    pictures = _first(row, IMAGE_NAMES, default=[])
+    pictures = pictures if isinstance(pictures, list) else [pictures]
+    if pictures and named:
+        raise Unusable("pictures both in the text and beside it")
+    images = gathered(_picture(part.folder, picture) for picture in pictures or named)
+    details = row.get("details") or {}
+    corners = row.get("boxes") or row.get("corners") or []
+    final, metric = text_in(row, "final"), row.get("metric")
+    if not final and not corners and "answer>" in answer and metric in (None, "", "final"):
+        final, metric = _untagged(answer), "final"
+    id = text_in(row, "id")
+    return Sample(
+        id=f"{part.name}:{id}" if id and part.name else id or name,
+        task=text_in(row, "task") or "question",
+        split=part.splits.told(our_name(text_in(row, "split")) or part.split),
+        prompt=marked(question, len(images)),
+        metric=metric or ("detections" if corners else "exact"),
+        answer=answer,
+        images=images,
+        corners=_in_pixels(corners, row.get("box_frame"), images),
+        label=text_in(row, "label"),
+        final=final,
+        details=json.loads(details) if isinstance(details, str) else details,
+    )
+
+
+def _asked_and_answered(row: dict[str, Any]) -> tuple[str, str, list[Any]]:
+    """Return the question, its answer, and the pictures that a conversation names itself."""
+    turns = _first(row, TURN_NAMES, default=None)
+    prompt = _first(row, PROMPT_NAMES, default="")
+    if turns is not None:
+        if prompt:
+            raise Unusable("both messages and a prompt")
+        said = said_in(turns, "messages")
+        given = text_in(row, *ANSWER_NAMES)
+        if given and said.assistant:
+            raise Unusable("an answer both in the messages and beside them")
+        return _only(said, "messages"), given or "".join(said.assistant), said.pictures
+    answer = _first(row, ANSWER_NAMES, default="")
+    if isinstance(answer, list) and answer and isinstance(answer[0], dict):
+        answered = said_in(answer, "answer")
+        if answered.user or answered.marks:
+            raise Unusable("answer with a user turn or a picture")
+        row = row | {"answer": "".join(answered.assistant)}
+    answer = text_in(row, *ANSWER_NAMES)
+    if not isinstance(prompt, list):
+        return text_in(row, *PROMPT_NAMES), answer, []
+    said = said_in(prompt, "prompt")
+    if said.assistant:
+        raise Unusable("prompt of several turns")
+    return _only(said, "prompt"), answer, said.pictures
+
+
+def _only(said: Said, kind: str) -> str:
+    if not said.user:
+        raise Unusable(f"{kind} without a user turn")
+    return said.user[0]
+
+
+def _untagged(answer: str) -> str:
+    try:
+        return read_answer(answer)
+    except Malformed as error:
+        raise Unusable(f"answer that cannot be read: {error}") from error
+
+
+def _in_pixels(corners: Any, frame: Any, images: list[bytes]) -> Any:
+    """Return boxes in pixels of the first picture.
+
+    Args:
+        frame: What the boxes are in: `pixels`; a number that is the picture's width and height in
+            their coordinates (1 for shares, 1000 for Qwen's); or both numbers.
+
+    >>> _in_pixels([[1, 2, 3, 4]], "pixels", [])
+    [[1, 2, 3, 4]]
+    """
+    if frame in (None, "", "pixels") or not corners or not images:
+        return corners
+    sides = frame if isinstance(frame, list) else [frame, frame]
+    if len(sides) != 2 or not all(_is_positive(side) for side in sides):
+        raise Unusable("box_frame is neither `pixels`, nor a number, nor width and height")
+    if not all(isinstance(row, list) and len(row) == 4 for row in corners):
+        raise Unusable("box without four numbers")
+    width, height = picture_size(images[0])
+    x, y = width / sides[0], height / sides[1]
+    return [[a * x, b * y, c * x, d * y] for a, b, c, d in corners]
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
 
 
 def _picture(folder: Path, picture: Any) -> bytes:
@@ -140,7 +253,12 @@ def text_in(row: dict[str, Any], *names: str) -> str:
         Unusable: It is something that has parts, or no Unicode.
     """
     value = _first(row, names, default="")
-    if not isinstance(value, str | int | float | Decimal | date | time | timedelta):
+    if isinstance(value, list) and names == ANSWER_NAMES:
+        if len(value) != 1:
+            raise Unusable("answer is a list of several" if value else "empty answer")
+        value = value[0]
+    texts = (str, int, float, Decimal, date, time, timedelta)
+    if not isinstance(value, texts) or isinstance(value, bool):
         raise Unusable(f"{names[0]} is neither text nor a number")
     text = str(value)
     text.encode()  # JSON may hold half of a surrogate pair, which Parquet cannot

@@ -1,0 +1,57 @@
+"""Recognises the layout of a data folder by what is in it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tasks.errors import UserError
+from tasks.reading.annotation_files import annotated_records
+from tasks.reading.checks import Record
+from tasks.reading.class_folders import class_folders, class_records
+from tasks.reading.grounding import reasoning_folders, reasoning_records
+from tasks.reading.llama_factory import INFO, described_files, described_records
+from tasks.reading.saved import is_saved, saved_dataset
+from tasks.reading.splits import Splits
+from tasks.reading.tables import json_lines, own_shards
+
+
+def recognised(folder: Path, splits: Splits) -> tuple[str, Iterator[Record]]:
+    """Return what a data folder is, in a few words, and its records.
+
+    Args:
+        splits: Is told what the parts of the data say.
+
+    Raises:
+        UserError: It is missing, or not a data set that can be read.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"There is no data folder {folder}",
+            "the chain starts from the data set named by the setting `data`",
+            "run `make pull` for the embedded data, or set `data` to your folder",
+        )
+    lines = sorted(folder.glob("*.jsonl"))
+    shards = any(folder.glob("part-*.parquet"))
+    if is_saved(folder):
+        return "saved by Hugging Face datasets", saved_dataset(folder, splits)
+    if shards:
+        return "shards of Collimate", own_shards(folder, splits)
+    if described := described_files(folder):
+        return "LLaMA-Factory", described_records(folder, described, splits)
+    if lines:
+        return "JSONL", json_lines(folder, lines, splits)
+    if (folder / INFO).exists():  # which has the rows elsewhere, if it is not half of a saved one
+        return "saved by Hugging Face datasets", saved_dataset(folder, splits)
+    if annotated := annotated_records(folder, splits):
+        return annotated
+    if parts := reasoning_folders(folder):
+        return "pictures with JSON beside each", reasoning_records(folder, parts, splits)
+    if classes := class_folders(folder):
+        return "class folders", class_records(folder, classes, splits)
+    found = ", ".join(sorted(p.name for p in folder.iterdir())[:5]) or "nothing"
+    raise UserError(
+        f"{folder} is not a data set that Collimate can read",
+        "it has neither part-*.parquet, nor a *.jsonl file, nor a saved Hugging Face dataset, nor "
+        "a *.json file with images, annotations and categories, nor pictures with a JSON file "
+        f"beside each in train/, nor two class folders with pictures (found: {found})",
+        "see 'Your own data and model' in the README",
+    )
