@@ -73,9 +73,10 @@ def clone(folder: Path, overrides: list[str]) -> Path:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     run(folder, "-m", "tasks.pull", *SHIPPED)
     keep = (
-        "import sys; from pathlib import Path; from flows.command_line import "
-        "settings_from_command_line as read; from tasks.settings import save_settings as save; "
-        "p = Path('params.yaml'); save(read(p, sys.argv[1:]), p)"
+        "import sys; from pathlib import Path; from tasks.settings import *; "
+        "from flows.command_line import settings_from_command_line as read; "
+        "p = Path('params.yaml'); given = read(p, sys.argv[1:], AlignSettings); "
+        "save_settings(load_settings(p).with_part(given), p)"
     )
     run(folder, "-c", keep, *overrides)
     return folder

@@ -22,8 +22,8 @@ from flows.databases import move_damaged_aside
 from flows.doctor import repair_dvc, repair_mlflow_runs
 from flows.servers import own_server
 from flows.stage import ROOT, run_stage, unchanged_stages
-from tasks import registry, tracking
-from tasks.errors import actionable, need_space, without_trace
+from tasks import private, registry, tracking
+from tasks.errors import UserError, actionable, need_space, without_trace
 from tasks.locks import chain_lock
 from tasks.process import this_process
 from tasks.settings import Settings, Shared, load_settings, save_settings
@@ -71,6 +71,7 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
     for told in repair_dvc(ROOT):
         get_run_logger().info(told)
     in_force = _pinned(load_settings(ROOT / "params.yaml").with_part(settings))
+    _check_data(in_force.part(type(settings)))
     save_settings(in_force, ROOT / "params.yaml")
     tags = {
         "flow": runtime.flow_run.flow_name or "",
@@ -144,6 +145,22 @@ def _pinned(settings: Settings) -> Settings:
     return settings
 
 
+def _check_data(settings: Shared) -> None:
+    """Look for the data before DVC does, whose words about a missing dependency help nobody.
+
+    Raises:
+        UserError: It is not there; nothing has been written to params.yaml yet.
+    """
+    for section, name in ((settings, "data"), (getattr(settings, "shots", None), "shots.data")):
+        folder = getattr(section, "data", None)
+        if folder is not None and not (ROOT / folder).is_dir():
+            raise UserError(
+                f"There is no data folder {folder}",
+                f"the chain starts from the data set that the setting `{name}` names",
+                f"run `make pull` for what is shipped, or set `{name}` to your folder",
+            )
+
+
 def _pin(model: str) -> str:
     if (ROOT / model).exists():
         return model
@@ -186,17 +203,17 @@ def _link(text: str, key: str, address: str, description: str) -> None:
 def main(flow: Flow, form: type[Shared], summary: Callable[[Path, dict[str, str]], None]) -> None:
     """Run a flow with the settings of params.yaml and the command line, and sum it up."""
     with without_trace():
-        settings = settings_from_command_line(ROOT / "params.yaml", sys.argv[1:])
-        need_space(ROOT / ".runtime")
-        with chain_lock(ROOT, "the start of another"):
-            save_settings(settings, ROOT / "params.yaml")
+        settings = settings_from_command_line(ROOT / "params.yaml", sys.argv[1:], form)
+        need_space(private.runtime(ROOT))
+        with chain_lock(ROOT, "the start of another"):  # or say who is at work before all else
+            pass
         for told in move_damaged_aside(ROOT / ".runtime"):
             print(told, flush=True)
         own_server()
     for asked_to_end in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: records get their end
         signal.signal(asked_to_end, signal.default_int_handler)
     try:
-        state = flow(settings.part(form), return_state=True)
+        state = flow(settings, return_state=True)
     except KeyboardInterrupt:
         sys.exit("\nStopped. The same command goes on where it stopped.")
     if not state.is_completed():

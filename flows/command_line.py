@@ -9,11 +9,14 @@ import yaml
 from pydantic import BaseModel
 
 from tasks.errors import UserError
-from tasks.settings import Settings, check_settings, load_settings
+from tasks.settings import Form, Settings, check_settings, lay_over, load_settings
 
 
-def settings_from_command_line(path: Path, arguments: list[str]) -> Settings:
-    """Return the settings of `path` with those of the command line on top.
+def settings_from_command_line(path: Path, arguments: list[str], form: type[Form]) -> Form:
+    """Return a flow's settings: those of `path` with those of the command line on top.
+
+    Args:
+        form: The settings of the flow; no others are taken.
 
     Raises:
         UserError: A wrong name or value; all are reported at once.
@@ -25,17 +28,24 @@ def settings_from_command_line(path: Path, arguments: list[str]) -> Settings:
     parser.add_argument(
         "--profile", metavar="FILE", type=Path, help="settings for a machine (profiles/*.yaml)"
     )
-    _offer(parser, Settings, "")
+    parser.add_argument(
+        "--reset", action="store_true", help="start from the defaults and not from params.yaml"
+    )
+    _offer(parser, form, "")
     known, unknown = parser.parse_known_args(arguments)
-    values = load_settings(path).model_dump(mode="json")
+    reset = vars(known).pop("reset")
+    in_force = form() if reset else load_settings(path)
+    values = in_force.model_dump(mode="json", include=set(form.model_fields))
     if profile := vars(known).pop("profile"):
-        _lay_over(values, _read(profile))
+        # a profile may be for several flows; what is for none is named below
+        others = Settings.model_fields.keys() - form.model_fields.keys()
+        lay_over(values, {k: v for k, v in _read(profile).items() if k not in others})
     given = {name: text for name, text in vars(known).items() if text is not None}
     # the check below names the nearest valid setting
     given |= {name.lstrip("-"): text for name, text in _pairs(unknown)}
     for name, text in given.items():
-        _put(values, name, text)
-    return check_settings(values, "the command line")
+        _put(values, name, text, form)
+    return check_settings(values, "the command line", form)
 
 
 def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
@@ -76,15 +86,7 @@ def _read(profile: Path) -> dict[str, Any]:
     return found
 
 
-def _lay_over(values: dict[str, Any], above: dict[str, Any]) -> None:
-    for name, value in above.items():
-        if isinstance(value, dict) and isinstance(values.get(name), dict):
-            _lay_over(values[name], value)
-        else:
-            values[name] = value
-
-
-def _put(values: dict[str, Any], name: str, text: str) -> None:
+def _put(values: dict[str, Any], name: str, text: str, form: type[BaseModel]) -> None:
     """Put a text where the settings have this name, read as what is wanted there."""
     *sections, last = name.split(".")
     for section in sections:
@@ -93,12 +95,12 @@ def _put(values: dict[str, Any], name: str, text: str) -> None:
             values[name] = text
             return
         values = inside
-    values[last] = text if _is_text(name) else _value(text)
+    values[last] = text if _is_text(name, form) else _value(text)
 
 
-def _is_text(name: str) -> bool:
+def _is_text(name: str, form: type[BaseModel]) -> bool:
     """Return whether a setting is a text: then `2024`, `@newest` and `[x` are what they are."""
-    kind: Any = Settings
+    kind: Any = form
     for part in name.split("."):
         fields = getattr(kind, "model_fields", {})
         if part not in fields:

@@ -29,7 +29,7 @@ def few_shot_scores(root: Path = ROOT) -> str:
 def print_few_shot_summary(root: Path, outcomes: dict[str, str]) -> None:
     """Print the scores of a few-shot adaptation, its cost and where to look."""
     console = _console()
-    scores = Table(title="Held-out scores, before and after")
+    scores = Table(title="Held-out scores, before and after (* differs, Holm-adjusted p < 0.05)")
     for name in ("questions", "measure", "start", "adapted"):
         scores.add_column(name, justify="left" if name in ("questions", "measure") else "right")
     for row in _few_shot_rows(root):
@@ -51,7 +51,7 @@ def _few_shot_rows(root: Path) -> list[tuple[str, str, str, str]]:
         for name in dict.fromkeys((*start, *adapted)):
             cells = [f"{held[name]:.3f}" if name in held else "–" for held in (start, adapted)]
             if test := found["comparisons"].get(name):
-                cells[1] += f"{'*' if test['p_value'] < 0.05 else ''}"
+                cells[1] += f"{'*' if test['p_adjusted'] < 0.05 else ''}"
                 around = f"[{test['low']:+.3f}, {test['high']:+.3f}]"
                 cells[1] += f" ({test['difference']:+.3f} {around})"
             rows.append((f"{GROUPS.get(group, group)}, n {found['n']}", name, *cells))
@@ -77,7 +77,9 @@ def print_summary(root: Path, outcomes: dict[str, str]) -> None:
     """Print the scores, the cost of each stage and where to look."""
     outputs, console = root / "outputs", _console()
     rows = json.loads((outputs / "benchmarks" / "table.json").read_text())
-    scores = Table(title="Held-out scores (* differs from base, p < 0.05; intervals: report)")
+    scores = Table(
+        title="Held-out scores (* differs from base, Holm-adjusted p < 0.05; intervals: report)"
+    )
     policies = _policies(rows)
     for name in ("task", "n", "majority", *policies):
         scores.add_column(name, justify="left" if name == "task" else "right")
@@ -88,10 +90,18 @@ def print_summary(root: Path, outcomes: dict[str, str]) -> None:
             printable(row["task"]), str(row["n"]), f"{row['majority']:.2f}", *cells, style=style
         )
     console.print(scores)
-
+    if told := smallest_differences(rows):
+        console.print(f"These differences would have been seen with a probability of 80 %: {told}")
     _print_cost(console, root, outcomes)
     console.print(f"Report:  {outputs / 'report' / 'index.html'}")
     console.print("Runs:    make up   (Prefect and MLflow in the browser)")
+
+
+def smallest_differences(rows: list[dict[str, Any]]) -> str:
+    """Say which difference of the last policy to the base could have been seen, by task."""
+    last = _policies(rows)[-1]
+    found = {row["task"]: row[last].get("smallest_seen") for row in rows if row["task"] in AIMS}
+    return ", ".join(f"{printable(task)} {d:.2f}" for task, d in found.items() if d is not None)
 
 
 def _console() -> Console:
@@ -104,7 +114,7 @@ def _policies(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _cell(entry: dict[str, float], interval: bool = True) -> str:
-    star = "*" if entry.get("p_value", 1.0) < 0.05 else ""
+    star = "*" if entry.get("p_adjusted", 1.0) < 0.05 else ""
     around = f" [{entry['low']:.2f}, {entry['high']:.2f}]" if interval else ""
     return f"{entry['mean']:.2f}{star}{around}"
 

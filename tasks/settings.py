@@ -7,7 +7,7 @@ behind it take plain values.
 import difflib
 import os
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -418,6 +418,8 @@ class Shared(Section):
 
     @model_validator(mode="after")
     def _batches_can_be_divided(self) -> "Shared":
+        if isinstance(self, Settings):  # what fits one flow's machine need not fit another's sizes
+            return self
         parts = self.trainer.devices * self.trainer.nodes * self.trainer.accumulate
         told = f"{self.trainer.devices} devices x {self.trainer.nodes} nodes x accumulate "
         told += f"{self.trainer.accumulate} = {parts} parts"
@@ -490,8 +492,22 @@ class Settings(AlignSettings, ReinforceSettings):
         return form.model_validate(self.model_dump(include=set(form.model_fields)))
 
     def with_part(self, part: Shared) -> "Settings":
-        """Return all settings with those of one flow replaced."""
-        return Settings.model_validate(self.model_dump() | part.model_dump())
+        """Return all settings with those of one flow that were given; others stay in force.
+
+        A form that was filled in part (as JSON, in Prefect's UI) does not mean the defaults.
+        """
+        values = self.model_dump()
+        lay_over(values, part.model_dump(exclude_unset=True))
+        return Settings.model_validate(values)
+
+
+def lay_over(values: dict[str, Any], above: dict[str, Any]) -> None:
+    """Replace nested values by those above them."""
+    for name, value in above.items():
+        if isinstance(value, dict) and isinstance(values.get(name), dict):
+            lay_over(values[name], value)
+        else:
+            values[name] = value
 
 
 def load_settings(path: Path) -> Settings:
@@ -514,16 +530,16 @@ def load_settings(path: Path) -> Settings:
     return check_settings(values, str(path))
 
 
-def check_settings(values: object, source: str) -> Settings:
-    """Validate settings from any source; see `load_settings`."""
+def check_settings(values: object, source: str, form: type[Form] = Settings) -> Form:  # type: ignore[assignment]
+    """Validate settings from any source, of one flow or of all; see `load_settings`."""
     try:
-        return Settings.model_validate(values)
+        return form.model_validate(values)
     except ValidationError as error:
-        mistakes = [_explain(dict(item)) for item in error.errors()]
+        mistakes = [_explain(dict(item), form) for item in error.errors()]
         raise UserError(
             f"{source} has {len(mistakes)} mistake{'s' * (len(mistakes) > 1)}",
             "\n  - " + "\n  - ".join(mistakes),
-            "correct them all and start again (`python -m flows.align --help` lists the settings)",
+            "correct them all and start again (`--help` lists the settings)",
         ) from None
 
 
@@ -535,14 +551,14 @@ def save_settings(settings: Settings, path: Path) -> None:
         os.replace(written, path)
 
 
-def _explain(item: dict) -> str:
+def _explain(item: dict, form: type[BaseModel]) -> str:
     location = [str(part) for part in item["loc"]]
     name = ".".join(location)
     if item["type"] == "value_error":  # settings that contradict each other
         return f"{name}: {item['msg']}".removeprefix(": ").replace("Value error, ", "")
     if item["type"] != "extra_forbidden":
         return f"{name} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
-    section = Settings
+    section = form
     for part in location[:-1]:
         section = section.model_fields[part].annotation  # type: ignore[assignment]
     near = difflib.get_close_matches(location[-1], section.model_fields, n=1, cutoff=0.5)

@@ -88,6 +88,11 @@ class Plan:
         import torch
 
         lacks = []
+        if self.batch % (parts := self.processes * self.accumulate):
+            lacks.append(
+                f"a step of {self.batch} cannot be divided into {parts} parts (`trainer.devices` x "
+                "`trainer.nodes` x `trainer.accumulate`)"
+            )
         if self.device == "gpu" and not torch.cuda.is_available():
             lacks.append("`device` is gpu, but torch.cuda.is_available() is false")
         if self.device != "cpu" and 0 < torch.cuda.device_count() < self.devices:

@@ -6,9 +6,13 @@ import pytest
 
 from flows.command_line import settings_from_command_line
 from tasks.errors import UserError
-from tasks.settings import Settings, save_settings
+from tasks.settings import AlignSettings, ReinforceSettings, Settings, load_settings, save_settings
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def from_command_line(params: Path, words: list[str]) -> AlignSettings:
+    return settings_from_command_line(params, words, AlignSettings)
 
 
 @pytest.fixture
@@ -18,7 +22,7 @@ def params(tmp_path):
 
 
 def test_given_values_replace_those_of_the_file(params):
-    settings = settings_from_command_line(
+    settings = from_command_line(
         params, ["--policy_grpo.steps", "7", "--data", "my/data", "--policy_grpo.tasks", "[find]"]
     )
     assert (settings.policy_grpo.steps, settings.data) == (7, "my/data")
@@ -29,7 +33,7 @@ def test_given_values_replace_those_of_the_file(params):
 def test_all_mistakes_are_reported_at_once_with_the_nearest_name(params):
     wrong = ["--policy_grpo.stps", "5", "--policy_dpo.beta", "-1", "--seed", "x"]
     with pytest.raises(UserError) as error:
-        settings_from_command_line(params, wrong)
+        from_command_line(params, wrong)
     message = str(error.value)
     assert "3 mistakes" in message
     assert "did you mean 'steps'" in message
@@ -38,7 +42,7 @@ def test_all_mistakes_are_reported_at_once_with_the_nearest_name(params):
 
 def test_help_names_every_setting(params, capsys):
     with pytest.raises(SystemExit):
-        settings_from_command_line(params, ["--help"])
+        from_command_line(params, ["--help"])
     text = capsys.readouterr().out
     assert "--policy_grpo.steps" in text and "Optimiser steps" in text
 
@@ -47,31 +51,32 @@ def test_help_names_every_setting(params, capsys):
     "profile", sorted((ROOT / "profiles").glob("*.yaml")), ids=lambda p: p.stem
 )
 def test_profiles_are_valid_and_leave_the_rest_as_it_is(params, profile):
-    settings = settings_from_command_line(params, ["--profile", str(profile), "--seed", "3"])
-    assert settings.device == "gpu" and settings.seed == 3
-    assert settings.benchmarks == Settings().benchmarks
+    words = ["--profile", str(profile), "--seed", "3"]
+    aligned = from_command_line(params, words)
+    reinforced = settings_from_command_line(params, words, ReinforceSettings)
     default = Settings()
-    named = (settings.model, settings.reinforced.model)
+    for settings in (aligned, reinforced):
+        assert settings.device == "gpu" and settings.seed == 3
+        assert settings.benchmarks == default.benchmarks
+    named = (aligned.model, reinforced.reinforced.model)
     assert named != (default.model, default.reinforced.model)  # a real model for one of the flows
 
 
 def test_what_is_given_counts_more_than_the_profile(params, tmp_path):
     profile = tmp_path / "mine.yaml"
     profile.write_text("policy_grpo: {steps: 9, answers: 4}")
-    settings = settings_from_command_line(
-        params, ["--policy_grpo.steps", "7", "--profile", str(profile)]
-    )
+    settings = from_command_line(params, ["--policy_grpo.steps", "7", "--profile", str(profile)])
     assert (settings.policy_grpo.steps, settings.policy_grpo.answers) == (7, 4)
 
 
 def test_every_default_can_be_given_back(params):
-    settings = settings_from_command_line(params, ["--trainer.vllm", "none"])
-    assert settings == Settings()
+    settings = from_command_line(params, ["--trainer.vllm", "none"])
+    assert settings == AlignSettings()
 
 
 def test_a_missing_profile_is_named_with_those_there_are(params):
     with pytest.raises(UserError, match="no profile nowhere.yaml"):
-        settings_from_command_line(params, ["--profile", "nowhere.yaml"])
+        from_command_line(params, ["--profile", "nowhere.yaml"])
 
 
 @pytest.mark.parametrize(
@@ -89,7 +94,7 @@ def test_a_missing_profile_is_named_with_those_there_are(params):
 )  # fmt: skip
 def test_settings_that_contradict_each_other_are_refused(params, given, told):
     with pytest.raises(UserError) as error:
-        settings_from_command_line(params, given)
+        from_command_line(params, given)
     assert all(text in str(error.value) for text in told), error.value
 
 
@@ -97,7 +102,7 @@ def test_settings_that_contradict_each_other_are_refused(params, given, told):
     "name", ["2024", "set #2", "@mine", "%x", "[x", "a: b", "true", "1e3", "~"]
 )
 def test_a_text_is_taken_as_it_is(params, name):
-    settings = settings_from_command_line(params, ["--data", name, f"--model={name}"])
+    settings = from_command_line(params, ["--data", name, f"--model={name}"])
     assert (settings.data, settings.model) == (name, name)
 
 
@@ -117,12 +122,43 @@ def test_a_text_is_taken_as_it_is(params, name):
 def test_wrong_words_are_told_in_three_beats(params, words, told, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(UserError) as error:
-        settings_from_command_line(params, words)
+        from_command_line(params, words)
     assert told in str(error.value) and "What to do" in str(error.value)
 
 
 def test_help_tells_the_real_defaults(params, capsys):
     with pytest.raises(SystemExit):
-        settings_from_command_line(params, ["--help"])
+        from_command_line(params, ["--help"])
     said = " ".join(capsys.readouterr().out.split())
     assert "None" not in said and "Optimiser steps (default: 160)" in said
+
+
+def test_a_flow_takes_its_own_settings_only(params):
+    with pytest.raises(UserError, match="data: there is no such setting") as error:
+        settings_from_command_line(params, ["--data", "x", "--model", "y"], ReinforceSettings)
+    assert "2 mistakes" in str(error.value)
+    chosen = settings_from_command_line(params, ["--shots.data", "x"], ReinforceSettings)
+    assert load_settings(params).with_part(chosen).data == Settings().data
+
+
+def test_a_profile_for_one_flow_does_not_have_to_fit_the_sizes_of_another(params, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    profile = ["--profile", "profiles/visual-rft.yaml"]
+    chosen = settings_from_command_line(params, profile, ReinforceSettings)
+    assert chosen.reinforced.steps == 200
+    save_settings(load_settings(params).with_part(chosen), params)
+    assert load_settings(params).trainer.accumulate == 8
+
+
+def test_reset_starts_from_the_defaults(params):
+    save_settings(Settings(seed=7), params)
+    assert from_command_line(params, []).seed == 7
+    assert from_command_line(params, ["--reset"]) == AlignSettings()
+    assert from_command_line(params, ["--reset", "--policy_grpo.steps", "3"]).policy_grpo.steps == 3
+
+
+def test_a_form_that_was_filled_in_part_leaves_the_rest_in_force():
+    in_force = Settings.model_validate({"seed": 7, "policy_grpo": {"steps": 9, "beta": 0.1}})
+    part = AlignSettings.model_validate({"policy_grpo": {"steps": 5}})
+    found = in_force.with_part(part)
+    assert (found.seed, found.policy_grpo.steps, found.policy_grpo.beta) == (7, 5, 0.1)
