@@ -28,6 +28,9 @@ IN_FILE_NAME = re.compile(rf"(?<![a-z])({'|'.join(sorted(NAMES, reverse=True))})
 FEWEST = {"test": 2, "dev": 1}
 
 
+At = tuple[str, str]  # the key of pictures and their split so far
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a sample stands: its pictures, its split so far, and what it is an example of."""
@@ -124,36 +127,37 @@ def drawn(places: Sequence[Place], splits: Splits) -> list[str]:
         What `places` say where nothing is to be drawn; nothing but training (and dev, where a part
         said so) where there are too few pictures to draw.
     """
-    known = {place.key: place.split for place in places}
+    # a picture that parts of two splits have stays in both
+    known = {(place.key, place.split): place.split for place in places}
     if "test" in splits.parts or not set(known.values()) <= {"train", "dev", "test"}:
         return [place.split for place in places]
     if splits.late:
-        known = {key: split_for(split, splits.parts, key) for key, split in known.items()}
-    labels: dict[str, set[str]] = defaultdict(set)
+        known = {at: split_for(at[1], splits.parts, at[0]) for at in known}
+    labels: dict[At, set[str]] = defaultdict(set)
     for place in places:
-        labels[place.key].add(place.label)
+        labels[place.key, place.split].add(place.label)
     _take(known, labels, givers=("dev", "train") if "dev" in splits.parts else ("train",))
     counts = Counter(known.values())
-    if not counts["train"] or any(counts[split] < n for split, n in FEWEST.items()):
+    if any(counts[split] < number for split, number in FEWEST.items()):
         said_dev = "dev" in splits.parts
         return ["dev" if said_dev and p.split != "train" else "train" for p in places]
-    return [known[place.key] for place in places]
+    return [known[place.key, place.split] for place in places]
 
 
-def _take(known: dict[str, str], labels: dict[str, set[str]], givers: tuple[str, ...]) -> None:
+def _take(known: dict[At, str], labels: dict[At, set[str]], givers: tuple[str, ...]) -> None:
     """Give dev and test the pictures that they lack."""
     held = Counter(known.values())
-    shown = Counter(label for key in known if known[key] == "train" for label in labels[key])
-    order = sorted(known, key=lambda key: lot("held out", key))
+    shown = Counter(label for at in known if known[at] == "train" for label in labels[at])
+    order = sorted(known, key=lambda at: lot("held out", at[0]))
     for wanted, number in FEWEST.items():
         for giver in givers:
-            for key in order:
+            for at in order:
                 if held[wanted] >= number or giver == wanted:
                     break
-                needed = giver == "train" and any(shown[label] < 2 for label in labels[key])
-                if known[key] != giver or needed or held[giver] <= FEWEST.get(giver, 1):
+                needed = giver == "train" and any(shown[label] < 2 for label in labels[at])
+                if known[at] != giver or needed or held[giver] <= FEWEST.get(giver, 1):
                     continue
-                known[key] = wanted
+                known[at] = wanted
                 held.update({giver: -1, wanted: 1})
                 if giver == "train":
-                    shown.subtract(labels[key])
+                    shown.subtract(labels[at])

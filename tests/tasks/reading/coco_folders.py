@@ -3,10 +3,7 @@
 import json
 from pathlib import Path
 
-from PIL import Image as Pillow
-
-from tasks.images import to_png
-from tests.tasks.reading.folders import read
+from tests.tasks.reading.folders import different, read
 
 SIZE = (64, 48)
 CATEGORIES = [
@@ -37,7 +34,7 @@ CATS = box(1, 1, 17, [2.5, 4, 10, 20.25])
 
 def picture(file: Path, size: tuple[int, int] = SIZE) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(to_png(Pillow.new("RGB", size)))
+    file.write_bytes(different(file.name, size))
 
 
 def coco(

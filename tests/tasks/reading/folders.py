@@ -1,6 +1,7 @@
 """Data folders that tests write, and what reading them gives."""
 
 import json
+import zlib
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,6 +13,11 @@ from tasks.reading.dataset import read_dataset
 from tasks.records import Sample, read_rows, read_summary, sample_of
 
 PNG = to_png(Pillow.new("RGB", (20, 10), (200, 10, 10)))
+
+
+def different(name: str, size: tuple[int, int] = (12, 8)) -> bytes:
+    """Return a picture that no other name gives."""
+    return to_png(Pillow.new("RGB", size, tuple(zlib.crc32(name.encode()).to_bytes(4)[1:])))
 
 
 GOOD = {
@@ -77,12 +83,12 @@ BAD = {
     "line is not a JSON object": ["prompt"],
     "duplicate id": GOOD,
     "empty prompt": GOOD | {"question": "<image> "},
-    "unknown split 'validation' (known: train, dev, test)": GOOD | {"split": "validation"},
+    "unknown split 'holdout' (known: train, dev, test)": GOOD | {"split": "holdout"},
     "picture file is missing": GOOD | {"image": "pictures/blue.png"},
     "picture path leaves the data folder": GOOD | {"image": "../secret.png"},
     "unreadable picture": GOOD | {"image": "records.jsonl"},
     "picture too large": GOOD | {"image": "pictures/huge.png"},
-    "boxes without a picture": GOOD | {"image": None},
+    "boxes without a picture": GOOD | {"image": None, "question": "Where is the circle?"},
     "box without four numbers": GOOD | {"boxes": [[1, 2, 3, 4], [1, 2, 3]]},
     "box with NaN or infinity": GOOD | {"boxes": [[1, 2, float("nan"), 4]]},
     "box without area": GOOD | {"boxes": [[3, 2, 3, 4]]},

@@ -71,7 +71,7 @@ def test_a_metric_that_compares_answers_needs_one(folder, metric):
     assert reasons(jsonl(folder, GOOD, bad)) == {"empty answer": 1}
 
 
-@pytest.mark.parametrize("metric", ["box", "detections", "tagged_detections"])
+@pytest.mark.parametrize("metric", ["detections", "tagged_detections"])
 def test_that_there_is_nothing_to_find_is_a_truth(folder, metric):
     record = {"prompt": "?", "metric": metric, "image": "pictures/red.png", "boxes": []}
     (sample,) = read(jsonl(folder, record))
@@ -136,12 +136,13 @@ def test_the_largest_bombs_are_called_too_large_too(folder):
     assert reasons(folder) == {"picture too large": 1}
 
 
+@pytest.mark.parametrize("metric", ["box", "tagged_box"])
 @pytest.mark.parametrize("boxes", [[], [[1, 2, 3, 4], [5, 2, 8, 4]]], ids=["none", "two"])
-def test_an_answer_of_one_box_needs_exactly_one_true_box(folder, boxes):
-    bad = GOOD | {"id": "bad", "metric": "tagged_box", "boxes": boxes}
-    assert reasons(jsonl(folder, GOOD, bad)) == {"metric tagged_box needs exactly one box": 1}
-    (sample,) = read(jsonl(folder, GOOD | {"metric": "tagged_box"}))
-    assert sample == GOOD_SAMPLE.model_copy(update={"metric": "tagged_box"})
+def test_an_answer_of_one_box_needs_exactly_one_true_box(folder, boxes, metric):
+    bad = GOOD | {"id": "bad", "metric": metric, "boxes": boxes}
+    assert reasons(jsonl(folder, GOOD, bad)) == {f"metric {metric} needs exactly one box": 1}
+    (sample,) = read(jsonl(folder, GOOD | {"metric": metric}))
+    assert sample == GOOD_SAMPLE.model_copy(update={"metric": metric})
 
 
 @pytest.mark.parametrize(("size", "kept"), [((400, 2), True), ((402, 2), False), ((2, 402), False)])
@@ -176,7 +177,7 @@ def test_a_broken_picture_of_many_questions_is_opened_once(folder, monkeypatch):
         opened.append(data)
         raise BadPicture("picture takes too long to decode")
 
-    monkeypatch.setattr(checks, "open_image", broken)
+    monkeypatch.setattr(checks, "kept", broken)
     (folder / "pictures" / "slow.png").write_bytes(b"slow")
     jsonl(folder, PLAIN, *(PLAIN | {"image": "pictures/slow.png"} for _ in range(5)))
     assert reasons(folder) == {"picture takes too long to decode": 5}
@@ -189,7 +190,7 @@ def test_a_broken_picture_of_many_questions_is_opened_once(folder, monkeypatch):
         ({"id": "x" * 10_001}, "id or task of more than 10000 characters"),
         ({"prompt": "x" * 1_000_001}, "text of more than 1000000 characters"),
         ({"split": "\x1b[31m"}, r"unknown split '\x1b[31m' (known: train, dev, test)"),
-        ({"prompt": [{"role": "user", "content": "?"}]}, "prompt is neither text nor a number"),
+        ({"prompt": {"role": "user", "content": "?"}}, "prompt is neither text nor a number"),
     ],
     ids=["id", "prompt", "escape sequence", "messages"],
 )

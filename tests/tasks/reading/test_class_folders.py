@@ -8,11 +8,10 @@ import pytest
 from PIL import Image as Pillow
 
 from tasks.errors import UserError
-from tasks.images import to_png
 from tasks.records import Sample
-from tests.tasks.reading.folders import read, reasons, set_aside
+from tests.tasks.reading.folders import different, read, reasons, set_aside
 
-PNG = to_png(Pillow.new("RGB", (12, 8), (9, 99, 9)))
+PNG = different("any")
 
 
 @pytest.fixture
@@ -21,10 +20,10 @@ def folder(tmp_path) -> Path:
 
 
 def classes(folder: Path, *files: str) -> Path:
-    """Write one small picture under each name."""
+    """Write a small picture of its own under each name."""
     for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).write_bytes(PNG)
+        (folder / file).write_bytes(different(file))
     return folder
 
 
@@ -37,7 +36,7 @@ def test_a_picture_in_a_class_folder_asks_for_its_class(folder):
         split="train",
         prompt="Which class is it?",
         metric="final",
-        images=[PNG],
+        images=[different("train/barrel_cactus/1.png")],
         size=(12, 8),
         label="barrel cactus",
         final="barrel cactus",
@@ -48,7 +47,9 @@ def test_a_picture_in_a_class_folder_asks_for_its_class(folder):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "JPEG", "png", "webp", "bmp", "gif", "tif"])
+@pytest.mark.parametrize(
+    "suffix", ["jpg", "JPEG", "png", "webp", "bmp", "gif", "tif", "jfif", "avif"]
+)
 def test_the_usual_kinds_of_pictures_are_read(folder, suffix):
     classes(folder, "rose/1.png")
     (folder / "tulip").mkdir()
@@ -67,7 +68,7 @@ def test_without_a_test_folder_half_of_the_validation_pictures_become_test(folde
     assert Counter(sample.split for sample in read(folder)) == {"train": 2, "dev": 40, "test": 2}
 
 
-def test_without_split_folders_pictures_are_split_by_their_path(folder):
+def test_without_split_folders_pictures_are_split_by_what_they_are(folder):
     classes(folder, *(f"{kind}/{i}.png" for kind in ("a", "b") for i in range(100)))
     samples = read(folder)
     count = Counter(sample.split for sample in samples)
