@@ -125,7 +125,11 @@ def _print_cost(console: Console, root: Path, outcomes: dict[str, str]) -> None:
         cost.add_column(name, justify="left" if name in ("stage", "this time") else "right")
     total = 0.0
     for stage, outcome in outcomes.items():
-        spent = json.loads((root / "outputs" / "costs" / f"{stage}.json").read_text())
+        file = root / "outputs" / "costs" / f"{stage}.json"
+        if not file.exists():  # its result was made elsewhere, and came from DVC's cache or remote
+            cost.add_row(stage, outcome, "–", "–", "–", "–")
+            continue
+        spent = json.loads(file.read_text())
         total += spent["seconds"]
         cost.add_row(
             stage, outcome, f"{spent['seconds'] / 60:.1f}", f"{spent['peak_memory_gb']:.1f}",

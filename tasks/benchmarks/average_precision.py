@@ -151,11 +151,15 @@ def compare_average_precision(
         difference(images, images + len(sizes))
         for images in _resampled(len(sizes), resamples, seed)
     ]
+    found = _interval(difference(first, second), drawn)
+    if len(sizes) == 1:  # swapped, it is as far from zero; and it is always drawn the same
+        return Comparison(found, 1.0)
     test = permutation_test(
         (first, second), difference, permutation_type="samples", vectorized=False,
         n_resamples=resamples, rng=np.random.default_rng(seed),
     )  # fmt: skip
-    return Comparison(_interval(difference(first, second), drawn), float(test.pvalue))
+    error = float(np.nanstd(drawn))  # NaN is a draw of pictures without a true box
+    return Comparison(found, float(test.pvalue), error or None)
 
 
 class _Matches:

@@ -31,8 +31,11 @@ def headroom(
     Returns:
         `greedy`, `sampled` (mean) and `best_of` scores in [0, 1], their `headroom` (best minus
         greedy), `zero_variance`, the share of questions whose answers all score the same, and
-        `unanswered`, the number of those that could not be asked and count as wrong.
+        `unanswered`, the number of those that could not be asked and count as wrong. Nothing of
+        no samples.
     """
+    if not samples:
+        return {}
     questions = [(sample.prompt, sample.images) for sample in samples]
     greedy = asker.ask(questions, max_new_tokens=max_new_tokens, title="headroom, greedy")
     drawn = asker.ask(
@@ -63,6 +66,8 @@ def warning(found: dict[str, float]) -> str:
     >>> warning({"headroom": 0.01, "zero_variance": 0.1, "best_of": 0.9, "greedy": 0.89})
     'best-of-G 0.90 is hardly above the greedy 0.89: there is little to elicit'
     """
+    if not found:
+        return ""
     told = []
     if found["headroom"] < LITTLE:
         told.append(

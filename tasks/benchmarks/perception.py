@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from dataclasses import asdict
+from statistics import fmean
 from typing import Any
 
 from datasets import Features, Value
@@ -52,7 +53,7 @@ def by_task(samples: list[Sample], results: list[tuple[str, Score]]) -> dict[str
     for task, rows in sorted(grouped.items()):
         answers = Counter(s.final or s.answer for s, _ in rows)
         row = {
-            "score": _mean(scored.value for _, scored in rows),
+            "score": fmean(scored.value for _, scored in rows),
             "n": float(len(rows)),
             "majority": max(answers.values()) / len(rows),
         }
@@ -61,7 +62,7 @@ def by_task(samples: list[Sample], results: list[tuple[str, Score]]) -> dict[str
         names = {name for _, scored in rows for name, _ in scored.parts}
         for name in sorted(names):
             measured = [dict(scored.parts) for _, scored in rows]
-            row[name] = _mean(parts[name] for parts in measured if name in parts)
+            row[name] = fmean(parts[name] for parts in measured if name in parts)
         table[task] = row
     return table
 
@@ -79,8 +80,3 @@ def score_row(sample: Sample, text: str, scored: Score) -> dict[str, Any]:
         "reason": scored.reason,
         "predicted": [[b["x0"], b["y0"], b["x1"], b["y1"]] for b in boxes],
     }
-
-
-def _mean(values) -> float:
-    values = list(values)
-    return sum(values) / len(values)

@@ -21,7 +21,7 @@ from tasks.benchmarks.average_precision import (
 from tasks.benchmarks.calibration import calibration_error
 from tasks.benchmarks.grounding import mask_overlap, mean_mask_overlap, total_mask_overlap
 from tasks.benchmarks.scoring import Score
-from tasks.benchmarks.statistics import compare
+from tasks.benchmarks.statistics import Comparison, compare, told
 from tasks.coordinates import Coordinates
 from tasks.records import Sample
 from tasks.rewards.detection import answered_detections
@@ -42,7 +42,10 @@ def measures(
         detection `f1_at_50`, COCO's `ap`, `ap50`, `ap75`, `ar100`, where classes have frequencies
         `apr`, `apc`, `apf`, and `ece`; for grounding `hit_at_50`, `giou` and `ciou`. Questions that
         could not be asked count as wrong in each; where there are any, `unanswered` is their share.
+        Nothing of no samples.
     """
+    if not samples:
+        return {}
     scored = [score for _, score in results]
     found = {
         "score": fmean(score.value for score in scored),
@@ -127,9 +130,10 @@ def before_and_after(
 
     Returns:
         By group ("tested", "other"): `n`, the `measures` of both models, and paired `comparisons`
-        of the score and, for detection, of COCO's AP: `difference`, `low`, `high`, `p_value`.
+        of the score and, for detection, of COCO's AP (see `tasks.benchmarks.statistics.told`).
     """
     found: dict[str, dict[str, Any]] = {}
+    made: list[tuple[str, str, Comparison]] = []
     for group in dict.fromkeys(str(sample.details.get("group", "tested")) for sample in samples):
         chosen = [
             i for i, s in enumerate(samples) if str(s.details.get("group", "tested")) == group
@@ -137,25 +141,23 @@ def before_and_after(
         asked = [samples[i] for i in chosen]
         before, after = ([rows[i] for i in chosen] for rows in (start, adapted))
         scores = [np.array([score.value for _, score in rows]) for rows in (after, before)]
-        comparisons = {"score": compare(*scores, resamples, seed)}
+        if one := compare(*scores, resamples, seed):
+            made.append((group, "score", one))
         sizes, true, predicted = labelled(asked, [text for text, _ in after], coordinates)
         if true:
             base = labelled(asked, [text for text, _ in before], coordinates)[2]
-            comparisons["ap"] = compare_average_precision(
+            one = compare_average_precision(
                 sizes, true, predicted, base, min(resamples, AP_RESAMPLES), seed
             )
+            made.append((group, "ap", one))
         found[group] = {
             "n": len(asked),
             "measures": {
                 "start": measures(asked, before, coordinates),
                 "adapted": measures(asked, after, coordinates),
             },
-            "comparisons": {
-                name: {
-                    "difference": one.difference.mean, "low": one.difference.low,
-                    "high": one.difference.high, "p_value": one.p_value,
-                }
-                for name, one in comparisons.items()
-            },
-        }  # fmt: skip
+            "comparisons": {},
+        }
+    for (group, name, _), row in zip(made, told([one for *_, one in made]), strict=True):
+        found[group]["comparisons"][name] = row
     return found

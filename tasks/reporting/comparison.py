@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tasks.benchmarks.scoring import Score
-from tasks.benchmarks.statistics import compare, interval
+from tasks.benchmarks.statistics import Comparison, compare, interval, told
 from tasks.records import Sample
 
 BASE = "base"
@@ -31,7 +31,9 @@ def compare_policies(
 
     Returns:
         One row per task: its name, n, the majority baseline, and per policy `mean`, `low`, `high`,
-        and for all but the base `difference`, `difference_low`, `difference_high` and `p_value`.
+        and for all but the base `difference`, `difference_low`, `difference_high`, `p_value`,
+        `p_adjusted` for the number of comparisons in the table (Holm), and `smallest_seen`, the
+        difference that would have been seen with a probability of 80 %.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for i, sample in enumerate(samples):
@@ -40,7 +42,8 @@ def compare_policies(
             groups[OTHERS].append(i)
     values = {p: np.array([s.value for _, s in rows]) for p, rows in results.items()}
     order = [*aims, OTHERS, *sorted(set(groups) - {*aims, OTHERS})]
-    table = []
+    table: list[dict[str, Any]] = []
+    made: list[tuple[dict[str, Any], Comparison]] = []
     for task in (name for name in order if name in groups):
         chosen = groups[task]
         answers = Counter(samples[i].final or samples[i].answer for i in chosen)
@@ -50,14 +53,12 @@ def compare_policies(
             "majority": max(answers.values()) / len(chosen),
         }
         for policy, scores in values.items():
-            row[policy] = asdict(interval(scores[chosen], resamples, seed))
-            if policy != BASE:
-                test = compare(scores[chosen], values[BASE][chosen], resamples, seed)
-                row[policy] |= {
-                    "difference": test.difference.mean,
-                    "difference_low": test.difference.low,
-                    "difference_high": test.difference.high,
-                    "p_value": test.p_value,
-                }
+            found = interval(scores[chosen], resamples, seed)
+            row[policy] = asdict(found) if found else {}
+            test = compare(scores[chosen], values[BASE][chosen], resamples, seed)
+            if policy != BASE and test:
+                made.append((row[policy], test))
         table.append(row)
+    for (cell, _), facts in zip(made, told([test for _, test in made]), strict=True):
+        cell |= {"difference_low": facts.pop("low"), "difference_high": facts.pop("high")} | facts
     return table

@@ -78,6 +78,7 @@ def write_report(root: Path, out: Path, coordinates: Coordinates) -> dict[str, f
         judge=judge,
         margins=margins(judge),
         intake=_summary(folders["intake"]),
+        fewer={k: v for f in folders.values() for k, v in _summary(f).get("fewer", {}).items()},
         rejected=_rejected(folders["intake"]),
         lineage=lineage(root),
         costs=spent,

@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.reporting.comparison import BASE, OTHERS
 
-LEVEL = 0.05  # p-values below count as a difference
+LEVEL = 0.05  # adjusted p-values below count as a difference
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,15 @@ class Cell:
     difference_low: float | None = None
     difference_high: float | None = None
     p_value: float | None = None
+    p_adjusted: float | None = None
+    smallest_seen: float | None = None
 
     @property
     def verdict(self) -> str:
         """`better`, `worse` or `same` than the base; nothing for the base itself."""
-        if self.p_value is None or self.difference is None:
+        if self.p_adjusted is None or self.difference is None:
             return ""
-        if not self.p_value < LEVEL:
+        if not self.p_adjusted < LEVEL:
             return "same"
         return "better" if self.difference > 0 else "worse"
 

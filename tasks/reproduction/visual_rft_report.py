@@ -15,10 +15,13 @@ from matplotlib.figure import Figure
 from mlflow.entities import Metric
 
 import mlflow
-from tasks.benchmarks.statistics import compare, interval
+from tasks.benchmarks.statistics import Comparison, compare, interval, told
 
 Result = dict[str, Any]
 BASE, SFT_BEST, SFT_LAST = "base", "SFT, best on dev", "SFT, fixed budget"
+AGAINST = "against "
+# what a row of the table holds, and which questions it is of
+PARTS = {"score": "test", "known": "known", "others": "others"}
 SHOWN = ("f1_at_50", "ap", "ap50", "ece", "format")
 TEMPLATES = Path(__file__).parents[1] / "reporting"
 
@@ -56,17 +59,26 @@ def experiment_table(results: Sequence[Result], resamples: int) -> dict[str, lis
     """Return the rows of every question, the base first.
 
     A score is the mean over seeds and questions; its interval is a bootstrap over test questions,
-    each with its mean over the seeds that asked it. Differences are paired by question. `seeds` has
-    the score of each seed.
+    each with its mean over the seeds that asked it. Differences are paired by question, and their
+    p-values adjusted for the number of all differences in the table (Holm). `seeds` has the score
+    of each seed. What nothing was asked of is None.
     """
     by_question: dict[str, dict[str, list[tuple[Result, str]]]] = defaultdict(dict)
     for question in dict.fromkeys(result["question"] for result in results):
         ours = [result for result in results if result["question"] == question]
         by_question[question] = _arms(ours)
-    return {
+    table = {
         question: [_row(arm, runs, arms, resamples) for arm, runs in arms.items()]
         for question, arms in by_question.items()
     }
+    made = [
+        (cell, name) for rows in table.values() for row in rows
+        for cell in (row[part] for part in PARTS) if cell
+        for name in cell if name.startswith(AGAINST)
+    ]  # fmt: skip
+    for (cell, name), facts in zip(made, told([cell[name] for cell, name in made]), strict=True):
+        cell[name] = {"mean": facts.pop("difference")} | facts
+    return table
 
 
 def _arms(results: Sequence[Result]) -> dict[str, list[tuple[Result, str]]]:
@@ -98,13 +110,13 @@ def _row(
     resamples: int,
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"arm": arm}
-    for name, part in (("score", "test"), ("known", "known"), ("others", "others")):
+    for name, part in PARTS.items():
         values = _items(runs, part)
-        row[name] = asdict(interval(np.array(list(values.values())), resamples))
+        found = interval(np.array(list(values.values())), resamples)
+        row[name] = found and asdict(found)
         for other in (BASE, SFT_BEST):
-            if arm != other:
-                theirs = _items(arms[other], part)
-                row[name][f"against {other}"] = _paired(values, theirs, resamples)
+            if arm != other and (test := _paired(values, _items(arms[other], part), resamples)):
+                row[name][AGAINST + other] = test
     row["seeds"] = [run[f"{which}/test"]["score"] for run, which in runs]
     row |= {
         name: fmean(values)
@@ -125,11 +137,10 @@ def _items(runs: list[tuple[Result, str]], part: str) -> dict[str, float]:
     return {item: fmean(held) for item, held in values.items()}
 
 
-def _paired(values: dict[str, float], other: dict[str, float], resamples: int) -> dict[str, float]:
+def _paired(values: dict[str, float], other: dict[str, float], resamples: int) -> Comparison | None:
     common = sorted(set(values) & set(other))
     ours, theirs = (np.array([held[item] for item in common]) for held in (values, other))
-    test = compare(ours, theirs, resamples)
-    return asdict(test.difference) | {"p_value": test.p_value}
+    return compare(ours, theirs, resamples)
 
 
 def _score_plot(table: dict[str, list[dict[str, Any]]]) -> Figure:
@@ -144,8 +155,8 @@ def _score_plot(table: dict[str, list[dict[str, Any]]]) -> Figure:
             color = "#6b7280" if row["arm"] == BASE else color
             _dot(left, row["score"], place, color)
             left.plot(row["seeds"], [place] * len(row["seeds"]), "|", color=color, alpha=0.5)
-            if row["arm"] != BASE:
-                _dot(right, row["others"][f"against {BASE}"], place, color)
+            if row["arm"] != BASE and row["others"]:
+                _dot(right, row["others"].get(AGAINST + BASE), place, color)
         left.set_yticks(places, [row["arm"] for row in rows])
         left.set(xlim=(0, 1), title=f"{question}: test score")
         right.set(title="other tasks: change from the base")
@@ -157,7 +168,9 @@ def _score_plot(table: dict[str, list[dict[str, Any]]]) -> Figure:
     return figure
 
 
-def _dot(axis: Any, cell: dict[str, float], place: float, color: str) -> None:
+def _dot(axis: Any, cell: dict[str, float] | None, place: float, color: str) -> None:
+    if not cell:
+        return
     axis.plot([cell["low"], cell["high"]], [place, place], color=color, linewidth=2)
     axis.plot(cell["mean"], place, "o", color=color)
 
@@ -221,7 +234,8 @@ def _flat(table: dict[str, list[dict[str, Any]]]) -> dict[str, list[Any]]:
         {
             "question": question, "arm": row["arm"], "score": row["score"]["mean"],
             "low": row["score"]["low"], "high": row["score"]["high"],
-            "known classes": row["known"]["mean"], "other tasks": row["others"]["mean"],
+            "known classes": row["known"] and row["known"]["mean"],
+            "other tasks": row["others"] and row["others"]["mean"],
             "seconds": row.get("seconds", 0.0),
         }
         for question, rows in table.items() for row in rows

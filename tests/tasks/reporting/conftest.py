@@ -15,7 +15,7 @@ from tasks.reporting.comparison import compare_policies
 from tasks.world.shards import make_sample
 
 FRAME = (100, 100)
-QUALITY = {"base": 0.35, "policy_sft": 0.5, "policy_dpo": 0.6, "policy_grpo": 0.8}
+QUALITY = {"base": 0.1, "policy_sft": 0.4, "policy_dpo": 0.6, "policy_grpo": 0.9}
 REWARDS = ("overlap_with_true_boxes", "honest_confidence", "thinks_then_answers")
 
 
@@ -91,7 +91,7 @@ def build_root(
     ]  # fmt: skip
     write_shards(synthetic, outputs / "synthesis", SYNTHETIC)
     write_summary(
-        outputs / "synthesis", kept=60, questions=240.0, right_answers=0.61, verified_share=0.82,
+        outputs / "synthesis", kept=60, fewer={"synthesis.questions": [240, 60]}, questions=60.0, right_answers=0.61, verified_share=0.82,
         precision_proposed=0.71, precision_verified=0.97, captions=0.9,
     )  # fmt: skip
     (outputs / "reward_model").mkdir()

@@ -170,10 +170,23 @@ def test_no_path_of_the_machine_is_on_the_page(root, html):
 
 def test_a_clear_gain_is_marked_and_the_majority_baseline_stands_beside_it(root, page):
     table = json.loads((root / "outputs" / "benchmarks" / "table.json").read_text())
-    verdicts = {row["policy_grpo"]["p_value"] < 0.05 for row in table}
+    verdicts = {row["policy_grpo"]["p_adjusted"] < 0.05 for row in table}
     assert verdicts == {True, False}, "the test data should hold both"
     assert "▲" in page.text and "no difference shown" in page.text
     assert page.text.count("[0.") > len(table) and "majority" in page.text
+
+
+def test_tests_are_adjusted_for_their_number_and_say_what_they_would_have_seen(root, page):
+    table = json.loads((root / "outputs" / "benchmarks" / "table.json").read_text())
+    assert f"number of tests, {3 * len(table)} (Holm)" in page.text
+    cells = [row[name] for row in table for name in row if name.startswith("policy_")]
+    told = sum(cell["smallest_seen"] is not None for cell in cells)
+    assert 0 < told == page.text.count("seen from")
+    assert all(cell["p_value"] <= cell["p_adjusted"] for cell in cells)
+
+
+def test_a_setting_that_could_not_be_met_is_on_the_page(page):
+    assert "synthesis.questions is 240, there were 60" in page.text
 
 
 def test_curves_have_labelled_axes_and_a_measure_not_logged_has_no_chart(page):
