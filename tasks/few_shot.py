@@ -80,7 +80,7 @@ def choose_shots(
         novel: Classes to test, for open vocabulary; none to draw them by the seed.
 
     Raises:
-        UserError: See `k_shots` and `base_and_novel`.
+        UserError: See `k_shots` and `base_and_novel`; or no test question is about the classes.
     """
     train = [sample for sample in pool if sample.split == "train"]
     tasks = {sample.task for sample in train}
@@ -103,6 +103,15 @@ def choose_shots(
         "tested": held_out("test", test, True, tested),
         "other": held_out("test", test, False, tested),
     }
+    if not parts["tested"]:
+        there = sorted({sample.label for sample in pool if sample.split == "test"})
+        raise UserError(
+            "There is no test question about the classes to be tested",
+            f"these are {', '.join(tested[:10])}; the test split is about "
+            f"{', '.join(there[:10]) or 'nothing'}",
+            "add test pictures of these classes to `shots.data`, or change `shots.recipe` or "
+            "`shots.novel_classes`",
+        )
     for group in ("tested", "other"):
         parts[group] = [
             sample.model_copy(update={"details": sample.details | {"group": group}})

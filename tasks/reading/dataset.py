@@ -54,7 +54,8 @@ def read_dataset(
     """
     tally = _Tally(folder)
     splits = Splits()
-    _, records = recognised(folder, splits)
+    setting = "data" if section == "intake" else f"{section}.data"
+    _, records = recognised(folder, splits, setting)
 
     def rows() -> Iterator[dict[str, Any]]:
         for name, source in track(records, "reading"):

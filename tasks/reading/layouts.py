@@ -14,11 +14,14 @@ from tasks.reading.splits import Splits
 from tasks.reading.tables import json_lines, own_shards
 
 
-def recognised(folder: Path, splits: Splits) -> tuple[str, Iterator[Record]]:
+def recognised(
+    folder: Path, splits: Splits, setting: str = "data"
+) -> tuple[str, Iterator[Record]]:
     """Return what a data folder is, in a few words, and its records.
 
     Args:
         splits: Is told what the parts of the data say.
+        setting: The setting that names the folder, for messages.
 
     Raises:
         UserError: It is missing, or not a data set that can be read.
@@ -26,8 +29,8 @@ def recognised(folder: Path, splits: Splits) -> tuple[str, Iterator[Record]]:
     if not folder.is_dir():
         raise UserError(
             f"There is no data folder {folder}",
-            "the chain starts from the data set named by the setting `data`",
-            "run `make pull` for the embedded data, or set `data` to your folder",
+            f"the data set is read from the folder that the setting `{setting}` names",
+            f"run `make pull` for the embedded data, or set `{setting}` to your folder",
         )
     lines = sorted(folder.glob("*.jsonl"))
     shards = any(folder.glob("part-*.parquet"))

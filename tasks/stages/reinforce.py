@@ -10,11 +10,12 @@ from pathlib import Path
 from tasks.benchmarks.headroom import headroom, warning
 from tasks.benchmarks.perception import SCORES, benchmark, by_task, score_row
 from tasks.benchmarks.visual_rft import before_and_after
-from tasks.choosing import of_each, spread
+from tasks.choosing import fewer, of_each, spread
 from tasks.coordinates import Coordinates
 from tasks.few_shot import Pool, choose_shots
 from tasks.prompts import prompt
 from tasks.reading.dataset import read_dataset
+from tasks.reading.held_out import by_split, check_held_out
 from tasks.records import (
     SAMPLES,
     Sample,
@@ -97,6 +98,8 @@ def shots(settings: Settings, job: Job) -> Metrics:
         wanted=pool,
         section="shots",
     )
+    found = read_summary(job.scratch / "read")
+    check_held_out(job.root / s.data, by_split(found["tasks"]), found["set_aside"])
     chosen = choose_shots(
         [sample_of(row) for row in read_rows(job.scratch / "read")],
         per_class=s.per_class,
@@ -109,8 +112,10 @@ def shots(settings: Settings, job: Job) -> Metrics:
     write_shards(map(sample_row, chosen.samples), job.out, SAMPLES)
     if (rejected := job.scratch / "read" / "rejected.parquet").exists():
         rejected.rename(job.out / "rejected.parquet")
-    reasons = read_summary(job.scratch / "read")["set_aside"]
-    write_summary(job.out, **read | {"set_aside": reasons}, **chosen.facts)
+    less = fewer("shots.dev", s.dev, chosen.facts["dev"])
+    less |= fewer("shots.test", s.test, chosen.facts["tested"])
+    facts = chosen.facts | {"fewer": less}
+    write_summary(job.out, **read | {"set_aside": found["set_aside"]}, **facts)
     job.cost.samples = len(chosen.samples)
     return read | {name: float(n) for name, n in chosen.facts.items() if isinstance(n, int)}
 

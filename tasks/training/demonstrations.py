@@ -8,8 +8,10 @@ chance; without it the bare labels are left.
 import json
 from collections.abc import Sequence
 
+from tasks.benchmarks.scoring import score
 from tasks.boxes import Box
 from tasks.coordinates import Coordinates
+from tasks.errors import UserError
 from tasks.records import Sample
 
 CONFIDENCE = 0.9  # the surest value that the embedded model writes
@@ -43,10 +45,35 @@ def demonstration(sample: Sample, frame: tuple[float, float], thought: bool = Tr
 def demonstrations(
     samples: Sequence[Sample], coordinates: Coordinates, thought: bool = True
 ) -> list[tuple[str, str, list[bytes]]]:
-    """Return (prompt, answer, pictures) rows for fine-tuning."""
-    return [
-        (s.prompt, demonstration(s, coordinates.frame(s.size), thought), s.images) for s in samples
-    ]
+    """Return (prompt, answer, pictures) rows for fine-tuning.
+
+    What the benchmark would not count as found is not taught: a line of one pixel is thinner than
+    the model's coordinates tell apart, and two things may have the same coordinates.
+
+    Raises:
+        UserError: Nothing is left.
+    """
+    rows = []
+    for sample in samples:
+        frame = coordinates.frame(sample.size)
+        answer = demonstration(sample, frame, thought)
+        if is_right(sample, answer, frame):
+            rows.append((sample.prompt, answer, sample.images))
+    if aside := len(samples) - len(rows):
+        print(f"{aside} examples set aside: `coordinates` cannot tell their boxes", flush=True)
+    if samples and not rows:
+        raise UserError(
+            "No example can be written in the model's coordinates",
+            f"all {len(samples)} have boxes that are less than half met by whole numbers",
+            "check `coordinates` and the boxes of the data",
+        )
+    return rows
+
+
+def is_right(sample: Sample, answer: str, frame: tuple[float, float]) -> bool:
+    """Return whether the benchmark counts an answer as right, and every box as found."""
+    scored = score(sample, answer, frame)
+    return scored.value > 0 and all(value == 1 for _, value in scored.parts)
 
 
 def _listed(sample: Sample, frame: tuple[float, float]) -> str:
@@ -61,9 +88,17 @@ def _listed(sample: Sample, frame: tuple[float, float]) -> str:
 
 
 def _written(box: Box, frame: tuple[float, float]) -> list[int]:
-    """Return the corners as integers; the last coordinate of a frame is its size less one."""
+    """Return the corners as integers; the last coordinate of a frame is its size less one.
+
+    What is thinner than that becomes one wide: a box without area is no answer.
+    """
     limits = (frame[0] - 1, frame[1] - 1) * 2
-    return [
+    x0, y0, x1, y1 = (
         round(max(0, min(limit, v)))
         for v, limit in zip(box.to(frame).corners(), limits, strict=True)
-    ]
+    )
+    if x0 == x1:
+        x0, x1 = (x0 - 1, x1) if x1 >= limits[0] else (x0, x1 + 1)
+    if y0 == y1:
+        y0, y1 = (y0 - 1, y1) if y1 >= limits[1] else (y0, y1 + 1)
+    return [x0, y0, x1, y1]
