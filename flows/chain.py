@@ -22,6 +22,7 @@ from flows.databases import move_damaged_aside
 from flows.doctor import repair_dvc, repair_mlflow_runs
 from flows.servers import own_server
 from flows.stage import ROOT, run_stage, unchanged_stages
+from flows.watch import look_after
 from tasks import private, registry, tracking
 from tasks.errors import UserError, actionable, need_space, without_trace
 from tasks.locks import chain_lock
@@ -81,6 +82,7 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
         **_commit(),
     }
     with mlflow.start_run(run_name=runtime.flow_run.name, tags=tags) as run, _kills_noted():
+        look_after(runtime.flow_run.id, run.info.run_id)
         _link("MLflow run", "mlflow", _in_mlflow(run.info), "Parameters, metrics, models")
         mlflow.log_params(tracking.flat(in_force.part(type(settings)).model_dump(mode="json")))
         mlflow.log_artifact(str(ROOT / "params.yaml"))

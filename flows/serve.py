@@ -18,7 +18,7 @@ from prefect.client.schemas.actions import DeploymentUpdate  # noqa: E402
 from flows.align import align  # noqa: E402
 from flows.reinforce import reinforce  # noqa: E402
 from flows.stage import ROOT  # noqa: E402
-from tasks.errors import UserError, without_trace  # noqa: E402
+from tasks.errors import without_trace  # noqa: E402
 from tasks.settings import AlignSettings, ReinforceSettings, Shared, load_settings  # noqa: E402
 from tasks.warm import standby  # noqa: E402
 
@@ -60,7 +60,7 @@ def follow_params() -> None:
                     deployment = client.read_deployment_by_name(f"{flow.name}/{DEPLOYMENT}")
                     client.update_deployment(deployment.id, DeploymentUpdate(parameters=parameters))
             shown = changed
-        except (OSError, UserError) as error:
+        except Exception as error:  # a server that is away for a while must not end this thread
             print(f"The forms still show the settings of before: {error}", flush=True)
 
 

@@ -32,6 +32,7 @@ OUTCOMES = {
     "restored": re.compile(r"^Stage '.*' is cached - skipping run"),
     "ran": re.compile(r"^Running stage '"),
 }
+_at_work: list[subprocess.Popen] = []  # those of `reproduce`
 PROGRESS = re.compile(r"\b(\d+) of (\d+)\b")  # as `tasks.progress` and trainings print it
 
 
@@ -148,6 +149,7 @@ def reproduce(
         start_new_session=True,
     )
     outcome, tail = "skipped", []
+    _at_work.append(process)
     try:
         for line in process.stdout:
             line = line.rstrip()
@@ -160,9 +162,17 @@ def reproduce(
     except BaseException:
         stop(process)
         raise
+    finally:
+        _at_work.remove(process)
     if code:
         raise StageFailed(f"Stage {stage} failed (exit status {code}):\n" + "\n".join(tail))
     return outcome
+
+
+def stop_current() -> None:
+    """End the stages that this process runs, from another thread."""
+    for process in list(_at_work):
+        stop(process)
 
 
 def stage_environment(root: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ A setting may name a version (`models:/policy/3`) or an alias (`models:/policy@n
 can move, and DVC would not notice: flows replace it by its version before anything runs.
 """
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -75,20 +76,30 @@ def fetch(model: str, root: Path) -> Path:
             "it can move to another model, and DVC would not notice",
             f"write a version, like {SCHEME}{name.partition('@')[0]}/1, or start a flow: it does",
         )
-    folder = root / ".runtime" / "models" / f"{name}-{version}"
-    if folder.is_dir():
-        return folder
+    client = mlflow.MlflowClient()
     try:
-        source = mlflow.MlflowClient().get_model_version_download_uri(name, version)
+        found = client.get_model_version(name, version)
+        source = client.get_model_version_download_uri(name, version)
     except MlflowException:
         raise _unknown(model) from None
-    partial = folder.with_suffix(".partial")  # a kill leaves no half folder under the real name
+    # another server, or one that was begun anew, has other models under the same name and number
+    content = found.tags.get(DVC_HASH) or f"{found.run_id}-{found.creation_timestamp}"
+    folder = root / ".runtime" / "models" / f"{name}-{version}-{_short(content)}"
+    if folder.is_dir():
+        return folder
+    partial = folder.with_name(
+        f"{folder.name}.partial"
+    )  # a kill leaves no half folder under the real name
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     downloaded = mlflow.artifacts.download_artifacts(source, dst_path=str(partial))
     os.replace(downloaded, folder)
     shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def _short(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _unknown(model: str) -> UserError:

@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ be_quiet()
 
 import yaml  # noqa: E402  (libraries read the switches above when they are imported)
 
+from models.whole import write_whole  # noqa: E402
 from tasks.errors import Checked, UserError, without_trace  # noqa: E402
 from tasks.locks import chain_lock  # noqa: E402
 from tasks.private import runtime  # noqa: E402
@@ -103,7 +105,7 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
     from tasks.stages import STAGES
 
     tracking.use_tracking(root)
-    cost = tracking.Cost(settings.rate_per_hour)
+    cost = tracking.Cost(settings.rate_per_hour, _earlier_seconds(scratch))
     inputs = {dep: known[dep] for dep in _deps(spec[stage]) if dep in known}
     parameters = parameters_of(spec[stage], settings)
     with (
@@ -124,6 +126,22 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
     for attempt in scratch.parent.glob(f"{stage}-*"):  # of older settings, too
         shutil.rmtree(attempt)
     return metrics
+
+
+def _earlier_seconds(scratch: Path) -> float:
+    """Return how long killed attempts have worked, and note that another one begins.
+
+    Each is counted to the last file that it wrote: what it did after that was in vain, and nobody
+    saw when it ended.
+    """
+    noted = scratch / "attempts.json"
+    seconds, began = json.loads(noted.read_text()) if noted.exists() else (0.0, 0.0)
+    files = [file for file in scratch.rglob("*") if file.is_file() and file != noted]
+    last = max((file.stat().st_mtime for file in files), default=0.0)
+    if began:
+        seconds += max(0.0, last - began)
+    write_whole(noted, json.dumps([seconds, time.time()]))
+    return seconds
 
 
 @contextlib.contextmanager

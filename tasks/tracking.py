@@ -21,7 +21,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
 import mlflow
 from tasks.private import runtime
-from tasks.process import this_process
+from tasks.process import is_alive, this_process
 from tasks.surroundings import check_reachable
 
 EXPERIMENT = "collimate"
@@ -103,9 +103,14 @@ def _views() -> dict[str, str]:
 
 @dataclass
 class Cost:
-    """What a stage used, measured from `started`."""
+    """What a stage used, measured from `started`.
+
+    Attributes:
+        earlier: Seconds of attempts that were killed before.
+    """
 
     rate_per_hour: float
+    earlier: float = 0.0
     started: float = field(default_factory=time.monotonic)
     tokens: int = 0
     samples: int = 0
@@ -118,7 +123,7 @@ class Cost:
 
     def summary(self) -> dict[str, float]:
         """Return seconds, peak memory, device-hours and money (at `rate_per_hour`)."""
-        seconds = time.monotonic() - self.started
+        seconds = self.earlier + time.monotonic() - self.started
         hours = seconds / 3600 * self.devices
         peak = max(
             resource.getrusage(who).ru_maxrss
@@ -167,8 +172,11 @@ def _unfinished(key: str) -> str | None:
         max_results=1,
         output_format="list",
     )
-    unfinished = found and found[0].info.status != "FINISHED"
-    return found[0].info.run_id if unfinished else None
+    if not found or found[0].info.status == "FINISHED":
+        return None
+    # with equal settings another machine may be at work on the same: its run is its own
+    at_work = is_alive(found[0].data.tags.get(PROCESS, ""))
+    return None if at_work else found[0].info.run_id
 
 
 def flat(values: dict[str, Any]) -> dict[str, Any]:

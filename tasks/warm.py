@@ -64,6 +64,7 @@ def standby(root: Path) -> Iterator[None]:
             cwd=root,
             env=os.environ | as_child() | {"PYTHONPATH": str(root)},
             stdin=subprocess.DEVNULL,
+            start_new_session=True,  # a terminal's Ctrl-C is for the flow, which ends this one
             pass_fds=[door.fileno()],
         )
     os.environ[ADDRESS] = str(address)

@@ -24,7 +24,7 @@ from tasks.training.plan import Plan
 
 LOOKS = 10  # per training
 GROUPS = 4  # kept at a look
-FILE = "rollouts.json"
+FILE = "rollouts/step-{step:06d}.json"
 ROLLOUTS = Features(
     {
         "step": Value("int32"),
@@ -65,7 +65,8 @@ class Rollouts(L.Callback):
             write_table(kept, self.folder / f"{step:06d}.parquet", ROLLOUTS)
             if self.plan.run_id:
                 table = _columns(kept[:group], logs)
-                mlflow.MlflowClient().log_table(self.plan.run_id, table, FILE)
+                # a file per look: MLflow reads a table back whole before it adds to it
+                mlflow.MlflowClient().log_table(self.plan.run_id, table, FILE.format(step=step))
 
     def write(self, out: Path) -> None:
         """Join what was kept in one file."""
@@ -143,14 +144,14 @@ def _said(completion: list[dict]) -> str:
 
 def _columns(rows: list[dict[str, Any]], logs: dict[str, Any]) -> dict[str, list]:
     """Return rows as the columns of an MLflow table, with pictures."""
-    columns: dict[str, list] = {
-        name: [row[name] for row in rows] for name in ("step", "question", "answer", "advantage")
-    }
-    for name, values in logs["rewards"].items():
-        columns[name] = list(values)[: len(rows)]
+    columns: dict[str, list] = {}
     images = [next(iter(shown or []), None) for shown in list(logs["images"])[: len(rows)]]
     if images and all(isinstance(image, Image.Image) for image in images):
-        columns["picture"] = [mlflow.Image(image) for image in images]
+        columns["picture"] = [mlflow.Image(image) for image in images]  # first: people look first
+    for name in ("step", "question", "answer", "advantage"):
+        columns[name] = [row[name] for row in rows]
+    for name, values in logs["rewards"].items():
+        columns[name] = list(values)[: len(rows)]
     return columns
 
 

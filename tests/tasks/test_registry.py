@@ -67,8 +67,26 @@ def test_a_stage_refuses_an_alias_because_it_moves(root):
 
 def test_an_interrupted_download_is_no_model(root):
     version = keep(root, "whole", "m1")
-    half = root / ".runtime" / "models" / "policy-1.partial"
-    half.mkdir(parents=True)
+    folder = registry.fetch(version, root)
+    half = folder.with_name(f"{folder.name}.partial")
+    folder.rename(half)
     (half / "config.json").write_text("ha")
     assert (registry.fetch(version, root) / "config.json").read_text() == "whole"
     assert not half.exists()
+
+
+def test_a_model_of_the_same_name_and_number_from_another_server_is_another(root, tmp_path):
+    first = registry.fetch(keep(root, "first", "m1"), root)
+    before = mlflow.get_tracking_uri()
+    try:
+        mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'other.db'}")
+        mlflow.create_experiment("e", artifact_location=(tmp_path / "others").as_uri())
+        mlflow.set_experiment("e")
+        version = keep(root, "second", "m2")
+        assert version == "models:/policy/1"
+        second = registry.fetch(version, root)
+    finally:
+        mlflow.set_tracking_uri(before)
+        tracking.use_tracking(root)
+    assert (first / "config.json").read_text() == "first"
+    assert (second / "config.json").read_text() == "second"

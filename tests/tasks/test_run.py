@@ -3,15 +3,18 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import mlflow
+from tasks import tracking
 from tasks.errors import UserError
 from tasks.locks import HOLDER, Taken, chain_lock, take
 from tasks.process import this_process
@@ -99,7 +102,8 @@ def test_names_from_data_become_names_of_metrics(root, monkeypatch):
     more = {name: float(number) for number, name in enumerate(names)}
     monkeypatch.setitem(STAGES, "intake", lambda settings, job: stage(settings, job) | more)
     found = run_stage("intake", root)
-    assert sorted(found.values())[: len(names)] == sorted(more.values())
+    assert len(found) == len(stage_metrics := ("read", "kept", "set_aside")) + len(names)
+    assert {v for k, v in found.items() if k not in stage_metrics} == set(more.values())
     kept = json.loads((root / "outputs" / "metrics" / "intake.json").read_text())
     runs = mlflow.search_runs(experiment_names=["collimate"], output_format="list")
     assert kept == found and found.items() <= runs[0].data.metrics.items()
@@ -166,3 +170,42 @@ def test_a_lock_is_its_owners_alone_and_survives_a_torn_note(tmp_path):
         lock.write_text('{"by": ')
         with pytest.raises(Taken, match="a start"):
             take(lock, "another")
+
+
+def test_the_cost_of_a_stage_is_that_of_all_its_attempts(root, monkeypatch):
+    stage = STAGES["intake"]
+
+    def killed(settings, job):
+        (job.scratch / "answers.jsonl").write_text("something")
+        later = time.time() + 100  # its last sign of life
+        os.utime(job.scratch / "answers.jsonl", (later, later))
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(STAGES, "intake", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage("intake", root)
+    monkeypatch.setitem(STAGES, "intake", stage)
+    run_stage("intake", root)
+    spent = json.loads((root / "outputs" / "costs" / "intake.json").read_text())
+    assert 100 <= spent["seconds"] < 160
+
+
+def test_a_run_that_another_machine_works_on_is_not_taken_over(root):
+    def run_of(key: str) -> str:
+        with tracking.stage_run("intake", key, {}, {}) as run_id:
+            return run_id
+
+    def began(key: str, process: str) -> str:
+        run_id = run_of(key)
+        client = mlflow.MlflowClient()
+        client.set_tag(run_id, tracking.PROCESS, process)
+        client.update_run(run_id, "RUNNING")
+        return run_id
+
+    tracking.use_tracking(root)
+    theirs = began("k1", "elsewhere 7 boot 1")
+    assert run_of("k1") != theirs
+    dead = began("k2", f"{socket.gethostname()} 1 boot 0")
+    assert run_of("k2") == dead
+    ours = began("k3", this_process())  # a stage of this machine that still runs
+    assert run_of("k3") != ours
