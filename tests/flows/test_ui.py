@@ -107,11 +107,13 @@ def site(make_checkout, tmp_path_factory) -> Iterator[Site]:
         options.add_argument(switch)
     site = Site(make_checkout(SMALL))
     site.ready()
-    with webdriver.Chrome(options, Service(shutil.which("chromedriver"))) as browser:
-        site.browser = browser
-        site.open(site.way_in, "Event Feed")  # once: the link that `make up` prints
-        yield site
-    site.stop()
+    try:
+        with webdriver.Chrome(options, Service(shutil.which("chromedriver"))) as browser:
+            site.browser = browser
+            site.open(site.way_in, "Event Feed")  # once: the link that `make up` prints
+            yield site
+    finally:
+        site.stop()
 
 
 def open_form(site: Site) -> None:
