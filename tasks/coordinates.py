@@ -31,11 +31,16 @@ class Coordinates:
     def frame(self, size: Size) -> Size:
         """Return the frame for a picture of this size in pixels (width, height).
 
+        A question without a picture (size 0 x 0) has a frame that holds one box, so that boxes in
+        an answer to it can be read as well.
+
         Raises:
             UserError: The processor does not tell how it resizes.
         """
         if self.relative:
             return self.relative, self.relative
+        if not all(size):
+            return 1, 1
         return _resized(self.processor, size)
 
 

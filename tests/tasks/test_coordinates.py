@@ -71,3 +71,9 @@ def test_a_processor_that_does_not_tell_is_refused():
 
     with pytest.raises(UserError, match="relative frame"):
         Coordinates(0, Silent()).frame((10, 10))
+
+
+@pytest.mark.parametrize("relative", [0, 1000])
+def test_a_question_without_a_picture_has_a_frame_too(processor, relative):
+    frame = Coordinates(relative, processor).frame((0, 0))
+    assert min(frame) > 0 and Box(0, 0, *frame, frame).valid

@@ -65,6 +65,14 @@ def test_the_measures_of_few_shot_count_it_without_asking_for_its_frame(asker, f
     assert [group["measures"]["start"]["unanswered"] for group in found.values()] == [0.5]
 
 
+@pytest.mark.parametrize("metric", ["exact", "detections", "tagged_detections"])
+def test_a_question_without_a_picture_is_scored_in_pixels_as_well(asker, frames, metric):
+    sample = make_sample(0, "test", "text_only", 0).model_copy(update={"metric": metric})
+    assert sample.size == (0, 0) and not sample.images
+    [(text, scored)] = benchmark(asker, [sample], frames, 4, "asking")
+    assert scored.value == 0 and measures([sample], [(text, scored)], frames)["score"] == 0
+
+
 def test_headroom_counts_it(asker, frames):
     found = headroom(asker, pair_of("count"), coordinates=frames, answers=2, **DRAWN)
     assert found["unanswered"] == 1 and found["best_of"] <= 0.5

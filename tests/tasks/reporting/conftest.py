@@ -91,7 +91,8 @@ def build_root(
     ]  # fmt: skip
     write_shards(synthetic, outputs / "synthesis", SYNTHETIC)
     write_summary(
-        outputs / "synthesis", kept=60, fewer={"synthesis.questions": [240, 60]}, questions=60.0, right_answers=0.61, verified_share=0.82,
+        outputs / "synthesis", kept=60, fewer={"synthesis.questions": [240, 60]}, questions=60.0,
+        right_answers=0.61, verified_share=0.82,
         precision_proposed=0.71, precision_verified=0.97, captions=0.9,
     )  # fmt: skip
     (outputs / "reward_model").mkdir()
