@@ -1,6 +1,8 @@
 """A part holds something of every kind, is balanced, keeps the order and is always the same."""
 
+import re
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from tasks.choosing import fewer, fewer_of_each, hold_out, of_each, spread
 
+TASKS = Path(__file__).parents[2] / "tasks"
 KINDS = st.lists(st.sampled_from("abcde"), max_size=60)
 PARTS = (spread, of_each)
 
@@ -56,6 +59,23 @@ def test_240_value_questions_of_the_embedded_data_hold_80_of_each_kind():
     kinds = ["chart"] * 200 + ["table"] * 120 + ["receipt"] * 120
     chosen = spread(numbered(kinds), 240)
     assert Counter(item.task for item in chosen) == {"chart": 80, "table": 80, "receipt": 80}
+
+
+def test_a_look_at_64_dev_questions_of_the_embedded_data_sees_every_kind():
+    kinds = ["count"] * 40 + ["find"] * 100 + ["ground"] * 40
+    chosen = spread(numbered(kinds), 64)
+    assert Counter(item.task for item in chosen) == {"count": 21, "find": 22, "ground": 21}
+    # what is handed to a training is as many as it looks at, so that it takes no part of it
+    assert spread(chosen, 64) == chosen
+
+
+def test_no_stage_takes_the_first_ones():
+    files = [*(TASKS / "stages").glob("*.py"), *(TASKS / "judging").glob("*.py"),
+             *(TASKS / "synthesis").glob("*.py"), *(TASKS / "reproduction").glob("*.py"),
+             TASKS / "training" / "reward_model.py"]  # fmt: skip
+    assert len(files) > 12
+    cut = re.compile(r"\[\s*:\s*(s\.|settings\.|per_|[A-Z]{3}|number)")
+    assert [file.name for file in files if cut.search(file.read_text())] == []
 
 
 @given(KINDS, st.integers(1, 64))

@@ -54,8 +54,9 @@ def folder(tmp_path_factory) -> Path:
     found = {"greedy": 0.2, "best_of": 0.21, "zero_variance": 0.9, "warning": "little to elicit"}
     (root / "headroom.json").write_text(json.dumps(found))
     write_summary(
-        root, train=4, dev=2, tested=8, classes=3, classes_tested=3, short_classes={"red star": 1}
-    )
+        root, train=4, dev=2, tested=8, classes=3, classes_tested=3, short_classes={"red star": 1},
+        fewer={"shots.test": [320, 8]},
+    )  # fmt: skip
     results = {
         name: [(text, score(s, text, (100, 100))) for s in samples for text in [answer(s)]]
         for name, answer in (("start", lambda s: "none"), ("adapted", lambda s: s.answer))
@@ -75,6 +76,11 @@ def page(folder) -> str:
 def test_every_kept_answer_is_shown_with_its_step(page):
     assert page.count('class="rollout answer') == 8
     assert re.findall(r'<div class="card group" data-step="(\d+)"', page) == ["10", "20"]
+
+
+def test_what_was_adjusted_and_what_could_not_be_met_is_said(page):
+    assert "shots.test is 320, there were 8" in page
+    assert page.count(", Holm p") == 4 and "seen from" in page  # score and AP, of both groups
 
 
 def test_boxes_are_drawn_in_the_pixels_of_the_picture(folder):
