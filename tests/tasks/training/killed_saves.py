@@ -4,6 +4,8 @@ The libraries are loaded once, and every life of a training is a fork of this pr
 model folder; a folder for everything; how many kills.
 """
 
+import contextlib
+import importlib
 import json
 import os
 import random
@@ -35,6 +37,7 @@ def fork(model: str, samples: list, folder: Path) -> int:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         live(model, samples, folder)
+        (folder / "modules.json").write_text(json.dumps(list(sys.modules)))
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -65,13 +68,21 @@ def kill_while_it_writes(child: int, written: Path, chance: random.Random) -> bo
 def main(model: str, folder: Path, kills: int) -> None:
     import torch
 
+    import tasks.training.policy  # noqa: F401 - for all the forks
     from models.checkpoints import newest_checkpoint
     from models.whole import partial
     from tasks.world.shards import make_sample
 
     torch.set_num_threads(1)
     samples = [make_sample(0, "train", "ground", number) for number in range(8)]
-    live(model, samples, folder / "undisturbed")  # here: what it imports is there for all the forks
+    undisturbed = folder / "undisturbed"
+    undisturbed.mkdir()
+    assert os.waitpid(fork(model, samples, undisturbed), 0)[1] == 0
+    # what it loaded is loaded here for the others, but not used: torch's threads, once there, break
+    # in a fork ("Invalid thread pool")
+    for name in json.loads((undisturbed / "modules.json").read_text()):
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
     chance, started = random.Random(0), time.monotonic()
     done = {"kills": 0, "torn": 0, "trainings": 0, "lives": 0}
     while done["kills"] < kills:
