@@ -53,6 +53,8 @@ def _few_shot_rows(root: Path) -> list[tuple[str, str, str, str]]:
             if test := found["comparisons"].get(name):
                 cells[1] += f"{'*' if test['p_adjusted'] < 0.05 else ''}"
                 around = f"[{test['low']:+.3f}, {test['high']:+.3f}]"
+                seen = test["smallest_seen"]
+                around += "" if seen is None else f", seen from {seen:.3f}"
                 cells[1] += f" ({test['difference']:+.3f} {around})"
             rows.append((f"{GROUPS.get(group, group)}, n {found['n']}", name, *cells))
     return rows
@@ -98,7 +100,11 @@ def print_summary(root: Path, outcomes: dict[str, str]) -> None:
 
 
 def smallest_differences(rows: list[dict[str, Any]]) -> str:
-    """Say which difference of the last policy to the base could have been seen, by task."""
+    """Say which difference of the last policy to the base could have been seen, by task.
+
+    >>> smallest_differences([{"task": "find", "base": {}, "policy_dpo": {"smallest_seen": 0.1}}])
+    'find 0.10'
+    """
     last = _policies(rows)[-1]
     found = {row["task"]: row[last].get("smallest_seen") for row in rows if row["task"] in AIMS}
     return ", ".join(f"{printable(task)} {d:.2f}" for task, d in found.items() if d is not None)

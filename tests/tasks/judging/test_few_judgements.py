@@ -1,0 +1,48 @@
+"""A judge is measured, and preferences are built, on no judgements, one and two."""
+
+import pytest
+
+from tasks.asking import Answer, Asker
+from tasks.judging.preferences import build_preferences
+from tasks.training.reward_model import measure_reward_model
+from tasks.world.shards import make_sample
+
+
+@pytest.fixture(scope="module")
+def judge(model_folder, tmp_path_factory):
+    return Asker(model_folder, tmp_path_factory.mktemp("judge"), "cpu")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("pairs", [0, 1, 2])
+@pytest.mark.parametrize("points", [0, 1, 2])
+def test_what_there_is_too_little_for_is_left_out(judge, pairs, points):
+    samples = [make_sample(0, "test", "judge_pair", i) for i in range(pairs)]
+    samples += [make_sample(0, "test", "judge_point", i) for i in range(points)]
+    found = measure_reward_model(judge, samples, 400)
+    assert all(isinstance(value, float) and value == value for value in found.values())
+    assert (found["pairs"], found["scores"]) == (pairs, points)
+    assert ("pair_accuracy" in found) == ("pair_majority" in found) == bool(pairs)
+    assert ("unreadable" in found) == bool(pairs or points)
+
+
+def test_details_that_are_no_numbers_of_faults_are_no_margin(judge):
+    samples = [make_sample(0, "test", "judge_pair", i) for i in range(2)]
+    for sample, faults in zip(samples, (["one", "two"], None), strict=True):
+        sample.details["faults"] = faults
+    found = measure_reward_model(judge, samples, 400)
+    assert not [name for name in found if "margin" in name] and found["pairs"] == 2
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_preferences_of_few_pictures_have_no_share_of_nothing(judge, n):
+    samples = [make_sample(0, "train", "tell", i) for i in range(n)]
+    for sample in samples[1:]:
+        sample.answer = ""  # no reference
+    answers = [[Answer("A ring.", 3), Answer("A star.", 3)] for _ in samples]
+    kept, report = build_preferences(judge, samples, answers)
+    assert all(value == value for value in report.values()) and report["pictures"] == n
+    assert report["ranked_pairs"] == n and ("unreadable" in report) == bool(n)
+    assert report.get("without_reference", 0) == max(0, n - 1)
+    assert "order_accuracy" not in report or kept
