@@ -10,7 +10,7 @@ PACKAGES := chromium chromium-driver postgresql
 NGINX := .venv/nginx/usr/sbin/nginx
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: bench-detection bench-grpo bench-platform demo doctor down packages pull repro reproduce test test-ui up world
+.PHONY: bench-detection bench-grpo bench-platform demo demote doctor down packages promote pull repro reproduce test test-ui up world
 
 demo: pull ## the main job on the embedded default
 	$(BIN)/python -m flows.align
@@ -46,6 +46,12 @@ down: $(STAMP) ## stop them from elsewhere
 
 doctor: $(STAMP) ## repair what a kill left behind, without starting anything
 	$(BIN)/python -m flows.doctor
+
+promote: $(STAMP) ## make promote MODEL=models:/policy/3: what models:/policy@best names
+	$(BIN)/python -m flows.promote $(MODEL)
+
+demote: $(STAMP) ## make demote MODEL=policy: the one before is the best again
+	$(BIN)/python -m flows.promote $(MODEL) --undo
 
 repro: pull ## the same chain without Prefect
 	$(BIN)/dvc repro report

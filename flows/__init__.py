@@ -3,11 +3,7 @@
 import os
 from pathlib import Path
 
-from tasks.errors import without_trace
-from tasks.private import runtime
-
-# Prefect reads it when it is imported, and keeps its state in the checkout
-with without_trace():
-    _HOME = runtime(Path(__file__).resolve().parents[1]) / "prefect"
-    _HOME.mkdir(exist_ok=True)
-os.environ.setdefault("PREFECT_HOME", str(_HOME))
+# Prefect reads it when it is imported, and keeps its state in the checkout; nothing is made here
+os.environ.setdefault(
+    "PREFECT_HOME", str(Path(__file__).resolve().parents[1] / ".runtime" / "prefect")
+)

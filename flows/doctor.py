@@ -7,10 +7,13 @@ disk has damaged. Finished results and checkpoints are never touched: the next r
 them.
 """
 
+import contextlib
 import json
+import os
+import time
 from pathlib import Path
 
-from tasks.process import be_quiet, is_alive
+from tasks.process import be_quiet, is_alive, process_of
 
 be_quiet()
 
@@ -19,16 +22,20 @@ from prefect.client.orchestration import get_client  # noqa: E402
 from prefect.client.schemas.filters import FlowRunFilter  # noqa: E402
 from prefect.client.schemas.objects import StateType  # noqa: E402
 from prefect.states import Crashed  # noqa: E402
+from zc.lockfile import LockError, LockFile  # noqa: E402
 
 import mlflow  # noqa: E402
 from flows.databases import move_damaged_aside  # noqa: E402
 from flows.servers import own_server  # noqa: E402
 from flows.stage import ROOT  # noqa: E402
+from models.whole import write_whole  # noqa: E402
 from tasks import tracking  # noqa: E402
 from tasks.errors import without_trace  # noqa: E402
+from tasks.locks import Taken, take  # noqa: E402
 from tasks.private import runtime  # noqa: E402
 
 UNENDED = ("RUNNING", "SCHEDULED")
+TRIES = 20  # to get DVC's lock, which it keeps for milliseconds
 UNDER_WAY = (StateType.RUNNING, StateType.CANCELLING, StateType.PENDING)
 
 
@@ -57,8 +64,12 @@ def repair_flow_runs() -> list[str]:
     """Mark flow runs as crashed that Prefect believes to be running and whose process is gone.
 
     A run that a team's worker took may be of another machine: it is left alone until its own run in
-    MLflow says whose it is.
+    MLflow says whose it is. So is one that may just be starting, and has no such run yet.
     """
+    starting = {
+        StateType.PENDING: _held_by_another("up.lock"),
+        StateType.RUNNING: _held_by_another("chain.lock"),
+    }
     processes = {
         run.data.tags.get("prefect.flow_run_id"): run.data.tags.get(tracking.PROCESS, "")
         for run in _unended_runs(mlflow.MlflowClient())
@@ -68,8 +79,8 @@ def repair_flow_runs() -> list[str]:
         under_way = FlowRunFilter(state={"type": {"any_": list(UNDER_WAY)}})
         for run in client.read_flow_runs(flow_run_filter=under_way):
             process = processes.get(str(run.id))
-            elsewhere = process is None and run.work_pool_name
-            if not elsewhere and not is_alive(process or ""):
+            elsewhere = run.work_pool_name or starting.get(run.state_type)
+            if not (process is None and elsewhere) and not is_alive(process or ""):
                 state = Crashed(message="The process that ran this flow is gone.")
                 client.set_flow_run_state(run.id, state, force=True)
                 told.append(f"Flow run {run.name}: its process is gone; marked as crashed")
@@ -81,6 +92,25 @@ def repair_dvc(root: Path) -> list[str]:
     file = root / ".dvc" / "tmp" / "rwlock"
     if not file.exists():
         return []
+    guard = _dvcs_guard(file)
+    if guard is None:
+        return ["DVC is writing its list of readers and writers; it was left alone"]
+    try:
+        return _repair_list(file)
+    finally:
+        guard.close()
+
+
+def _dvcs_guard(file: Path) -> LockFile | None:
+    """Take the lock under which DVC changes its list; None while it keeps it for long."""
+    for _ in range(TRIES):
+        with contextlib.suppress(LockError):
+            return LockFile(str(file.with_name("rwlock.lock")))
+        time.sleep(0.1)
+    return None
+
+
+def _repair_list(file: Path) -> list[str]:
     try:
         held = json.loads(file.read_text())
         left = {
@@ -96,9 +126,19 @@ def repair_dvc(root: Path) -> list[str]:
         return ["DVC's list of readers and writers was torn by a kill; removed"]
     gone = _entries(held) - _entries(left)
     if gone:
-        file.write_text(json.dumps(left))
+        write_whole(file, json.dumps(left))
         return [f"DVC still listed {gone} readers or writers that are gone; removed"]
     return []
+
+
+def _held_by_another(lock: str) -> bool:
+    """Return whether somebody who did not start this doctor holds a lock of the checkout."""
+    try:
+        take(ROOT / ".runtime" / lock, "a look of the doctor's").close()
+    except Taken as taken:
+        holder = process_of(taken.by)
+        return holder is None or holder.pid not in (os.getpid(), os.getppid())
+    return False
 
 
 def _entries(held: dict) -> int:

@@ -17,6 +17,8 @@ from tasks.tracking import made_meanwhile
 
 SCHEME = "models:/"
 NEWEST = "newest"  # the alias of what the last chain made
+BEST = "best"  # of the last that won against its start, or that somebody promoted
+BEFORE = "best.before"  # tag: the version that was best before
 DVC_HASH = "dvc.md5"
 
 
@@ -45,6 +47,53 @@ def register(folder: Path, name: str, run_id: str, md5: str) -> str:
         version = made.version
     client.set_registered_model_alias(name, NEWEST, version)
     return f"{SCHEME}{name}/{version}"
+
+
+def promote(model: str) -> None:
+    """Point the alias `best` to a version like `models:/policy/3`; `demote` takes it back.
+
+    Raises:
+        UserError: There is no such version.
+    """
+    client = mlflow.MlflowClient()
+    name, _, version = pin(model).removeprefix(SCHEME).partition("/")
+    try:
+        client.get_model_version(name, version)
+        before = str(client.get_registered_model(name).aliases.get(BEST, ""))
+    except MlflowException:
+        raise _unknown(model) from None
+    if before != version:
+        client.set_registered_model_tag(name, BEFORE, before)
+        client.set_registered_model_alias(name, BEST, version)
+
+
+def demote(name: str) -> str:
+    """Point the alias `best` of a model to the version that had it before.
+
+    Returns:
+        That version as a setting names it; "" if none had it.
+
+    Raises:
+        UserError: There is no such model, or none of it is the best.
+    """
+    client = mlflow.MlflowClient()
+    name = name.removeprefix(SCHEME).partition("@")[0].partition("/")[0]
+    try:
+        found = client.get_registered_model(name)
+    except MlflowException:
+        raise _unknown(f"{SCHEME}{name}") from None
+    if BEST not in found.aliases:
+        raise UserError(
+            f"No version of {name} is the best",
+            "no chain has won against its start, and nobody has promoted one",
+            f"`make promote MODEL={SCHEME}{name}/1` promotes one",
+        )
+    if before := found.tags.get(BEFORE, ""):
+        client.set_registered_model_alias(name, BEST, before)
+    else:
+        client.delete_registered_model_alias(name, BEST)
+    client.set_registered_model_tag(name, BEFORE, "")
+    return f"{SCHEME}{name}/{before}" if before else ""
 
 
 def pin(model: str) -> str:

@@ -153,6 +153,15 @@ def test_cancel_and_suspend_then_cancel(checkout, servers, first):
     assert {run.info.status for run in runs_of(checkout)} <= {"KILLED", "FINISHED"}
 
 
+def runners_of(checkout: Path) -> list[int]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if "flows.serve" in process.cmdline() and Path(process.cwd()) == checkout:
+                found.append(process.pid)
+    return found
+
+
 def test_make_down_ends_the_stage_as_well(checkout, servers):
     servers.ready()
     made = servers.start("align/laptop")
@@ -166,5 +175,5 @@ def test_make_down_ends_the_stage_as_well(checkout, servers):
     assert down.stdout.strip() == "Stopped."
     assert stages_alive(checkout) + servers_of(checkout) == []  # as soon as it says so
     nobody_is_left(checkout, began)
-    assert not any("flows.serve" in p.cmdline() for p in psutil.Process().children(True))
+    assert runners_of(checkout) == []
     every_record_has_an_end(checkout)

@@ -90,3 +90,21 @@ def test_a_model_of_the_same_name_and_number_from_another_server_is_another(root
         tracking.use_tracking(root)
     assert (first / "config.json").read_text() == "first"
     assert (second / "config.json").read_text() == "second"
+
+
+def test_the_best_is_promoted_and_taken_back(root):
+    for number in (1, 2, 3):
+        keep(root, str(number), f"m{number}")
+    with pytest.raises(UserError, match="No version of policy is the best"):
+        registry.demote("policy")
+    registry.promote("models:/policy/1")
+    assert registry.pin("models:/policy@best") == "models:/policy/1"
+    registry.promote("models:/policy@newest")
+    registry.promote("models:/policy/3")  # once more changes nothing
+    assert registry.pin("models:/policy@best") == "models:/policy/3"
+    assert registry.demote("models:/policy@best") == "models:/policy/1"
+    assert registry.pin("models:/policy@best") == "models:/policy/1"
+    assert registry.demote("policy") == ""
+    for ask in (lambda: registry.promote("models:/policy/9"), lambda: registry.demote("poliy")):
+        with pytest.raises(UserError, match="is not in the registry"):
+            ask()
