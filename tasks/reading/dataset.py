@@ -68,7 +68,8 @@ def read_dataset(
                 continue
             tally.usable += 1
             if wanted(sample):
-                tally.places.append(Place(key, sample.split, sample.label))
+                shown = sample.label if sample.corners or sample.final else ""
+                tally.places.append(Place(key, sample.split, shown))
                 tally.tasks.append(sample.task)
                 yield row
         # before the last of them is written, so that nothing is

@@ -14,9 +14,7 @@ from tasks.reading.splits import Splits
 from tasks.reading.tables import json_lines, own_shards
 
 
-def recognised(
-    folder: Path, splits: Splits, setting: str = "data"
-) -> tuple[str, Iterator[Record]]:
+def recognised(folder: Path, splits: Splits, setting: str = "data") -> tuple[str, Iterator[Record]]:
     """Return what a data folder is, in a few words, and its records.
 
     Args:

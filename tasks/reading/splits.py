@@ -135,7 +135,8 @@ def drawn(places: Sequence[Place], splits: Splits) -> list[str]:
         known = {at: split_for(at[1], splits.parts, at[0]) for at in known}
     labels: dict[At, set[str]] = defaultdict(set)
     for place in places:
-        labels[place.key, place.split].add(place.label)
+        if place.label:
+            labels[place.key, place.split].add(place.label)
     _take(known, labels, givers=("dev", "train") if "dev" in splits.parts else ("train",))
     counts = Counter(known.values())
     if any(counts[split] < number for split, number in FEWEST.items()):
