@@ -40,7 +40,16 @@ def tree(tmp_path_factory) -> Iterator[Path]:
         pytest.skip("stages start warm on Linux only")
     root = tmp_path_factory.mktemp("tree")
     (root / "tasks").mkdir()
-    for name in ("__init__", "errors", "obstacles", "private", "process", "surroundings", "texts", "warm"):
+    for name in (
+        "__init__",
+        "errors",
+        "obstacles",
+        "private",
+        "process",
+        "surroundings",
+        "texts",
+        "warm",
+    ):
         shutil.copy(ROOT / "tasks" / f"{name}.py", root / "tasks")
     with standby(root):
         yield root
