@@ -47,8 +47,8 @@ def demonstrations(
 ) -> list[tuple[str, str, list[bytes]]]:
     """Return (prompt, answer, pictures) rows for fine-tuning.
 
-    What the benchmark would not count as found is not taught: a line of one pixel is thinner than
-    the model's coordinates tell apart, and two things may have the same coordinates.
+    What the benchmark would not count as found is not taught: a thin box has no area in whole
+    coordinates (one of them wider meets less than half of it), and two may become the same.
 
     Raises:
         UserError: Nothing is left.
@@ -88,17 +88,9 @@ def _listed(sample: Sample, frame: tuple[float, float]) -> str:
 
 
 def _written(box: Box, frame: tuple[float, float]) -> list[int]:
-    """Return the corners as integers; the last coordinate of a frame is its size less one.
-
-    What is thinner than that becomes one wide: a box without area is no answer.
-    """
+    """Return the corners as integers; the last coordinate of a frame is its size less one."""
     limits = (frame[0] - 1, frame[1] - 1) * 2
-    x0, y0, x1, y1 = (
+    return [
         round(max(0, min(limit, v)))
         for v, limit in zip(box.to(frame).corners(), limits, strict=True)
-    )
-    if x0 == x1:
-        x0, x1 = (x0 - 1, x1) if x1 >= limits[0] else (x0, x1 + 1)
-    if y0 == y1:
-        y0, y1 = (y0 - 1, y1) if y1 >= limits[1] else (y0, y1 + 1)
-    return [x0, y0, x1, y1]
+    ]
