@@ -12,7 +12,7 @@ from prefect import flow  # noqa: E402
 from prefect.states import State  # noqa: E402
 
 from flows.chain import Chain, main, run_chain  # noqa: E402  (libraries read the switches above)
-from flows.summary import chain_scores, print_summary  # noqa: E402
+from flows.summary import chain_scores, chain_won, print_summary  # noqa: E402
 from tasks.settings import AlignSettings  # noqa: E402
 
 STAGES = (
@@ -31,6 +31,7 @@ CHAIN = Chain(
     page="report/index.html",
     scores=chain_scores,
     models={"policy_grpo": "policy", "reward_model": "reward-model"},
+    won=chain_won,
 )
 
 

@@ -40,12 +40,15 @@ class Chain:
         page: The page to link to, below `outputs/`.
         scores: Returns the scores as a Markdown table, once the stages are done.
         models: Name in the registry of each stage's model.
+        won: Tells whether the first of these models beats what it started from, and loses nowhere;
+            it becomes the best then (`models:/<name>@best`).
     """
 
     stages: Sequence[str]
     page: str
     scores: Callable[[], str]
     models: Mapping[str, str]
+    won: Callable[[], bool]
 
 
 def run_chain(chain: Chain, settings: Shared) -> dict[str, str] | State:
@@ -129,11 +132,17 @@ def _keep_results(chain: Chain, run: RunInfo) -> None:
     mlflow.log_artifact(str(ROOT / "outputs" / chain.page))
     mlflow.log_artifact(str(ROOT / "dvc.lock"))
     hashes = tracking.dvc_hashes(ROOT)
+    versions = []
     for stage, name in chain.models.items():
         folder = f"outputs/{stage}"
-        mlflow.set_tag(
-            f"model.{name}", registry.register(ROOT / folder, name, run.run_id, hashes[folder])
-        )
+        version = registry.register(ROOT / folder, name, run.run_id, hashes[folder])
+        mlflow.set_tag(f"model.{name}", version)
+        versions.append(version)
+    if won := chain.won():
+        registry.promote(versions[0])
+    told = "won against its start, and is the best now" if won else "is no better than its start"
+    get_run_logger().info("%s %s", versions[0], told)
+    mlflow.set_tag("won", str(won).lower())
 
 
 def _pinned(settings: Settings) -> Settings:

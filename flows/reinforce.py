@@ -15,7 +15,7 @@ from prefect import flow  # noqa: E402
 from prefect.states import State  # noqa: E402
 
 from flows.chain import Chain, main, run_chain  # noqa: E402  (libraries read the switches above)
-from flows.summary import few_shot_scores, print_few_shot_summary  # noqa: E402
+from flows.summary import few_shot_scores, few_shot_won, print_few_shot_summary  # noqa: E402
 from tasks.settings import ReinforceSettings  # noqa: E402
 
 STAGES = ("shots", "reinforced", "perception")
@@ -24,6 +24,7 @@ CHAIN = Chain(
     page="perception/index.html",
     scores=few_shot_scores,
     models={"reinforced": "few-shot-policy"},
+    won=few_shot_won,
 )
 
 

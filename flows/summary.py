@@ -110,6 +110,30 @@ def smallest_differences(rows: list[dict[str, Any]]) -> str:
     return ", ".join(f"{printable(task)} {d:.2f}" for task, d in found.items() if d is not None)
 
 
+def chain_won(root: Path = ROOT) -> bool:
+    """Return whether the last policy beats the base somewhere and loses nowhere."""
+    rows = json.loads((root / "outputs" / "benchmarks" / "table.json").read_text())
+    return _won([row[_policies(rows)[-1]] for row in rows])
+
+
+def few_shot_won(root: Path = ROOT) -> bool:
+    """Return whether an adapted model beats its start somewhere and loses nowhere."""
+    table = json.loads((root / "outputs" / "perception" / "table.json").read_text())
+    return _won([test for found in table.values() for test in found["comparisons"].values()])
+
+
+def _won(tests: list[dict[str, float]]) -> bool:
+    """Judge by paired tests, adjusted for their number; one that was not made counts for nothing.
+
+    >>> _won([{"difference": 0.4, "p_adjusted": 0.01}, {"difference": -0.1, "p_adjusted": 0.3}])
+    True
+    >>> _won([{"difference": 0.4, "p_adjusted": 0.01}, {"difference": -0.1, "p_adjusted": 0.04}])
+    False
+    """
+    sure = [test["difference"] for test in tests if test.get("p_adjusted", 1.0) < 0.05]
+    return bool(sure) and min(sure) > 0
+
+
 def _console() -> Console:
     """Return a console on which square brackets and colons in names mean nothing."""
     return Console(markup=False, emoji=False, highlight=False)

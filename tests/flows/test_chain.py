@@ -55,6 +55,7 @@ def first(checkout) -> subprocess.CompletedProcess:
 def test_the_chain_runs_every_stage_and_ends_with_scores_cost_and_where_to_look(checkout, first):
     assert outcomes(first.stdout, STAGES) == dict.fromkeys(STAGES, "ran")
     assert "Held-out scores" in first.stdout and "index.html" in first.stdout
+    assert "models:/policy/1 " in first.stdout + first.stderr  # and whether it is the best now
     html = (checkout / "outputs" / "report" / "index.html").read_text()
     assert "policy_grpo" in html and "<svg" in html
     table = json.loads((checkout / "outputs" / "benchmarks" / "table.json").read_text())
