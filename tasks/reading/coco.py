@@ -129,7 +129,8 @@ class _File:
             listed[image.get("file_name") or image["coco_url"]].append(id)
         for ids in (ids for ids in listed.values() if len(ids) > 1):
             told = [id for id in ids if id in self.boxes or id in self.unsure] or ids[:1]
-            if any(self.boxes.get(id) != self.boxes.get(told[0]) for id in told):
+            doubtful = len(told) > 1 and any(id in self.bad_boxes for id in told)
+            if doubtful or any(self.boxes.get(id) != self.boxes.get(told[0]) for id in told):
                 self.disputed.update(told)
             for id in set(ids) - set(told if self.disputed & set(told) else told[:1]):
                 del self.images[id]

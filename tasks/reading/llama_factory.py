@@ -3,7 +3,7 @@
     {"mine": {"file_name": "mine.json", "formatting": "sharegpt",
               "columns": {"messages": "messages", "images": "images"}}}
 
-Read are files in the folder, in both formattings (`alpaca` is the default), where a row is one
+Read are files in the folder, in its formattings (`alpaca` is the default), where a row is one
 question and one answer. Set aside are preference pairs, tools, videos and sounds; addresses of
 other data sets are not followed.
 """
@@ -25,7 +25,6 @@ from tasks.records import Sample
 INFO = "dataset_info.json"
 DESCRIPTION = 64 * MB
 ALPACA = {"prompt": "instruction", "query": "input", "response": "output"}
-SHAREGPT = {"messages": "conversations"}
 TAGS = {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt"}
 # What we could only leave out, by the name of its column.
 OTHERS = ("system", "tools", "history", "videos", "audios", "chosen", "rejected", "kto_tag")
@@ -107,9 +106,13 @@ def _sample(row: Any, entry: dict[str, Any], id: str, part: Part) -> Sample:
     if others := [name for name in OTHERS if at(name)]:
         raise Unusable(f"record with {others[0]}, which would not be used")
     read: dict[str, Any] = {"id": row.get("id"), "images": at("images")}
-    if entry.get("formatting", "alpaca") == "sharegpt":
-        read["messages"] = _turns(at("messages", SHAREGPT["messages"]), entry.get("tags"))
+    form = entry.get("formatting", "alpaca")
+    if form in ("sharegpt", "openai"):
+        column = "conversations" if form == "sharegpt" else "messages"
+        read["messages"] = _turns(at("messages", column), entry.get("tags"))
         return sample_from(read, id, part)
+    if form != "alpaca":
+        raise Unusable("formatting is none of alpaca, sharegpt and openai")
     prompt, query, answer = (at(name, column) for name, column in ALPACA.items())
     if query and not (isinstance(prompt, str) and isinstance(query, str)):
         raise Unusable("prompt is neither text nor a number")

@@ -20,6 +20,8 @@ from tasks.images import to_png
 from tests.tasks.reading import hostile_annotations, hostile_pictures, hostile_tables
 from tests.tasks.reading.folders import GOOD, PLAIN, jsonl
 
+pytestmark = pytest.mark.attack
+
 ROOT = Path(__file__).parents[3]
 SECONDS, MORE_MEMORY = 20, 2 * 2**30
 

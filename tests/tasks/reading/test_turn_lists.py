@@ -136,6 +136,8 @@ def factory(folder: Path, entry: dict, *rows: object, file: str = "mine.json") -
             {"from": "human", "value": "Which?"}, {"from": "gpt", "value": "red"}]}, "a.json"),
         (SHAREGPT | {"tags": TAGS}, {"messages": [{"who": "me", "what": "Which?"},
          {"who": "it", "what": "red"}], "images": [RED]}, "a.json"),
+        ({"formatting": "openai"}, {"messages": [user("Which?"), model("red")], "images": [RED]},
+         "a.json"),
         ({}, {"instruction": "Which?", "input": "", "output": "red", "images": [RED]}, "a.json"),
         ({"columns": {"prompt": "q", "response": "a"}}, {"q": "Which?", "a": "red",
          "images": [RED]}, "a.json"),
@@ -165,6 +167,8 @@ def test_an_input_of_llama_factory_follows_its_instruction(folder):
         ({"ranking": True}, {"instruction": "a", "chosen": "b"}, "preference pair"),
         (SHAREGPT, {"messages": [user("a")]}, "empty answer"),
         (SHAREGPT, {"messages": {"role": "user"}}, "messages is no list of turns"),
+        ({"formatting": "new"}, {"instruction": "a", "output": "b"},
+         "formatting is none of alpaca, sharegpt and openai"),
         ({"columns": 5}, {"instruction": "a", "output": "b"}, "columns are no JSON object"),
     ],
     ids=str,
@@ -179,4 +183,27 @@ def test_what_llama_factory_has_and_we_do_not_is_set_aside(folder, entry, row, r
 def test_llama_factory_names_files_in_the_folder_only(folder, file):
     (folder / "dataset_info.json").write_text(json.dumps({"mine": {"file_name": file}}))
     with pytest.raises(UserError, match="must lie in the folder"):
+        read(folder)
+
+
+def test_a_file_of_llama_factory_that_is_a_link_is_not_followed(folder):
+    (folder.parent / "secret.json").write_text('[{"instruction": "a", "output": "b"}]')
+    (folder / "mine.json").symlink_to("../secret.json")
+    (folder / "dataset_info.json").write_text('{"mine": {"file_name": "mine.json"}}')
+    with pytest.raises(UserError, match="is a link that is not followed"):
+        read(folder)
+
+
+@pytest.mark.parametrize("content", ["5", "[]", '{"a": 5}', '{"a": {"file_name": "\\ud800.json"}}'])
+def test_a_description_of_nothing_is_no_data_set(folder, content):
+    (folder / "dataset_info.json").write_text(content)
+    with pytest.raises(UserError, match="has no state.json"):
+        read(folder)
+
+
+@pytest.mark.parametrize("content", ["5", "{}", "[", ""])
+def test_a_described_file_that_is_no_list_is_named(folder, content):
+    (folder / "dataset_info.json").write_text('{"mine": {"file_name": "mine.json"}}')
+    (folder / "mine.json").write_text(content)
+    with pytest.raises(UserError, match=r"mine.json is (no list of rows|not JSON)"):
         read(folder)
