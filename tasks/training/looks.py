@@ -17,6 +17,7 @@ from models.checkpoints import fault, from_first
 from models.trl_module import TRLModule
 from models.whole import set_aside, write_whole, written_whole
 from tasks.asking import generate_answers
+from tasks.preparing import PIXELS
 from tasks.rewards.verifiable import REWARDS
 from tasks.training.meter import Meter
 from tasks.training.plan import Plan
@@ -142,7 +143,7 @@ class GreedyLooks(L.Callback):
             ]
         finally:
             network.train(training)
-        return sum(scores) / len(scores)
+        return sum(scores) / max(1, len(scores))
 
     def _scores(
         self, network: Any, processor: Any, rows: dict[str, list]
@@ -159,5 +160,15 @@ class GreedyLooks(L.Callback):
 
 
 def _batches(dev: Dataset) -> Iterator[dict[str, list]]:
-    for start in range(0, len(dev), AT_ONCE):
-        yield dev[start : start + AT_ONCE]
+    """Yield rows to be answered together, bounded by number and by the pixels of their pictures."""
+    rows: list[dict] = []
+    pixels = 0
+    for row in dev:  # decodes one at a time
+        more = sum(image.width * image.height for image in row["images"])
+        if rows and (len(rows) == AT_ONCE or pixels + more > PIXELS):
+            yield {name: [held[name] for held in rows] for name in row}
+            rows, pixels = [], 0
+        rows.append(row)
+        pixels += more
+    if rows:
+        yield {name: [held[name] for held in rows] for name in rows[0]}

@@ -34,7 +34,7 @@ PYTHONS = ("python3.11", "python3")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 STOLEN = "stolen"  # a file that an attack would make
 
-pytestmark = [pytest.mark.chain]
+pytestmark = [pytest.mark.chain, pytest.mark.attack]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,8 @@ import pytest
 
 from flows.gate import ACCOUNTS, SHARED, TRACKING, Gate, mlflow_serves
 
+pytestmark = pytest.mark.attack
+
 ADDRESS = "http://127.0.0.1:4200"
 PASSWORD = "collimate:secret"
 KNOWN = "Basic " + base64.b64encode(PASSWORD.encode()).decode()

@@ -22,6 +22,8 @@ from tasks.asking import chat, generate_answers, open_model
 from tasks.errors import UserError
 from tasks.images import to_png
 
+pytestmark = pytest.mark.attack
+
 ROOT = Path(__file__).resolve().parents[2]
 MOST_SECONDS, MOST_MEGABYTES = 20, 2048
 CODE = "from pathlib import Path\nPath({marker!r}).touch()\nfrom transformers import *\n"

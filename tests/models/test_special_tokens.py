@@ -10,6 +10,8 @@ from models.picture_memory import remember_pictures
 from models.special_tokens import as_text, plain_turns, special_tokens
 from tasks.prompts import prompt
 
+pytestmark = pytest.mark.attack
+
 TOKENS = ["<|im_end|>", "<|im_start|>", "<|image_pad|>", "<|video_pad|>", "<|endoftext|>",
           "<|vision_start|>", "<|vision_end|>", "<|placeholder|>"]  # fmt: skip
 PIECES = [

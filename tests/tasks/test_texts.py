@@ -12,6 +12,8 @@ from rich.table import Table
 
 from tasks.texts import markdown, metric_name, printable
 
+pytestmark = pytest.mark.attack
+
 HOSTILE = (
     "\x1b[31mred\x1b]0;title\x07", "\x9b31m", "a\r\nb\x08\x08c", "\u202egnp.exe", "[bold red]x[/]",
     "[link=http://x]y[/link]", ":smile:", "<script>alert(1)</script>", "![x](http://x/y.png)",
