@@ -38,6 +38,10 @@ def at_work(checkout: Path) -> None:
         old.unlink()
     wait_for(checkout / ".runtime" / "scratch", "synthesis-*/answers.jsonl")
     assert stages_alive(checkout)
+    for process in stages_alive(checkout):
+        with contextlib.suppress(psutil.Error):
+            doors = psutil.Process(process).net_connections("inet")
+            assert [door for door in doors if door.status == psutil.CONN_LISTEN] == []
 
 
 def nobody_is_left(checkout: Path, began: float, servers: bool = True) -> None:
