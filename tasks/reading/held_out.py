@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.errors import UserError
-from tasks.reading.splits import FEWEST
+from tasks.reading.splits import FEWEST, key_of
+from tasks.records import read_rows, read_summary, sample_of
 
 
 def by_split(tasks: Mapping[str, int]) -> dict[str, int]:
@@ -20,16 +21,18 @@ def by_split(tasks: Mapping[str, int]) -> dict[str, int]:
     return dict(counts)
 
 
-def check_held_out(folder: Path, counts: Mapping[str, int], reasons: Mapping[str, int]) -> None:
+def check_held_out(folder: Path, read: Path) -> None:
     """Say how many samples each split has.
 
     Args:
-        counts: The usable samples by split.
-        reasons: Why how many records were set aside.
+        folder: The data set.
+        read: Where its samples were written.
 
     Raises:
         UserError: There is nothing to learn from, or nothing to test on.
     """
+    summary = read_summary(read)
+    counts, reasons = by_split(summary["tasks"]), summary["set_aside"]
     told = ", ".join(f"{split} {number}" for split, number in counts.items())
     print(f"samples: {told}", flush=True)
     lacking = [split for split in ("train", "test") if not counts[split]]
@@ -38,13 +41,15 @@ def check_held_out(folder: Path, counts: Mapping[str, int], reasons: Mapping[str
             print("dev 0: no step is chosen by held-out questions", flush=True)
         return
     aside = "; ".join(f"{number}x {reason}" for reason, number in reasons.items())
-    fewest = 1 + sum(FEWEST.values())
+    fewest, rows = 1 + sum(FEWEST.values()), map(sample_of, read_rows(read))
+    different = len({key_of(sample.images, sample.prompt) for sample in rows})
     raise UserError(
         f"{folder} has no usable samples of the split {' and '.join(lacking)}",
-        f"a model is measured on pictures that it has not seen; there are {told}"
+        f"a model is measured on pictures that it has not seen; there are {told}, "
+        f"{different} different pictures"
         + (f" (set aside: {aside})" if aside else "")
         + f". Where no part of the data is a test part, {' and '.join(_words())} are drawn, "
-        f"which takes at least {fewest} different pictures and two of every class",
+        f"which takes at least {fewest} different pictures, but never the last one of a class",
         "add pictures, or name a part of the data `test`: a file, a folder, or the field `split`",
     )
 

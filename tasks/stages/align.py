@@ -25,13 +25,12 @@ from tasks.judging.preferences import build_preferences, sample_candidates
 from tasks.prompts import prompt
 from tasks.reading.checks import JUDGED
 from tasks.reading.dataset import read_dataset
-from tasks.reading.held_out import by_split, check_held_out
+from tasks.reading.held_out import check_held_out
 from tasks.records import (
     TEXT,
     Sample,
     read_rows,
     read_samples,
-    read_summary,
     sample_row,
     write_shards,
     write_summary,
@@ -114,8 +113,7 @@ def intake(settings: Settings, job: Job) -> Metrics:
         max_rejected_share=settings.intake.max_rejected_share,
         limit=settings.intake.limit,
     )
-    found = read_summary(job.out)
-    check_held_out(job.root / settings.data, by_split(found["tasks"]), found["set_aside"])
+    check_held_out(job.root / settings.data, job.out)
     job.cost.samples = int(metrics["read"])
     return metrics
 

@@ -15,7 +15,7 @@ from tasks.coordinates import Coordinates
 from tasks.few_shot import Pool, choose_shots
 from tasks.prompts import prompt
 from tasks.reading.dataset import read_dataset
-from tasks.reading.held_out import by_split, check_held_out
+from tasks.reading.held_out import check_held_out
 from tasks.records import (
     SAMPLES,
     Sample,
@@ -98,8 +98,7 @@ def shots(settings: Settings, job: Job) -> Metrics:
         wanted=pool,
         section="shots",
     )
-    found = read_summary(job.scratch / "read")
-    check_held_out(job.root / s.data, by_split(found["tasks"]), found["set_aside"])
+    check_held_out(job.root / s.data, job.scratch / "read")
     chosen = choose_shots(
         [sample_of(row) for row in read_rows(job.scratch / "read")],
         per_class=s.per_class,
@@ -114,8 +113,8 @@ def shots(settings: Settings, job: Job) -> Metrics:
         rejected.rename(job.out / "rejected.parquet")
     less = fewer("shots.dev", s.dev, chosen.facts["dev"])
     less |= fewer("shots.test", s.test, chosen.facts["tested"])
-    facts = chosen.facts | {"fewer": less}
-    write_summary(job.out, **read | {"set_aside": found["set_aside"]}, **facts)
+    reasons = read_summary(job.scratch / "read")["set_aside"]
+    write_summary(job.out, **read | {"set_aside": reasons}, **chosen.facts, fewer=less)
     job.cost.samples = len(chosen.samples)
     return read | {name: float(n) for name, n in chosen.facts.items() if isinstance(n, int)}
 
