@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageFile
 
+from tasks.images import FORMATS
+
 EPS = (
     b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
     b"(%pipe%touch /tmp/owned) (w) file\nshowpage\n"
@@ -169,7 +171,7 @@ def mutations(number: int) -> list[tuple[str, bytes]]:
     """Return damaged copies of pictures, some cut and some with bytes changed."""
     rng, made = random.Random(0), []
     frames = [noise(), noise()]
-    whole = {form: encoded(form) for form in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")}
+    whole = {form: encoded(form) for form in FORMATS}
     whole["MPO"] = encoded("MPO", save_all=True, append_images=frames)
     whole["LZW"] = encoded("TIFF", compression="tiff_lzw")
     whole["JPEG in TIFF"] = encoded("TIFF", compression="jpeg")

@@ -77,6 +77,25 @@ def in_json() -> dict[str, Case]:
         "nothing": ({}, "empty prompt"),
         "prompt of messages": (PLAIN | {"prompt": [{"role": "user"}]}, "neither text nor parts"),
         "answer of texts": (PLAIN | {"answer": ["a", "b"]}, "list of several"),
+        "turns without end": ({"messages": [{"role": "user", "content": "a"}] * 10**5}, "several"),
+        "parts without end": (
+            {"messages": [{"role": "user", "content": [{"type": "image"}] * 10**5}]},
+            "100000 marks",
+        ),
+        "parts in parts": (
+            {"messages": [{"role": "user", "content": json.loads("[" * 500 + "]" * 500)}]},
+            "neither text nor a picture",
+        ),
+        "role of roles": ({"messages": [{"role": ["user"], "content": "a"}]}, "no known role"),
+        "picture in a part elsewhere": (
+            {"messages": [{"role": "user",
+                           "content": [{"type": "image", "path": "../secret.png"}]}]},
+            "picture path leaves the data folder",
+        ),
+        "frame of frames": (
+            PLAIN | {"image": "pictures/red.png", "boxes": [[1, 2, 3, 4]], "box_frame": [[1], 5]},
+            "box_frame is neither",
+        ),
         "long id": (PLAIN | {"id": "x" * 10**6}, "id or task of more than"),
         "long task": (PLAIN | {"task": "x" * 10**6}, "id or task of more than"),
         "escape in the split": (PLAIN | {"split": "\x1b[31m\n" * 99}, r"unknown split '\\x1b\[31m"),
