@@ -126,6 +126,13 @@ def test_files_of_an_experiment_are_where_the_server_keeps_them():
         assert ask(OWN, "POST", create.replace("/api", "/ajax-api"), body=body) == answer
 
 
+def test_the_list_of_gateways_is_empty_and_asked_of_nobody():
+    path = "/ajax-api/2.0/mlflow/gateway-proxy"
+    assert ask(OWN, path=path, serves=mlflow_serves) == 200
+    assert ask(OWN, "POST", path, serves=mlflow_serves) == 404
+    assert ask({"host": OWN["host"]}, path=path) == 401
+
+
 def mlflow_routes() -> Iterator[tuple[str, str]]:
     """Yield every method and path of MLflow's server."""
     from mlflow.server import app as flask_app
