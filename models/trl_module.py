@@ -103,7 +103,7 @@ class TRLModule(L.LightningModule):
         self._norm = torch.tensor(0.0)
         self._rate = 0.0
         self._restored: dict[str, Any] | None = None
-        self._random_state: torch.Tensor | None = None
+        self._random_state: tuple[torch.Tensor, torch.Tensor | None] | None = None
         self.history: list[dict[str, float]] = []  # every logged metric by step
 
     # ---- construction ----------------------------------------------------------------------------
@@ -202,10 +202,11 @@ class TRLModule(L.LightningModule):
     def training_step(self, batch: tuple, batch_idx: int) -> torch.Tensor:
         (inputs, items, window, last), trl = batch, self.trl
         if self._random_state is not None:  # here, because making a loader's iterator draws numbers
-            torch.set_rng_state(self._random_state)
+            own, of_device = self._random_state
+            torch.set_rng_state(own)
+            if of_device is not None and torch.cuda.is_available():
+                torch.cuda.set_rng_state(of_device)
             self._random_state = None
-            if len(self._restored["device_rng"]) == torch.cuda.device_count() > 0:
-                torch.cuda.set_rng_state_all(self._restored["device_rng"])
         trl.state.global_step = self.trainer.global_step
         trl.current_gradient_accumulation_steps = window
         trl.accelerator.gradient_state._set_sync_gradients(last)
@@ -280,13 +281,13 @@ class TRLModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._record()
-        # Lightning keeps no random state; sampling needs that of every process
-        states = [torch.get_rng_state()]
+        # Lightning keeps no random state; sampling needs that of every process and of its device:
+        # what another process sees of this device is a generator that it never used
+        of_device = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+        states = [(torch.get_rng_state(), of_device)]
         if self.trainer.world_size > 1:
             states = gather_object(states)
-        devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         checkpoint["trl"] = {
-            "device_rng": devices,
             "counters": {
                 name: getattr(self.trl, name) for name in COUNTERS if hasattr(self.trl, name)
             },

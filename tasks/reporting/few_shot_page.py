@@ -4,6 +4,7 @@ Run it with `python -m flows.reinforce` and open `outputs/perception/index.html`
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from tasks.answers import first_box
 from tasks.benchmarks.perception import score_row
 from tasks.benchmarks.scoring import Score
 from tasks.boxes import Box, boxes_from
@@ -24,6 +24,9 @@ from tasks.reporting.pictures import Picture, Rectangle, boxes_in, embed, rectan
 from tasks.rewards.suspicion import SIGNS
 
 ITEMS, COLUMNS = 48, 10  # items shown; steps in the table of signs
+# (x0,y0),(x1,y1), the form that `prompts/tagged_box_instructions.txt` asks for
+_NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
+_PAIR = re.compile(rf"\({_NUMBER},{_NUMBER}\)\s*,\s*\({_NUMBER},{_NUMBER}\)")
 Results = dict[str, Sequence[tuple[str, Score]]]
 
 
@@ -152,9 +155,7 @@ def _group(step: int, rows: list[dict[str, Any]]) -> Group:
 
 
 def _boxes(text: str, frame: tuple[float, float]) -> list[Box]:
-    listed = boxes_in(text, frame)
-    pointed = None if listed else first_box(text.replace("(", "[").replace(")", "]"), frame)
-    return [pointed] if pointed else listed
+    return boxes_in(_PAIR.sub(r"[\1, \2, \3, \4]", text), frame)
 
 
 def _measure_names(table: dict[str, dict[str, Any]]) -> list[str]:

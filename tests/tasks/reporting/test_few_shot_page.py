@@ -10,7 +10,12 @@ from tasks.benchmarks.scoring import score
 from tasks.benchmarks.visual_rft import before_and_after
 from tasks.coordinates import Coordinates
 from tasks.records import write_summary, write_table
-from tasks.reporting.few_shot_page import rollout_groups, sign_table, write_few_shot_page
+from tasks.reporting.few_shot_page import (
+    _boxes,
+    rollout_groups,
+    sign_table,
+    write_few_shot_page,
+)
 from tasks.training.rollouts import ROLLOUTS
 from tasks.world.shards import make_sample
 
@@ -117,3 +122,17 @@ def test_nothing_comes_from_outside(page):
 
 def test_fine_tuning_has_no_rollouts_and_says_so(folder, tmp_path):
     assert rollout_groups(tmp_path / "rollouts.parquet") == [] and sign_table([]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "corners"),
+    [
+        ("<answer>(10,20),(30,40)</answer>", [[10, 20, 30, 40]]),
+        ("<answer>( 1.2 , 2 ), (3, 4)</answer>", [[1, 2, 3, 4]]),
+        ("[10, 20, 30, 40] and (1,2),(3,4)", [[10, 20, 30, 40], [1, 2, 3, 4]]),
+        ("(30,40),(10,20)", []),  # corners in the wrong order are no box
+        ("(1,2)", []),
+    ],
+)
+def test_boxes_are_drawn_in_every_form_that_a_prompt_asks_for(text, corners):
+    assert [box.corners() for box in _boxes(text, (100, 100))] == corners
