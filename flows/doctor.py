@@ -19,7 +19,7 @@ be_quiet()
 
 import psutil  # noqa: E402  (libraries read the switches above when they are imported)
 from prefect.client.orchestration import get_client  # noqa: E402
-from prefect.client.schemas.filters import FlowRunFilter  # noqa: E402
+from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter  # noqa: E402
 from prefect.client.schemas.objects import StateType  # noqa: E402
 from prefect.states import Crashed  # noqa: E402
 from zc.lockfile import LockError, LockFile  # noqa: E402
@@ -76,6 +76,7 @@ def repair_flow_runs() -> list[str]:
     }
     told = []
     with get_client(sync_client=True) as client:
+        unended = TaskRunFilter.model_validate({"state": {"type": {"any_": list(UNDER_WAY)}}})
         under_way = FlowRunFilter(state={"type": {"any_": list(UNDER_WAY)}})
         for run in client.read_flow_runs(flow_run_filter=under_way):
             process = processes.get(str(run.id))
@@ -83,6 +84,9 @@ def repair_flow_runs() -> list[str]:
             if not (process is None and elsewhere) and not is_alive(process or ""):
                 state = Crashed(message="The process that ran this flow is gone.")
                 client.set_flow_run_state(run.id, state, force=True)
+                ours = FlowRunFilter.model_validate({"id": {"any_": [run.id]}})
+                for task in client.read_task_runs(flow_run_filter=ours, task_run_filter=unended):
+                    client.set_task_run_state(task.id, state, force=True)
                 told.append(f"Flow run {run.name}: its process is gone; marked as crashed")
     return told
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.stage import ROOT
-from tasks.texts import markdown, printable
+from tasks.texts import markdown, one_line, printable
 
 AIMS = ("find", "tell", "other tasks")
 GROUPS = {"tested": "adapted to", "other": "may be forgotten"}
@@ -33,7 +33,7 @@ def print_few_shot_summary(root: Path, outcomes: dict[str, str]) -> None:
     for name in ("questions", "measure", "start", "adapted"):
         scores.add_column(name, justify="left" if name in ("questions", "measure") else "right")
     for row in _few_shot_rows(root):
-        scores.add_row(*map(printable, row))
+        scores.add_row(*map(one_line, row))
     console.print(scores)
     probe = root / "outputs" / "reinforced" / "headroom.json"
     if probe.exists() and (told := json.loads(probe.read_text())["warning"]):
@@ -89,7 +89,7 @@ def print_summary(root: Path, outcomes: dict[str, str]) -> None:
         cells = [_cell(row[policy], row["task"] in AIMS) for policy in policies]
         style = "bold" if row["task"] in AIMS else None
         scores.add_row(
-            printable(row["task"]), str(row["n"]), f"{row['majority']:.2f}", *cells, style=style
+            one_line(row["task"]), str(row["n"]), f"{row['majority']:.2f}", *cells, style=style
         )
     console.print(scores)
     if told := smallest_differences(rows):

@@ -7,11 +7,13 @@ repaired before the runner starts (see `flows/doctor.py`).
 
 import argparse
 import base64
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 
 from flows.databases import move_damaged_aside
 from flows.gate import LET_IN
@@ -62,6 +64,22 @@ def way_in(prefect: str, password: str) -> str:
     'http://127.0.0.1:4200/let-in#Y29sbGltYXRlOnNlY3JldA=='
     """
     return f"{prefect}{LET_IN}#{base64.b64encode(password.encode()).decode()}"
+
+
+def unended(prefect: str, password: str) -> int:
+    """Return how many flow runs Prefect believes to be under way; 0 where it does not answer."""
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
+    key = base64.b64encode(password.encode()).decode()
+    asked = urllib.request.Request(
+        f"{prefect}/api/flow_runs/count",
+        data=json.dumps(wanted).encode(),
+        headers={"Authorization": f"Basic {key}", "Content-Type": "application/json"},
+    )
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        return int(direct.open(asked, timeout=5).read())
+    except (OSError, ValueError):
+        return 0
 
 
 def repair(variables: dict[str, str]) -> None:
@@ -122,7 +140,11 @@ def main() -> None:
     finally:
         for impatience in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(impatience, signal.SIG_IGN)  # or it would leave the others behind
-        for child in reversed(children.values()):  # the runner first: it talks to the servers
+        if "runner" in children:  # first: it talks to the servers
+            stop(children.pop("runner"))
+            if unended(prefect, password):
+                repair(variables)  # a flow that could not say in time that it was stopped
+        for child in reversed(children.values()):
             stop(child)
         WAY_IN.unlink(missing_ok=True)
         for door in doors.values():  # open until now: nobody else could take a dead server's port

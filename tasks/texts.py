@@ -35,14 +35,22 @@ def _spelt(char: str) -> str:
     return char.encode("unicode_escape").decode()
 
 
+def one_line(text: str) -> str:
+    r"""Return a text as it is shown in a cell of a table.
+
+    >>> one_line("a\tb\n c")
+    'a b c'
+    """
+    return " ".join(printable(text).split())
+
+
 def markdown(text: str) -> str:
     r"""Return a text that Markdown and HTML show as it is, on one line.
 
     >>> markdown("a|b <script> [c](d)")
     'a\\|b &lt;script&gt; \\[c\\]\\(d\\)'
     """
-    line = " ".join(printable(text).split())
-    return _MARKS.sub(r"\\\1", html.escape(line, quote=False))
+    return _MARKS.sub(r"\\\1", html.escape(one_line(text), quote=False))
 
 
 def metric_name(text: str) -> str:
