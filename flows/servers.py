@@ -24,7 +24,6 @@ from tasks.process import QUIET, as_child, die_with_parent
 ROOT = Path(__file__).resolve().parents[1]
 RUNTIME = ROOT / ".runtime"
 SECONDS_TO_START = 180
-FACTORIES = {"prefect": "flows.gate:prefect", "mlflow": "flows.gate:mlflow"}
 _doors: list[socket.socket] = []  # of this process's own server
 HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
 
@@ -186,7 +185,7 @@ def _serve(name: str, handle: int) -> None:
     import uvicorn
 
     config = uvicorn.Config(
-        FACTORIES[name], factory=True, log_level="warning", server_header=False, lifespan="on"
+        f"flows.gate:{name}", factory=True, log_level="warning", server_header=False, lifespan="on"
     )
     with socket.socket(fileno=handle) as door:
         uvicorn.Server(config).run(sockets=[door])

@@ -1,7 +1,7 @@
 """What libraries raise when something stands in their way that a user can move: one table.
 
 A row is recognised by the system's number, by the exception's class, or by words of a library that
-wraps others' errors. A row without words takes every exception of its classes.
+wraps others' errors.
 """
 
 import errno
@@ -26,14 +26,13 @@ class Obstacle:
 
     def stands_behind(self, error: BaseException) -> bool:
         """Return whether the error is of this row."""
-        if getattr(error, "errno", None) in self.numbers:
-            return True
         mine = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
         text = str(error)
-        said = any(words in text for words in self.words)
-        if self.classes:
-            return bool(mine & set(self.classes)) and (said or not self.words)
-        return said
+        return (
+            getattr(error, "errno", None) in self.numbers
+            or bool(mine & set(self.classes))
+            or any(words in text for words in self.words)
+        )
 
 
 def reason_of(error: BaseException) -> str:
@@ -73,11 +72,6 @@ OBSTACLES = (
         "pictures, or end other programs, and start again; it continues where it stopped",
         numbers=(errno.ENOMEM,),
         classes=("builtins.MemoryError", "torch.OutOfMemoryError", "pyarrow.lib.ArrowMemoryError"),
-    ),
-    Obstacle(
-        "Memory has run out",
-        "lower the batch or the answer's length of this stage, use a smaller model or smaller "
-        "pictures, or end other programs, and start again; it continues where it stopped",
         words=("can't allocate memory", "CUDA out of memory"),
     ),
     Obstacle(
@@ -109,11 +103,6 @@ OBSTACLES = (
             "requests.exceptions.ConnectionError", "requests.exceptions.Timeout",
             "httpx.ConnectError", "httpx.ConnectTimeout", "httpx.ReadTimeout", "socket.gaierror",
         ),
-    ),
-    Obstacle(
-        "A server cannot be reached",
-        "check that it runs and that MLFLOW_TRACKING_URI and PREFECT_API_URL name it, or unset "
-        "them to work with this checkout's own",
         words=("Max retries exceeded", "Failed to reach API", "Name or service not known"),
     ),
     Obstacle(
