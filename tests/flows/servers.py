@@ -65,6 +65,13 @@ def wait_for_state(
     return state(api, flow_run)
 
 
+def completes(api: SyncPrefectClient, flow_run) -> None:
+    """Wait for a flow run to complete; fail with what it says where it ends otherwise."""
+    wait_for_state(api, flow_run)
+    ended = api.read_flow_run(flow_run).state
+    assert ended.is_completed(), f"{ended.type.value}: {ended.message}"
+
+
 class Servers:
     """`make up` of a checkout on free ports.
 

@@ -18,7 +18,15 @@ import pytest
 import yaml
 
 from tests.flows.conftest import SHIPPED
-from tests.flows.servers import ENDED, UNDER_WAY, Servers, state, wait_for_state, wait_until
+from tests.flows.servers import (
+    ENDED,
+    UNDER_WAY,
+    Servers,
+    completes,
+    state,
+    wait_for_state,
+    wait_until,
+)
 from tests.flows.test_chain import SMALL, STAGES, stages_alive
 
 KILLS = 20
@@ -96,8 +104,7 @@ def site(make_checkout) -> Iterator[Site]:
 
 @pytest.mark.timeout(1500)
 def test_results_after_twenty_kills_are_those_of_an_undisturbed_run(site):
-    undisturbed = site.start(CHAIN)
-    assert wait_for_state(site.api, undisturbed) == "COMPLETED"
+    completes(site.api, site.start(CHAIN))
     expected = site.results()
     site.forget_results()
 
@@ -129,7 +136,7 @@ def test_results_after_twenty_kills_are_those_of_an_undisturbed_run(site):
         wait_for_nobody(site.root)
         flow_run = None
     site.ready()
-    assert wait_for_state(site.api, site.start(CHAIN)) == "COMPLETED"
+    completes(site.api, site.start(CHAIN))
     print(f"killed {dict(killed)}; {finished + 1} chains got through")
     assert site.results() == expected
     assert {"server", "runner", "flow", "dvc", "stage"} <= set(killed), killed
