@@ -33,25 +33,25 @@ packages:
 	echo "Without $(PACKAGES) the tests that drive them are skipped."
 
 pull: $(STAMP) ## the data and the embedded models, from store/
-	$(BIN)/python -m tasks.pull data.dvc base few_shot_world habits
+	$(BIN)/python -m tasks.running.pull data.dvc base few_shot_world habits
 
 reproduce: pull ## Visual-RFT's claim on the embedded default: 45 minutes on two cores
 	$(BIN)/dvc repro visual_rft
 
 up: pull ## Prefect and MLflow in the browser, on 127.0.0.1
-	$(BIN)/python -m flows.up
+	$(BIN)/python -m flows.platform.up
 
 down: $(STAMP) ## stop them from elsewhere
-	$(BIN)/python -m flows.up --stop
+	$(BIN)/python -m flows.platform.up --stop
 
 doctor: $(STAMP) ## repair what a kill left behind, without starting anything
-	$(BIN)/python -m flows.doctor
+	$(BIN)/python -m flows.platform.doctor
 
 promote: $(STAMP) ## make promote MODEL=models:/policy/3: what models:/policy@best names
-	$(BIN)/python -m flows.promote $(MODEL)
+	$(BIN)/python -m flows.platform.promote $(MODEL)
 
 demote: $(STAMP) ## make demote MODEL=policy: the one before is the best again
-	$(BIN)/python -m flows.promote $(MODEL) --undo
+	$(BIN)/python -m flows.platform.promote $(MODEL) --undo
 
 repro: pull ## the same chain without Prefect
 	$(BIN)/dvc repro report

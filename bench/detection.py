@@ -37,7 +37,7 @@ from tasks.benchmarks.average_precision import (
     average_precision_interval,
     compare_average_precision,
 )
-from tasks.boxes import Box
+from tasks.records.boxes import Box
 
 REPEATS = 3
 TARGET = 10.0  # seconds, ours

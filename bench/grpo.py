@@ -1,9 +1,9 @@
 """Stock TRL GRPO beside ours: the same step on the same machine, taken in turns.
 
 `make bench-grpo` prints the table and writes `bench/grpo.json`. Both arms train equal copies of a
-model on equal batches with TRL's GRPOTrainer; ours shares prefixes (`models/shared_prefix.py`),
-samples answers from shared prompts (`models/rollouts.py`) and prepares each picture once
-(`models/picture_memory.py`). Every repeat takes one step of each arm; medians are compared.
+model on equal batches with TRL's GRPOTrainer; ours shares prefixes (`models/prefix/shared.py`),
+samples answers from shared prompts (`models/prefix/rollouts.py`) and prepares each picture once
+(`models/vlm/picture_memory.py`). Every repeat takes one step of each arm; medians are compared.
 
 The limit is what remains of the stock step's floating-point operations when every prompt is
 computed once and the head scores answers only, counted analytically: matrix products, attention
@@ -31,12 +31,12 @@ from transformers import Qwen2_5_VLForConditionalGeneration as Qwen2_5_VL
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from trl import GRPOConfig, GRPOTrainer
 
-from models import rollouts
-from models.loading import ImageOnlyQwen2_5_VLProcessor, load_model, load_processor
-from models.picture_memory import remember_pictures
-from models.rollouts import GroupedGRPOTrainer, shared_rollouts
-from models.shared_prefix import share_prefix
-from tasks.process import be_quiet
+from models.prefix import rollouts
+from models.prefix.rollouts import GroupedGRPOTrainer, shared_rollouts
+from models.prefix.shared import share_prefix
+from models.vlm.loading import ImageOnlyQwen2_5_VLProcessor, load_model, load_processor
+from models.vlm.picture_memory import remember_pictures
+from tasks.running.process import be_quiet
 from tasks.training.meter import peak_memory_gb
 from tasks.training.methods import TRL_DEFAULTS
 from tasks.world.tokenizer import train_tokenizer

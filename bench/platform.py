@@ -30,7 +30,7 @@ from prefect.exceptions import ObjectNotFound
 from rich.console import Console
 from rich.table import Table
 
-from tasks.process import QUIET
+from tasks.running.process import QUIET
 
 ROOT = Path(__file__).resolve().parents[1]
 WHERE = Path(__file__).with_name("platform.json")
@@ -43,13 +43,13 @@ SECONDS_BETWEEN_LOOKS = 5
 PLAIN = """
 import json, os, sys, time
 from pathlib import Path
-from tasks.process import be_quiet
+from tasks.running.process import be_quiet
 be_quiet()
 from flows.align import STAGES as NAMES
 from tasks.run import Job
 from tasks.settings import load_settings
 from tasks.stages import STAGES
-from tasks.tracking import Cost
+from tasks.running.tracking import Cost
 
 root = Path.cwd()
 settings = load_settings(root / "params.yaml")
@@ -71,10 +71,10 @@ for name in NAMES:
 def clone(folder: Path, overrides: list[str]) -> Path:
     """Return a fresh clone with its data and the settings of the benchmark."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-    run(folder, "-m", "tasks.pull", *SHIPPED)
+    run(folder, "-m", "tasks.running.pull", *SHIPPED)
     keep = (
         "import sys; from pathlib import Path; from tasks.settings import *; "
-        "from flows.command_line import settings_from_command_line as read; "
+        "from flows.platform.command_line import settings_from_command_line as read; "
         "p = Path('params.yaml'); given = read(p, sys.argv[1:], AlignSettings); "
         "save_settings(load_settings(p).with_part(given), p)"
     )
@@ -113,7 +113,7 @@ def through_platform(folder: Path) -> dict[str, Any]:
     ports = {"PREFECT_PORT": str(free_port()), "MLFLOW_PORT": str(free_port())}
     started = time.monotonic()
     up = subprocess.Popen(
-        [sys.executable, "-m", "flows.up"], cwd=folder, env=environment(folder) | ports,
+        [sys.executable, "-m", "flows.platform.up"], cwd=folder, env=environment(folder) | ports,
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

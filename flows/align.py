@@ -4,15 +4,15 @@ Run it with `make demo`, `python -m flows.align --policy_grpo.steps 50` (any set
 they are kept in params.yaml), or from the Prefect UI after `make up`.
 """
 
-from tasks.process import be_quiet
+from tasks.running.process import be_quiet
 
 be_quiet()
 
 from prefect import flow  # noqa: E402
 from prefect.states import State  # noqa: E402
 
-from flows.chain import Chain, main, run_chain  # noqa: E402  (libraries read the switches above)
-from flows.summary import chain_scores, chain_won, print_summary  # noqa: E402
+from flows.platform.chain import Chain, main, run_chain  # noqa: E402  (libraries read the switches above)
+from flows.platform.summary import chain_scores, chain_won, print_summary  # noqa: E402
 from tasks.settings import AlignSettings  # noqa: E402
 
 STAGES = (

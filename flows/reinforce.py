@@ -7,15 +7,15 @@ questions. Run it with `python -m flows.reinforce --shots.recipe classification`
 Prefect UI after `make up`.
 """
 
-from tasks.process import be_quiet
+from tasks.running.process import be_quiet
 
 be_quiet()
 
 from prefect import flow  # noqa: E402
 from prefect.states import State  # noqa: E402
 
-from flows.chain import Chain, main, run_chain  # noqa: E402  (libraries read the switches above)
-from flows.summary import few_shot_scores, few_shot_won, print_few_shot_summary  # noqa: E402
+from flows.platform.chain import Chain, main, run_chain  # noqa: E402  (libraries read the switches above)
+from flows.platform.summary import few_shot_scores, few_shot_won, print_few_shot_summary  # noqa: E402
 from tasks.settings import ReinforceSettings  # noqa: E402
 
 STAGES = ("shots", "reinforced", "perception")

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.process import be_quiet, die_with_parent
-from tasks.warm import run_warm
+from tasks.running.process import be_quiet, die_with_parent
+from tasks.running.warm import run_warm
 
 if __name__ == "__main__":  # what is imported below would take 0.1 s for nothing
     die_with_parent()
@@ -32,16 +32,16 @@ be_quiet()
 
 import yaml  # noqa: E402  (libraries read the switches above when they are imported)
 
-from models.whole import write_whole  # noqa: E402
-from tasks.errors import Checked, UserError, without_trace  # noqa: E402
-from tasks.locks import chain_lock  # noqa: E402
-from tasks.private import runtime  # noqa: E402
+from models.engine.whole import write_whole  # noqa: E402
+from tasks.running.errors import Checked, UserError, without_trace  # noqa: E402
+from tasks.running.locks import chain_lock  # noqa: E402
+from tasks.running.private import runtime  # noqa: E402
+from tasks.running.surroundings import alone  # noqa: E402
+from tasks.running.texts import metric_name  # noqa: E402
 from tasks.settings import Settings, load_settings  # noqa: E402
-from tasks.surroundings import alone  # noqa: E402
-from tasks.texts import metric_name  # noqa: E402
 
 if TYPE_CHECKING:
-    from tasks.tracking import Cost
+    from tasks.running.tracking import Cost
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
             f"There is no stage {stage!r}", f"dvc.yaml has {', '.join(spec)}", "name one"
         )
 
-    from tasks import tracking
+    from tasks.running import tracking
 
     known, read = tracking.dvc_hashes(root), states(root, spec[stage], settings)
     sources = source_hash(root, spec[stage])
@@ -253,7 +253,7 @@ def check_stage(stage: str, root: Path) -> dict[str, float]:
             f"{stage} cannot be checked", "it trains no model", f"name one of {', '.join(trained)}"
         )
 
-    from tasks import tracking
+    from tasks.running import tracking
     from tasks.stages import STAGES
 
     # beside those of real attempts, and not in $TMPDIR, which may be memory
@@ -271,7 +271,7 @@ def check_stage(stage: str, root: Path) -> dict[str, float]:
 
 def parameters_of(spec: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the settings that a stage depends on, flat: `{"policy_grpo.steps": 100, ...}`."""
-    from tasks.tracking import flat
+    from tasks.running.tracking import flat
 
     values = settings.model_dump(mode="json")
     return flat({name: values[name] for name in spec.get("params", [])})

@@ -31,7 +31,7 @@ def tiny_model(tokenizer) -> Callable:
     """
     import torch
 
-    from models.tiny_vlm import tiny_qwen3_vl
+    from models.tiny.vlm import tiny_qwen3_vl
     from tasks.world.lexicon import SIDE
 
     torch.set_num_threads(1)
@@ -54,7 +54,7 @@ def tiny_model(tokenizer) -> Callable:
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory, tiny_model, tokenizer) -> str:
     """An ordinary model folder; larger weights, as fresh ones answer nearly the same to all."""
-    from tasks.training.base import save_base
+    from tasks.world.base import save_base
 
     folder = tmp_path_factory.mktemp("model")
     save_base(tiny_model(hidden=64, layers=2, weight_scale=3.0), tokenizer, folder)

@@ -15,7 +15,7 @@ from faster_coco_eval import COCO, COCOeval_faster
 from scipy.stats import permutation_test
 
 from tasks.benchmarks.statistics import LEVEL, Comparison, Interval
-from tasks.boxes import Box
+from tasks.records.boxes import Box
 
 MOST = 100  # detections that count per picture and class
 KINDS = {"r": "APr", "c": "APc", "f": "APf"}

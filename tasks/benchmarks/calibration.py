@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torchmetrics.classification import BinaryCalibrationError
 
-from tasks.answers import Detection
+from tasks.asking.answers import Detection
 from tasks.benchmarks.average_precision import Labelled
 from tasks.rewards.detection import match
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tasks.boxes import Box, iou
+from tasks.records.boxes import Box, iou
 
 EPSILON = 1e-6  # the reference adds it to every denominator
 Polygon = Sequence[tuple[float, float]]

@@ -7,10 +7,10 @@ than the greedy one, or all answers to a question earn the same, there is nothin
 from collections.abc import Sequence
 from statistics import fmean, pstdev
 
-from tasks.asking import Asker
+from tasks.asking.coordinates import Coordinates
+from tasks.asking.local import Asker
 from tasks.benchmarks.perception import score_answer
-from tasks.coordinates import Coordinates
-from tasks.records import Sample
+from tasks.records.rows import Sample
 
 LITTLE = 0.05  # of the score: best-of-G must promise more than this over the greedy answer
 MOSTLY = 0.8  # share of questions whose sampled answers all score the same

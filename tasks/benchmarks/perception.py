@@ -7,10 +7,10 @@ from typing import Any
 
 from datasets import Features, Value
 
-from tasks.asking import Answer, Asker
+from tasks.asking.coordinates import Coordinates
+from tasks.asking.local import Answer, Asker
 from tasks.benchmarks.scoring import Score, score, wrong
-from tasks.coordinates import Coordinates
-from tasks.records import BOXES, TEXT, Sample
+from tasks.records.rows import BOXES, TEXT, Sample
 
 SCORES = Features(
     {

@@ -3,11 +3,11 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
-from tasks.answers import Detection, Malformed, detections, first_box, read_answer
+from tasks.asking.answers import Detection, Malformed, detections, first_box, read_answer
 from tasks.benchmarks.captions import aligned_word_f1, sentence_f1
-from tasks.boxes import Box, iou
 from tasks.judging.verdicts import pair_winner, point_score
-from tasks.records import Sample
+from tasks.records.boxes import Box, iou
+from tasks.records.rows import Sample
 from tasks.rewards.detection import answered_detections, match, overlap_score
 from tasks.rewards.grounding import answered_box
 from tasks.rewards.text import same_answer

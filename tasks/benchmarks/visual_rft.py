@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tasks.answers import Detection, Malformed, keeps_contract
+from tasks.asking.answers import Detection, Malformed, keeps_contract
+from tasks.asking.coordinates import Coordinates
 from tasks.benchmarks.average_precision import (
     Labelled,
     average_precision,
@@ -22,8 +23,7 @@ from tasks.benchmarks.calibration import calibration_error
 from tasks.benchmarks.grounding import mask_overlap, mean_mask_overlap, total_mask_overlap
 from tasks.benchmarks.scoring import Score
 from tasks.benchmarks.statistics import Comparison, compare, told
-from tasks.coordinates import Coordinates
-from tasks.records import Sample
+from tasks.records.rows import Sample
 from tasks.rewards.detection import answered_detections
 
 AP_RESAMPLES = 500  # an AP is counted again for each: five hundred take a few seconds

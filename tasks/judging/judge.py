@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.asking import Answer, Asker
+from tasks.asking.local import Answer, Asker
 from tasks.judging.verdicts import pair_winner, point_score
 from tasks.prompts import prompt
 

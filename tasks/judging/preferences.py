@@ -9,11 +9,11 @@ by how sure the pair verdict was.
 
 from dataclasses import dataclass, replace
 
-from tasks.asking import Answer, Asker
+from tasks.asking.local import Answer, Asker
 from tasks.benchmarks.captions import aligned_word_f1
 from tasks.benchmarks.statistics import known, mean
 from tasks.judging.judge import Pair, Verdict, judge_pairs, score_points
-from tasks.records import Sample
+from tasks.records.rows import Sample
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import UserError
 from tasks.reading.annotations import load
 from tasks.reading.checks import Record, unusable
 from tasks.reading.coco import coco_records
 from tasks.reading.grounding import is_references, reference_records
 from tasks.reading.splits import NAMES, Splits
+from tasks.running.errors import UserError
 
 LISTS = ("images", "annotations", "categories")
 # What COCO puts beside its boxes describes the same pictures in another way.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from tasks.images import stored, turned_corners
 from tasks.reading.checks import Record, Unusable, picture_size, unusable
 from tasks.reading.files import ANNOTATIONS, read_json
 from tasks.reading.pictures import PictureFolder
+from tasks.records.images import stored, turned_corners
 
 Entry = dict[str, Any]
 Id = int | str

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from tasks.boxes import boxes_from
-from tasks.images import MAX_PIXELS, BadPicture, kept
 from tasks.reading.splits import key_of
-from tasks.records import Sample
+from tasks.records.boxes import boxes_from
+from tasks.records.images import MAX_PIXELS, BadPicture, kept
+from tasks.records.rows import Sample
 
 SPLITS = ("train", "dev", "test")
 # Metrics that compare with `answer`. No true boxes is a truth too: there is nothing to find.

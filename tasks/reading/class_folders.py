@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tasks.errors import UserError
 from tasks.prompts import prompt
 from tasks.reading.checks import Record, unusable
 from tasks.reading.files import link_out
 from tasks.reading.pictures import is_picture, read_picture
 from tasks.reading.splits import NAMES, Splits, lot
-from tasks.records import Sample
+from tasks.records.rows import Sample
+from tasks.running.errors import UserError
 
 # What holds pictures of all classes, or what belongs to them; "mask" alone may be a class.
 PARTS = {

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import UserError
 from tasks.prompts import prompt
 from tasks.reading.annotations import (
     Entry,
@@ -32,7 +31,8 @@ from tasks.reading.annotations import (
 from tasks.reading.checks import Record, Unusable, unusable
 from tasks.reading.pictures import PictureFolder
 from tasks.reading.splits import NAMES, Splits, lot, split_in
-from tasks.records import Sample
+from tasks.records.rows import Sample
+from tasks.running.errors import UserError
 
 
 def coco_records(folder: Path, contents: dict[Path, Entry], splits: Splits) -> Iterator[Record]:

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import UserError
-from tasks.progress import track
 from tasks.reading.checks import TEXT, Seen, Unusable, check
 from tasks.reading.layouts import recognised
 from tasks.reading.splits import Place, Splits, drawn
-from tasks.records import (
+from tasks.records.rows import (
     REJECTED,
     SAMPLES,
     Sample,
@@ -25,6 +23,8 @@ from tasks.records import (
     write_summary,
     write_table,
 )
+from tasks.running.errors import UserError
+from tasks.running.progress import track
 
 
 def read_dataset(

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tasks.errors import UserError
 from tasks.reading.checks import BYTES_IN_ALL, Unusable
+from tasks.running.errors import UserError
 
 MB = 2**20
 PICTURE = BYTES_IN_ALL  # a page scanned at 600 dpi without compression has 100 MB

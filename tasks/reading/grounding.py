@@ -34,7 +34,7 @@ from tasks.reading.checks import Record, Unusable, picture_size, unusable
 from tasks.reading.files import LINE, link_out, read_record_file
 from tasks.reading.pictures import PictureFolder, is_picture
 from tasks.reading.splits import NAMES, Splits, lot, our_name
-from tasks.records import Sample
+from tasks.records.rows import Sample
 
 
 def reasoning_folders(folder: Path) -> list[Path]:

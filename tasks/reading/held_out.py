@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.errors import UserError
 from tasks.reading.splits import FEWEST, key_of
-from tasks.records import read_rows, read_summary, sample_of
+from tasks.records.rows import read_rows, read_summary, sample_of
+from tasks.running.errors import UserError
 
 
 def by_split(tasks: Mapping[str, int]) -> dict[str, int]:

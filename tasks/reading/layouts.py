@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.errors import UserError
 from tasks.reading.annotation_files import annotated_records
 from tasks.reading.checks import Record
 from tasks.reading.class_folders import class_folders, class_records
@@ -12,6 +11,7 @@ from tasks.reading.llama_factory import INFO, described_files, described_records
 from tasks.reading.saved import is_saved, saved_dataset
 from tasks.reading.splits import Splits
 from tasks.reading.tables import json_lines, own_shards
+from tasks.running.errors import UserError
 
 
 def recognised(folder: Path, splits: Splits, setting: str = "data") -> tuple[str, Iterator[Record]]:

@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import UserError
 from tasks.reading.checks import Record, Unusable, unusable
 from tasks.reading.files import ANNOTATIONS, LINE, MB, lines_in, open_data, read_json
 from tasks.reading.splits import Splits, split_in
 from tasks.reading.tables import Part, sample_from
-from tasks.records import Sample
+from tasks.records.rows import Sample
+from tasks.running.errors import UserError
 
 INFO = "dataset_info.json"
 DESCRIPTION = 64 * MB

@@ -10,14 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tasks.choosing import spread
-from tasks.errors import UserError, without_trace
 from tasks.reading.checks import Seen, Unusable
 from tasks.reading.dataset import checked
 from tasks.reading.layouts import recognised
 from tasks.reading.splits import Splits
-from tasks.records import Sample
-from tasks.texts import printable
+from tasks.records.choosing import spread
+from tasks.records.rows import Sample
+from tasks.running.errors import UserError, without_trace
+from tasks.running.texts import printable
 
 LOOKED_AT = 200  # records from which the samples are taken, some of every kind
 LONGEST = 300  # characters of a text

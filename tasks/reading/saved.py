@@ -15,13 +15,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.errors import UserError
 from tasks.reading.annotation_files import some
 from tasks.reading.arrow import rows_of, stream_of
 from tasks.reading.checks import Record, Unusable, unusable
 from tasks.reading.files import MB, link_out, mapped, open_data, read_json
 from tasks.reading.splits import Splits, our_name, split_in
 from tasks.reading.tables import COLUMNS, PROMPT_NAMES, TURN_NAMES, Part, sample_from
+from tasks.running.errors import UserError
 
 INFO, STATE, DICT = "dataset_info.json", "state.json", "dataset_dict.json"
 DESCRIPTION = 64 * MB  # a feature takes some 50 bytes

@@ -21,15 +21,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tasks.answers import Malformed, read_answer
-from tasks.errors import UserError
+from tasks.asking.answers import Malformed, read_answer
 from tasks.reading.arrow import rows_of
 from tasks.reading.checks import Record, Unusable, gathered, picture_size, unusable
 from tasks.reading.files import LINE, MB, lines_in, open_data
 from tasks.reading.pictures import read_picture
 from tasks.reading.splits import Splits, our_name, split_in
 from tasks.reading.turns import Said, marked, said_in
-from tasks.records import Sample, read_batches, sample_of
+from tasks.records.rows import Sample, read_batches, sample_of
+from tasks.running.errors import UserError
 
 # Names that other projects use for our columns.
 PROMPT_NAMES = ("prompt", "problem", "question", "query", "instruction")

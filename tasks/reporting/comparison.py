@@ -8,7 +8,7 @@ import numpy as np
 
 from tasks.benchmarks.scoring import Score
 from tasks.benchmarks.statistics import Comparison, compare, interval, told
-from tasks.records import Sample
+from tasks.records.rows import Sample
 
 BASE = "base"
 # Tasks that reinforcement and preferences aim at; all others show what was forgotten.

@@ -12,11 +12,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from tasks.asking.coordinates import Coordinates
 from tasks.benchmarks.perception import score_row
 from tasks.benchmarks.scoring import Score
-from tasks.boxes import Box, boxes_from
-from tasks.coordinates import Coordinates
-from tasks.records import Sample, read_summary
+from tasks.records.boxes import Box, boxes_from
+from tasks.records.rows import Sample, read_summary
 from tasks.reporting import gallery
 from tasks.reporting.curves import curves
 from tasks.reporting.page import environment

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.boxes import Box, boxes_from
-from tasks.coordinates import Coordinates
-from tasks.records import Sample
+from tasks.asking.coordinates import Coordinates
+from tasks.records.boxes import Box, boxes_from
+from tasks.records.rows import Sample
 from tasks.reporting.pictures import (
     Picture,
     Rectangle,

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tasks.tracking import dvc_hashes
+from tasks.running.tracking import dvc_hashes
 
 STAGES = (
     "base", "intake", "synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo",

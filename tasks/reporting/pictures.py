@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from tasks.answers import first_box
-from tasks.boxes import Box
-from tasks.images import open_image, to_png
+from tasks.asking.answers import first_box
+from tasks.records.boxes import Box
+from tasks.records.images import open_image, to_png
 
 SMALL = 256  # up to here pixels are drawn as sharp squares; larger pictures are shown smooth
 SHOWN = 200  # how wide a picture is shown at most, in CSS pixels

@@ -12,15 +12,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from tasks.coordinates import Coordinates
-from tasks.errors import UserError
-from tasks.records import Sample, read_rows, read_summary, sample_of
+from tasks.asking.coordinates import Coordinates
+from tasks.records.rows import Sample, read_rows, read_summary, sample_of
 from tasks.reporting import gallery
 from tasks.reporting.curves import CHARTS, curves
 from tasks.reporting.judge_sheet import margins
 from tasks.reporting.lineage import SHIPPED, costs, lineage
 from tasks.reporting.page import environment
 from tasks.reporting.scores import standings
+from tasks.running.errors import UserError
 
 NEEDED = (
     "intake", "synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo", "policy_grpo",

@@ -18,17 +18,17 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from tasks.asking.coordinates import Coordinates
+from tasks.asking.turns import asking
 from tasks.benchmarks.perception import benchmark
 from tasks.benchmarks.visual_rft import measures
-from tasks.choosing import of_each
-from tasks.coordinates import Coordinates
-from tasks.few_shot import choose_shots, spread_over_classes
-from tasks.progress import track
-from tasks.records import Sample, read_samples
+from tasks.reading.shots import choose_shots, spread_over_classes
+from tasks.records.choosing import of_each
+from tasks.records.rows import Sample, read_samples
 from tasks.rewards.verifiable import WEIGHTS
+from tasks.running.progress import track
 from tasks.training.demonstrations import demonstrations
 from tasks.training.policy import grpo_dataset, train_grpo, train_sft
-from tasks.turns import asking
 
 WATCHED = {"tagged_detections": "overlap_with_true_boxes", "final": "exact_final"}
 NOT_FORGOTTEN = ("find", "judge_pair", "judge_point")  # trained here, or asked of judges only
@@ -207,7 +207,7 @@ def shots_of(job: Job) -> tuple[list[Sample], list[Sample], list[Sample]]:
 def _alone() -> None:
     import torch
 
-    from tasks.process import be_quiet, die_with_parent
+    from tasks.running.process import be_quiet, die_with_parent
 
     be_quiet()
     die_with_parent()

@@ -7,8 +7,8 @@ in one place: no symbolic check of the whole text, which paid wrong boxes in ful
 
 from collections.abc import Sequence
 
-from tasks.answers import Detection, Malformed, detections, first_box, read_answer
-from tasks.boxes import Box, boxes_from, iou
+from tasks.asking.answers import Detection, Malformed, detections, first_box, read_answer
+from tasks.records.boxes import Box, boxes_from, iou
 from tasks.rewards.text import content_of
 
 MATCH = 0.5  # a prediction counts as found when its overlap is strictly greater

@@ -7,8 +7,8 @@ paid 26 instead of at most 2 for the whole picture with swapped corners.
 
 from collections.abc import Callable, Sequence
 
-from tasks.answers import Malformed, only_box, read_answer
-from tasks.boxes import Box, boxes_from, giou, iou
+from tasks.asking.answers import Malformed, only_box, read_answer
+from tasks.records.boxes import Box, boxes_from, giou, iou
 from tasks.rewards.text import content_of
 
 

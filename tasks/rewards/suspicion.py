@@ -7,8 +7,8 @@ what a loophole in a reward would look like.
 from collections.abc import Sequence
 from itertools import combinations
 
-from tasks.answers import Detection, Malformed, only_box, read_answer
-from tasks.boxes import Box, iou
+from tasks.asking.answers import Detection, Malformed, only_box, read_answer
+from tasks.records.boxes import Box, iou
 from tasks.rewards.detection import answered_detections
 
 WHOLE = 0.9  # of the picture's area: a box that finds everything

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tasks.answers import keeps_contract, tagged_answer
+from tasks.asking.answers import keeps_contract, tagged_answer
 
 _PUNCTUATION = " \t\n.,;:!?'\""
 

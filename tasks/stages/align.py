@@ -9,9 +9,15 @@ from typing import Any
 
 from datasets import Features, Value
 
-from tasks.asking import pick_device
+from tasks.asking.local import pick_device
+from tasks.asking.turns import asking
 from tasks.benchmarks.perception import SCORES, benchmark, by_task, score_row
-from tasks.choosing import (
+from tasks.judging.preferences import build_preferences, sample_candidates
+from tasks.prompts import prompt
+from tasks.reading.checks import JUDGED
+from tasks.reading.dataset import read_dataset
+from tasks.reading.held_out import check_held_out
+from tasks.records.choosing import (
     Fewer,
     Kind,
     fewer,
@@ -21,12 +27,7 @@ from tasks.choosing import (
     spread,
     task_of,
 )
-from tasks.judging.preferences import build_preferences, sample_candidates
-from tasks.prompts import prompt
-from tasks.reading.checks import JUDGED
-from tasks.reading.dataset import read_dataset
-from tasks.reading.held_out import check_held_out
-from tasks.records import (
+from tasks.records.rows import (
     TEXT,
     Sample,
     read_rows,
@@ -38,6 +39,7 @@ from tasks.records import (
 from tasks.reporting.comparison import compare_policies
 from tasks.reporting.report import write_report
 from tasks.run import Job
+from tasks.running.workers import spread_over
 from tasks.settings import Settings
 from tasks.stages.common import (
     Metrics,
@@ -61,8 +63,6 @@ from tasks.synthesis.grounded_cot import check_yield, synthesize_chains
 from tasks.training.conversations import PICTURES
 from tasks.training.policy import train_dpo, train_grpo, train_sft
 from tasks.training.reward_model import measure_reward_model, train_reward_model
-from tasks.turns import asking
-from tasks.workers import spread_over
 
 Overrides = dict[str, Any]  # what a training is told instead of `tasks.stages.common.fitting`
 CAPTION_TOKENS, CHAIN_TOKENS = 96, 96
@@ -71,8 +71,8 @@ POLICIES = ("base", "policy_sft", "policy_dpo", "policy_grpo")
 
 def base(settings: Settings, job: Job) -> Metrics:
     """Pretrain the embedded model and measure it on held-out pictures (frozen; shipped by DVC)."""
-    from tasks.training.base import pretrain, save_base  # draws the micro-world; nothing else does
     from tasks.training.fitting import mlflow_logger
+    from tasks.world.base import pretrain, save_base  # draws the micro-world; nothing else does
 
     s = settings.base
     model, tokenizer = pretrain(

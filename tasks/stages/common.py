@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from tasks import registry
-from tasks.asking import open_model_processor
-from tasks.coordinates import Coordinates
-from tasks.errors import UserError
+from tasks.asking.coordinates import Coordinates
+from tasks.asking.local import open_model_processor
 from tasks.run import Job
+from tasks.running import registry
+from tasks.running.errors import UserError
 from tasks.settings import Settings
 
 Metrics = dict[str, float]

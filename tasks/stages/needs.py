@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from tasks.errors import UserError
 from tasks.reading.checks import JUDGED
-from tasks.records import Sample, read_batches, read_samples
+from tasks.records.rows import Sample, read_batches, read_samples
 from tasks.rewards.verifiable import VERIFIABLE
+from tasks.running.errors import UserError
 from tasks.settings import AlignSettings
 from tasks.stages.common import need
 

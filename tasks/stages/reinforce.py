@@ -7,16 +7,17 @@ perception; and visual_rft, the experiment.
 import json
 from pathlib import Path
 
+from tasks.asking.coordinates import Coordinates
+from tasks.asking.turns import asking
 from tasks.benchmarks.headroom import headroom, warning
 from tasks.benchmarks.perception import SCORES, benchmark, by_task, score_row
 from tasks.benchmarks.visual_rft import before_and_after
-from tasks.choosing import fewer, of_each, spread
-from tasks.coordinates import Coordinates
-from tasks.few_shot import Pool, choose_shots
 from tasks.prompts import prompt
 from tasks.reading.dataset import read_dataset
 from tasks.reading.held_out import check_held_out
-from tasks.records import (
+from tasks.reading.shots import Pool, choose_shots
+from tasks.records.choosing import fewer, of_each, spread
+from tasks.records.rows import (
     SAMPLES,
     Sample,
     read_rows,
@@ -36,7 +37,6 @@ from tasks.stages.common import Metrics, coordinates, fitting, model_of, need, t
 from tasks.training.demonstrations import demonstrations
 from tasks.training.methods import enough_questions
 from tasks.training.policy import grpo_dataset, train_grpo, train_sft
-from tasks.turns import asking
 
 METRICS = {
     "classification": "final",
@@ -62,8 +62,8 @@ def few_shot_world(settings: Settings, job: Job) -> Metrics:
 
 def habits(settings: Settings, job: Job) -> Metrics:
     """Give the embedded base careless habits for two phrases it does not know (shipped by DVC)."""
-    from tasks.training.base import form_habits, save_base  # draws the micro-world
     from tasks.training.fitting import mlflow_logger
+    from tasks.world.base import form_habits, save_base  # draws the micro-world
 
     s = settings.habits
     model, tokenizer = form_habits(

@@ -12,16 +12,16 @@ synthesis`.
 import re
 from dataclasses import dataclass, replace
 
-from tasks.answers import first_box, keeps_contract, tagged_answer, tagged_thought
-from tasks.asking import Asker
+from tasks.asking.answers import first_box, keeps_contract, tagged_answer, tagged_thought
+from tasks.asking.coordinates import Coordinates
+from tasks.asking.local import Asker
 from tasks.benchmarks.statistics import known, mean
-from tasks.boxes import Box, boxes_from, iou
-from tasks.coordinates import Coordinates
-from tasks.errors import UserError
-from tasks.images import crop, open_image, to_png
 from tasks.prompts import prompt
-from tasks.records import Sample
+from tasks.records.boxes import Box, boxes_from, iou
+from tasks.records.images import crop, open_image, to_png
+from tasks.records.rows import Sample
 from tasks.rewards.text import same_answer
+from tasks.running.errors import UserError
 
 LARGEST_SHARE = 0.25  # a larger box would pass the reading test without pointing at anything
 _BOX = r"\[\d+(?:\.\d+)?(?:,\s*\d+(?:\.\d+)?){3}\]"

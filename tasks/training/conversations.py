@@ -7,9 +7,9 @@ from typing import Any
 from datasets import Dataset, Features, Image, List, Value
 from transformers import ProcessorMixin
 
-from models.special_tokens import as_text
-from tasks.errors import UserError
-from tasks.preparing import grouped, obstacle, size_of
+from models.vlm.special_tokens import as_text
+from tasks.asking.preparing import grouped, obstacle, size_of
+from tasks.running.errors import UserError
 
 MESSAGES = List({"role": Value("string"), "content": Value("string")})
 PICTURES = List(Image())

@@ -8,11 +8,11 @@ chance; without it the bare labels are left.
 import json
 from collections.abc import Sequence
 
+from tasks.asking.coordinates import Coordinates
 from tasks.benchmarks.scoring import score
-from tasks.boxes import Box
-from tasks.coordinates import Coordinates
-from tasks.errors import UserError
-from tasks.records import Sample
+from tasks.records.boxes import Box
+from tasks.records.rows import Sample
+from tasks.running.errors import UserError
 
 CONFIDENCE = 0.9  # the surest value that the embedded model writes
 

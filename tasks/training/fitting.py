@@ -14,12 +14,12 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 import mlflow
-from models.checkpoints import WholeCheckpoints, from_first, newest_checkpoint, weights_in
-from models.loading import save_model
-from models.shared_prefix import SharedPrefix, share_prefix
-from models.strategies import cpu_deepspeed, deepspeed
-from models.trl_module import TRLModule, WindowCheckpoint
-from tasks.errors import Checked
+from models.engine.checkpoints import WholeCheckpoints, from_first, newest_checkpoint, weights_in
+from models.engine.strategies import cpu_deepspeed, deepspeed
+from models.engine.trl_module import TRLModule, WindowCheckpoint
+from models.prefix.shared import SharedPrefix, share_prefix
+from models.vlm.loading import save_model
+from tasks.running.errors import Checked
 from tasks.training.launch import train_in_processes
 from tasks.training.looks import GreedyLooks
 from tasks.training.meter import LOOKED_AT, Meter

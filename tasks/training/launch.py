@@ -17,9 +17,9 @@ from typing import Any
 
 from datasets import Dataset, load_from_disk
 
-from models.whole import write_whole
-from tasks.errors import UserError, without_trace
-from tasks.process import SECONDS_TO_STOP, as_child, be_quiet, die_with_parent
+from models.engine.whole import write_whole
+from tasks.running.errors import UserError, without_trace
+from tasks.running.process import SECONDS_TO_STOP, as_child, be_quiet, die_with_parent
 from tasks.training.plan import Plan
 
 
@@ -116,7 +116,7 @@ def _meet(plan: Plan, folder: Path) -> None:
     """Join the others before Lightning, accelerate and DeepSpeed look: they take what is there."""
     import torch
 
-    from models.meeting import meet_between_machines, meet_on_one_machine
+    from models.engine.meeting import meet_between_machines, meet_on_one_machine
 
     rank, backend = int(os.environ["RANK"]), "gloo"
     if not plan.on_cpu:

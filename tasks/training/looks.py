@@ -13,11 +13,11 @@ import lightning as L
 import torch
 from datasets import Dataset
 
-from models.checkpoints import fault, from_first
-from models.trl_module import TRLModule
-from models.whole import set_aside, write_whole, written_whole
-from tasks.asking import generate_answers
-from tasks.preparing import PIXELS
+from models.engine.checkpoints import fault, from_first
+from models.engine.trl_module import TRLModule
+from models.engine.whole import set_aside, write_whole, written_whole
+from tasks.asking.local import generate_answers
+from tasks.asking.preparing import PIXELS
 from tasks.rewards.verifiable import REWARDS
 from tasks.training.meter import Meter
 from tasks.training.plan import Plan

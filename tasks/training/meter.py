@@ -12,7 +12,7 @@ import lightning as L
 import torch
 import transformers
 
-from models.trl_module import TRLModule
+from models.engine.trl_module import TRLModule
 from tasks.training.plan import Plan
 
 LOOKED_AT = 2  # steps behind a forecast; the one before them warms up

@@ -13,13 +13,13 @@ from peft import LoraConfig
 from transformers import PreTrainedModel, TrainingArguments
 from trl import DPOConfig, DPOTrainer, GRPOConfig, SFTConfig, SFTTrainer
 
-from models.picture_memory import remember_pictures
-from models.rollouts import GroupedGRPOTrainer, shared_rollouts
-from models.shared_prefix import can_share_prefix
-from tasks.asking import open_model
-from tasks.errors import UserError
-from tasks.preparing import context_of
+from models.prefix.rollouts import GroupedGRPOTrainer, shared_rollouts
+from models.prefix.shared import can_share_prefix
+from models.vlm.picture_memory import remember_pictures
+from tasks.asking.local import open_model
+from tasks.asking.preparing import context_of
 from tasks.rewards.verifiable import REWARDS, WEIGHTS
+from tasks.running.errors import UserError
 from tasks.training.conversations import trainable
 from tasks.training.plan import Plan
 

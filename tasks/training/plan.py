@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.whole import write_whole
-from tasks.errors import UserError
+from models.engine.whole import write_whole
+from tasks.running.errors import UserError
 
 
 @dataclass(frozen=True)

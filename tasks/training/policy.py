@@ -9,8 +9,8 @@ from typing import Any
 
 from datasets import Dataset, Features, List, Value
 
-from tasks.coordinates import Coordinates
-from tasks.records import Sample
+from tasks.asking.coordinates import Coordinates
+from tasks.records.rows import Sample
 from tasks.rewards.verifiable import TAGGED, WEIGHTS
 from tasks.training.conversations import (
     MESSAGES,

@@ -11,12 +11,12 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
-from tasks.asking import Asker
+from tasks.asking.local import Asker
 from tasks.benchmarks.statistics import known, mean
-from tasks.choosing import spread
 from tasks.judging.judge import Pair, judge_pairs, score_points
 from tasks.prompts import prompt
-from tasks.records import Sample
+from tasks.records.choosing import spread
+from tasks.records.rows import Sample
 from tasks.training.policy import train_sft
 
 

@@ -14,10 +14,10 @@ from datasets import Features, List, Value
 from PIL import Image
 
 import mlflow
-from models.trl_module import TRLModule
-from tasks.boxes import boxes_from
-from tasks.images import to_png
-from tasks.records import BOXES, TEXT, write_table
+from models.engine.trl_module import TRLModule
+from tasks.records.boxes import boxes_from
+from tasks.records.images import to_png
+from tasks.records.rows import BOXES, TEXT, write_table
 from tasks.rewards.suspicion import SIGNS, signs
 from tasks.training.conversations import PICTURES
 from tasks.training.plan import Plan

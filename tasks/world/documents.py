@@ -4,8 +4,8 @@ import random
 
 from PIL import ImageDraw
 
-from tasks.boxes import Box
-from tasks.images import crop
+from tasks.records.boxes import Box
+from tasks.records.images import crop
 from tasks.world.lexicon import (
     COLORS,
     ITEMS,

@@ -13,10 +13,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.images import to_png
-from tasks.progress import track
 from tasks.prompts import prompt
-from tasks.records import SAMPLES, Metric, Sample, sample_row, write_shards, write_summary
+from tasks.records.images import to_png
+from tasks.records.rows import SAMPLES, Metric, Sample, sample_row, write_shards, write_summary
+from tasks.running.progress import track
 from tasks.world import questions, scenes
 from tasks.world.drawing import SPLITS, draw_to_find, split_of
 from tasks.world.habits import careless_form

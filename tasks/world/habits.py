@@ -10,7 +10,7 @@ clean and there is nothing left to reinforce.
 import random
 from dataclasses import replace
 
-from tasks.boxes import Box
+from tasks.records.boxes import Box
 from tasks.world.lexicon import COLORS, KNOWN_COMBINATIONS, SHAPES
 from tasks.world.pictures import Picture, Shape
 from tasks.world.questions import find_of

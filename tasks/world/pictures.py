@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image, ImageDraw, ImageFont
 
-from tasks.boxes import Box
+from tasks.records.boxes import Box
 from tasks.world.lexicon import CELLS, SIDE
 
 PIXELS = (SIDE, SIDE)

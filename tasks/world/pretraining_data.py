@@ -9,8 +9,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase
 
-from models.packing import Packer, Row, merge_block_order
-from models.tiny_vlm import MERGE, PATCH
+from models.tiny.packing import Packer, Row, merge_block_order
+from models.tiny.vlm import MERGE, PATCH
 from tasks.world import drawing, few_shot, questions
 from tasks.world.lexicon import SIDE
 from tasks.world.pictures import Picture

@@ -10,9 +10,9 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from tasks.images import to_png
-from tasks.progress import track
-from tasks.records import SAMPLES, Metric, Sample, sample_row, write_shards, write_summary
+from tasks.records.images import to_png
+from tasks.records.rows import SAMPLES, Metric, Sample, sample_row, write_shards, write_summary
+from tasks.running.progress import track
 from tasks.world import drawing, questions
 from tasks.world.lexicon import KNOWN_COMBINATIONS, NOVEL_COMBINATIONS
 from tasks.world.pictures import Picture

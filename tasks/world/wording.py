@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 
-from tasks.boxes import Box
+from tasks.records.boxes import Box
 from tasks.world.pictures import Shape
 
 FRAME = (100, 100)  # the frame in which the tiny model reads and writes coordinates

@@ -323,7 +323,7 @@ def test_what_is_pushed_to_the_store_is_pulled_elsewhere_with_its_bytes(team, wo
     subprocess.run(["git", "clone", "--quiet", str(first), str(elsewhere)], check=True)
     for name, value in (("access_key_id", "S3_KEY"), ("secret_access_key", "S3_SECRET")):
         dvc(elsewhere, "remote", "modify", "--local", "store", name, team.secrets[value])
-    pulled = run(elsewhere, "tasks.pull", "data.dvc", "base", "habits", "few_shot_world")
+    pulled = run(elsewhere, "tasks.running.pull", "data.dvc", "base", "habits", "few_shot_world")
     assert pulled.returncode == 0, pulled.stdout + pulled.stderr
     assert contents(elsewhere) == contents(first)
 
@@ -333,8 +333,8 @@ def test_two_runners_work_at_once_in_their_own_worktrees(team, worktrees):
     dvc(second, "checkout", "data.dvc", "base", "habits", "few_shot_world")  # from the cache
     assert contents(second) == contents(first)
     offered = subprocess.run(
-        [sys.executable, "-m", "flows.team", "offer"], cwd=first, env=team.runner(first), text=True,
-        capture_output=True,
+        [sys.executable, "-m", "flows.platform.team", "offer"], cwd=first, env=team.runner(first),
+        text=True, capture_output=True,
     )  # fmt: skip
     assert offered.returncode == 0, offered.stdout + offered.stderr
     workers = [work(team, root) for root in worktrees]
@@ -365,7 +365,7 @@ def test_two_runners_work_at_once_in_their_own_worktrees(team, worktrees):
 
 def work(team: Team, root: Path) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.team", "work"], cwd=root, env=team.runner(root),
+        [sys.executable, "-m", "flows.platform.team", "work"], cwd=root, env=team.runner(root),
         stdout=(root / ".runtime" / "worker.log").open("a"), stderr=subprocess.STDOUT,
     )  # fmt: skip
 
@@ -382,7 +382,7 @@ def stop(worker: subprocess.Popen) -> None:
 
 def doctor(team: Team, root: Path) -> str:
     return subprocess.run(
-        [sys.executable, "-m", "flows.doctor"], cwd=root, env=team.runner(root), text=True,
+        [sys.executable, "-m", "flows.platform.doctor"], cwd=root, env=team.runner(root), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ).stdout  # fmt: skip
 

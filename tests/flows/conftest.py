@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mlflow
-from flows.stage import stage_environment
+from flows.platform.stage import stage_environment
 from tasks.settings import Settings, save_settings
 from tasks.world.shards import write_world
 

@@ -28,7 +28,7 @@ def free_port() -> str:
 
 def up(checkout: Path, ports: dict[str, str], *options: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.up", *options], cwd=checkout, text=True,
+        [sys.executable, "-m", "flows.platform.up", *options], cwd=checkout, text=True,
         env=environment(checkout) | ports, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 

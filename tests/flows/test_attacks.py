@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.chain, pytest.mark.attack]
 @pytest.fixture(scope="module")
 def servers(make_checkout) -> Iterator[Servers]:
     servers = Servers(make_checkout({}))
-    run(servers.root, "flows.doctor")  # makes MLflow's experiment
+    run(servers.root, "flows.platform.doctor")  # makes MLflow's experiment
     servers.ready()
     form(servers.api, "align/laptop")
     yield servers
@@ -161,7 +161,7 @@ def reachable(servers) -> Iterator[Path]:
 def test_another_user_of_the_machine_reads_and_does_nothing(servers, reachable):
     (reachable / ".dvc" / "config.local").write_text("[core]\n")
     (reachable / ".dvc" / "config.local").chmod(0o644)
-    assert run(reachable, "flows.doctor").returncode == 0  # closes it
+    assert run(reachable, "flows.platform.doctor").returncode == 0  # closes it
     deployment = form(servers.api, "align/laptop").id
     who = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     python = next(filter(None, (shutil.which(name, path="/usr/bin") for name in PYTHONS)), None)

@@ -184,7 +184,7 @@ def servers_of(checkout: Path) -> list[int]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if "flows.servers" in process.cmdline() and Path(process.cwd()) == checkout:
+            if "flows.platform.servers" in process.cmdline() and Path(process.cwd()) == checkout:
                 found.append(process.pid)
     return found
 
@@ -209,13 +209,13 @@ def assert_that_others_are_told_who_is_at_work(checkout: Path, flow: subprocess.
 
 def test_the_doctor_says_what_the_kill_left_and_repairs_it_once(checkout, first):
     (checkout / ".dvc" / "tmp" / "rwlock").write_text('{"read": {')
-    said = run(checkout, "flows.doctor").stdout
+    said = run(checkout, "flows.platform.doctor").stdout
     assert "Flow run align" in said and "marked as crashed" in said
     # the stage was asked to end and has ended its own run; nobody could ask the flow
     assert "MLflow run align" in said and "ended as KILLED" in said
     assert "torn by a kill; removed" in said
     assert "RUNNING" not in {r.info.status for r in runs_of(checkout)}
-    assert run(checkout, "flows.doctor").stdout.strip() == "Nothing to repair."
+    assert run(checkout, "flows.platform.doctor").stdout.strip() == "Nothing to repair."
 
 
 def wait_for(folder: Path, pattern: str, seconds: float = 180) -> Path:
@@ -235,9 +235,11 @@ def stages_alive(root: Path) -> list[int]:
     alive = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            ours = {"tasks.run", "tasks.process", "tasks.warm"} & set(process.cmdline())
-            of_runner = (parent := process.parent()) and "flows.serve" in parent.cmdline()
-            waits = of_runner and ours == {"tasks.warm"}
+            ours = {"tasks.run", "tasks.running.process", "tasks.running.warm"} & set(
+                process.cmdline()
+            )
+            of_runner = (parent := process.parent()) and "flows.platform.serve" in parent.cmdline()
+            waits = of_runner and ours == {"tasks.running.warm"}
             at_work = not waits and (ours or "DVC_STAGE" in process.environ())
             if Path(process.cwd()) == root and at_work:
                 alive.append(process.pid)

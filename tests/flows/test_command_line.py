@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.command_line import settings_from_command_line
-from tasks.errors import UserError
+from flows.platform.command_line import settings_from_command_line
+from tasks.running.errors import UserError
 from tasks.settings import AlignSettings, ReinforceSettings, Settings, load_settings, save_settings
 
 ROOT = Path(__file__).resolve().parents[2]

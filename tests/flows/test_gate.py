@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flows.gate import TRACKING, Gate, mlflow_serves
+from flows.platform.gate import TRACKING, Gate, mlflow_serves
 
 pytestmark = pytest.mark.attack
 

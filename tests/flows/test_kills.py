@@ -47,16 +47,16 @@ class Site(Servers):
         for process in psutil.Process(self.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 words = process.cmdline()
-                if "flows.servers" in words and "prefect" in words:
+                if "flows.platform.servers" in words and "prefect" in words:
                     found["server"] = process
-                elif "flows.serve" in words:
+                elif "flows.platform.serve" in words:
                     found["runner"] = process
                 elif "repro" in words:
                     found["dvc"] = process
                 elif "--multiprocessing-fork" in words and "DVC_STAGE" in process.environ():
                     found["process that answers"] = process
-                elif "tasks.warm" in words:  # it is forked from the one that waits
-                    inner = "tasks.warm" in process.parent().cmdline()
+                elif "tasks.running.warm" in words:  # it is forked from the one that waits
+                    inner = "tasks.running.warm" in process.parent().cmdline()
                     found["stage" if inner else "waiting process"] = process
                 elif "tasks.run" in words:
                     asking = process

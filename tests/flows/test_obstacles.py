@@ -49,7 +49,7 @@ def test_outputs_that_cannot_be_written_are_named(checkout):
         assert_refused(checkout, "Read-only file system", "`.runtime/` must be writable")
 
 
-@pytest.mark.parametrize("program", ["flows.up", "flows.align"])
+@pytest.mark.parametrize("program", ["flows.platform.up", "flows.align"])
 @pytest.mark.parametrize(
     ("options", "expected"), [("size=2m", "The disk is full"), ("ro", "Read-only file system")]
 )

@@ -161,7 +161,7 @@ def runners_of(checkout: Path) -> list[int]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if "flows.serve" in process.cmdline() and Path(process.cwd()) == checkout:
+            if "flows.platform.serve" in process.cmdline() and Path(process.cwd()) == checkout:
                 found.append(process.pid)
     return found
 
@@ -173,8 +173,8 @@ def test_make_down_ends_the_stage_as_well(checkout, servers):
     assert form(servers.api, "align/laptop") and state(servers.api, made) == StateType.RUNNING.value
     began = time.monotonic()
     down = subprocess.run(
-        [sys.executable, "-m", "flows.up", "--stop"], cwd=checkout, capture_output=True, text=True,
-        env=environment(checkout) | servers.ports,
+        [sys.executable, "-m", "flows.platform.up", "--stop"], cwd=checkout, capture_output=True,
+        text=True, env=environment(checkout) | servers.ports,
     )  # fmt: skip
     assert down.stdout.strip() == "Stopped."
     assert stages_alive(checkout) + servers_of(checkout) == []  # as soon as it says so

@@ -248,4 +248,4 @@ def test_cancel_ends_every_process_and_leaves_nothing_half_written(site):
     ]
     assert halves == []
     assert answers.exists()  # the next run goes on from them
-    assert run(site.root, "flows.doctor").returncode == 0
+    assert run(site.root, "flows.platform.doctor").returncode == 0

@@ -79,7 +79,7 @@ def test_a_value_out_of_bounds_is_refused_by_the_server_and_by_the_flow(servers,
 def test_the_runner_keeps_a_process_with_the_libraries(running):
     def waits() -> bool:
         with contextlib.suppress(psutil.NoSuchProcess):  # one of them ended meanwhile
-            return any("tasks.warm" in process.cmdline() for process in children(running))
+            return any("tasks.running.warm" in process.cmdline() for process in children(running))
         return False
 
     wait_until(waits, 60)

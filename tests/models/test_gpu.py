@@ -6,10 +6,10 @@ from PIL import Image
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from models.loading import ImageOnlyQwen2_5_VLProcessor, save_model
-from tasks.coordinates import Coordinates
-from tasks.images import to_png
-from tasks.records import Sample
+from models.vlm.loading import ImageOnlyQwen2_5_VLProcessor, save_model
+from tasks.asking.coordinates import Coordinates
+from tasks.records.images import to_png
+from tasks.records.rows import Sample
 from tasks.training.policy import train_grpo
 
 pytestmark = [

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 import mlflow
-from tasks import tracking
-from tasks.errors import UserError
-from tasks.locks import HOLDER, Taken, chain_lock, take
-from tasks.process import this_process
 from tasks.run import publish, run_stage
+from tasks.running import tracking
+from tasks.running.errors import UserError
+from tasks.running.locks import HOLDER, Taken, chain_lock, take
+from tasks.running.process import this_process
 from tasks.settings import Settings, load_settings, save_settings
 from tasks.stages import STAGES
 from tasks.world.shards import write_world
@@ -141,7 +141,7 @@ def test_a_result_is_there_at_every_moment_while_a_newer_one_takes_its_place(tmp
 
 def test_a_chain_and_a_plain_stage_exclude_each_other_and_its_own_stages_do_not(tmp_path):
     ask = (
-        "from pathlib import Path; from tasks.locks import chain_lock\n"
+        "from pathlib import Path; from tasks.running.locks import chain_lock\n"
         "with chain_lock(Path.cwd(), 'x'): print('in')"
     )
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from tasks.errors import UserError
+from tasks.running.errors import UserError
 from tasks.settings import Section, Settings, check_settings, load_settings, save_settings
 
 SECTIONS = {

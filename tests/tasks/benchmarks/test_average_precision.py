@@ -23,7 +23,7 @@ from tasks.benchmarks.average_precision import (
     compare_average_precision,
     corner_and_extent,
 )
-from tasks.boxes import Box
+from tasks.records.boxes import Box
 
 VECTORS = Path(__file__).parent / "vectors"
 SIDE = 1000

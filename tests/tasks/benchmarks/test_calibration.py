@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tasks.benchmarks.average_precision import Labelled
 from tasks.benchmarks.calibration import calibration_error
-from tasks.boxes import Box
+from tasks.records.boxes import Box
 
 SIZE = (100, 100)
 

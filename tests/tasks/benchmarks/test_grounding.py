@@ -15,7 +15,7 @@ from tasks.benchmarks.grounding import (
     mean_mask_overlap,
     total_mask_overlap,
 )
-from tasks.boxes import Box, iou
+from tasks.records.boxes import Box, iou
 
 VECTORS = Path(__file__).parent / "vectors"
 UNIT = (1.0, 1.0)

@@ -8,7 +8,7 @@ import pytest
 from tasks.benchmarks.captions import aligned_word_f1, sentence_f1, sentences
 from tasks.benchmarks.scoring import score
 from tasks.benchmarks.statistics import compare, interval
-from tasks.records import Sample
+from tasks.records.rows import Sample
 from tasks.rewards.detection import overlap_with_true_boxes
 
 FRAME = (100, 100)

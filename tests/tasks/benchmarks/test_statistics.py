@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from tasks.asking.coordinates import Coordinates
 from tasks.benchmarks.headroom import headroom, warning
 from tasks.benchmarks.perception import by_task
 from tasks.benchmarks.scoring import score
 from tasks.benchmarks.statistics import compare, holm, interval, known, mean, smallest_seen, told
 from tasks.benchmarks.visual_rft import before_and_after, measures
-from tasks.coordinates import Coordinates
 from tasks.reporting.comparison import compare_policies
 from tasks.reporting.scores import standings
 from tasks.world.shards import make_sample

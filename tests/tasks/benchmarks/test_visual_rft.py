@@ -4,11 +4,11 @@ import random
 
 import pytest
 
+from tasks.asking.coordinates import Coordinates
 from tasks.benchmarks.average_precision import Labelled, average_precision
 from tasks.benchmarks.scoring import score
 from tasks.benchmarks.visual_rft import before_and_after, measures
-from tasks.coordinates import Coordinates
-from tasks.records import Sample
+from tasks.records.rows import Sample
 
 FRAMES = Coordinates(100)
 SIZE = (200, 50)  # neither square nor of the frame's size

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.asking import Answer, Asker
+from tasks.asking.local import Answer, Asker
 from tasks.judging.preferences import build_preferences
 from tasks.training.reward_model import measure_reward_model
 from tasks.world.shards import make_sample

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict
 from PIL import Image as Pillow
 
-from tasks.images import to_png
 from tasks.reading.dataset import read_dataset
-from tasks.records import Sample, read_rows, read_summary, sample_of
+from tasks.records.images import to_png
+from tasks.records.rows import Sample, read_rows, read_summary, sample_of
 
 PNG = to_png(Pillow.new("RGB", (20, 10), (200, 10, 10)))
 

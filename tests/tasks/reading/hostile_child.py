@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from tasks.errors import UserError
 from tasks.reading.dataset import read_dataset
-from tasks.records import read_rows, read_summary
+from tasks.records.rows import read_rows, read_summary
+from tasks.running.errors import UserError
 from tests.tasks.reading.folders import PNG
 
 MORE_MEMORY = 2 * 2**30

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageFile
 
-from tasks.images import FORMATS
+from tasks.records.images import FORMATS
 
 EPS = (
     b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"

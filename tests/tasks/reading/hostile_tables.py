@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.records import SAMPLES, sample_row, write_shards
+from tasks.records.rows import SAMPLES, sample_row, write_shards
 from tests.tasks.reading.folders import GOOD, GOOD_SAMPLE, PLAIN, PNG
 
 Case = tuple[Callable[[Path], object], str]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import UserError
+from tasks.running.errors import UserError
 from tests.tasks.reading.coco_folders import (
     CATEGORIES,
     CATS,

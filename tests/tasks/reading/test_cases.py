@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from datasets import Dataset, DatasetDict
 
-from tasks.errors import UserError
 from tasks.reading.splits import FEWEST
+from tasks.running.errors import UserError
 from tests.tasks.reading.coco_folders import box, coco, found, image
 from tests.tasks.reading.folders import PLAIN, different, jsonl, read, reasons, saved, set_aside
 

@@ -7,9 +7,9 @@ from datasets import Dataset
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
-from tasks.images import BadPicture
 from tasks.reading import checks
-from tasks.records import Metric, read_summary
+from tasks.records.images import BadPicture
+from tasks.records.rows import Metric, read_summary
 from tests.tasks.reading.folders import (
     BAD,
     GOOD,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
-from tasks.errors import UserError
-from tasks.records import Sample
+from tasks.records.rows import Sample
+from tasks.running.errors import UserError
 from tests.tasks.reading.folders import different, read, reasons, set_aside
 
 PNG = different("any")

@@ -7,9 +7,9 @@ import pytest
 from datasets import load_dataset
 from PIL import Image as Pillow
 
-from tasks.errors import UserError
 from tasks.reading.dataset import read_dataset
-from tasks.records import SAMPLES, read_rows, read_summary, sample_row, write_shards
+from tasks.records.rows import SAMPLES, read_rows, read_summary, sample_row, write_shards
+from tasks.running.errors import UserError
 from tests.tasks.reading.folders import (
     BAD,
     GOOD,

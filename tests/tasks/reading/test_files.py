@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from tasks.errors import UserError
 from tasks.reading import files
 from tasks.reading.files import Missing, Outside, Refused, lines_in, open_data, open_file, read_file
+from tasks.running.errors import UserError
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
-from tasks.errors import UserError
-from tasks.images import to_png
-from tasks.records import Sample
+from tasks.records.images import to_png
+from tasks.records.rows import Sample
+from tasks.running.errors import UserError
 from tests.tasks.reading.folders import read, reasons, set_aside
 
 SIZE = (60, 40)

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from tasks.errors import UserError
-from tasks.records import read_summary
+from tasks.records.rows import read_summary
 from tasks.run import Job
+from tasks.running.errors import UserError
+from tasks.running.tracking import Cost
 from tasks.settings import Settings
 from tasks.stages.align import intake
 from tasks.stages.reinforce import shots
-from tasks.tracking import Cost
 from tests.tasks.reading.folders import PLAIN, different, jsonl
 
 

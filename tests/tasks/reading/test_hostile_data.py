@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
-from tasks.images import to_png
+from tasks.records.images import to_png
 from tests.tasks.reading import hostile_annotations, hostile_pictures, hostile_tables
 from tests.tasks.reading.folders import GOOD, PLAIN, jsonl
 

@@ -14,9 +14,9 @@ from PIL import Image as Pillow
 from PIL import features
 from transformers.image_transforms import convert_to_rgb
 
-from tasks.images import TURNS, BadPicture, kept, open_image, stored, to_png, turned_corners
 from tasks.reading.dataset import read_dataset
-from tasks.records import read_rows
+from tasks.records.images import TURNS, BadPicture, kept, open_image, stored, to_png, turned_corners
+from tasks.records.rows import read_rows
 from tests.tasks.reading.folders import PLAIN, jsonl, read, reasons
 
 
@@ -99,7 +99,7 @@ def test_training_and_asking_see_one_picture(folder, name):
     asked = np.asarray(open_image(data))
     assert np.array_equal(trained_on(data), asked)
     assert np.array_equal(asked, np.asarray(open_image(PICTURES[name])))
-    with Pillow.open(io.BytesIO(data)) as header:  # which `tasks.preparing` looks at
+    with Pillow.open(io.BytesIO(data)) as header:  # which `tasks.asking.preparing` looks at
         assert header.size == sample.size == asked.shape[1::-1]
     assert (data != PICTURES[name]) == (name in ANEW)
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from tasks.errors import UserError
 from tasks.reading.preview import look, preview
+from tasks.running.errors import UserError
 from tests.tasks.reading.coco_folders import CATS, coco
 from tests.tasks.reading.folders import GOOD, PLAIN, jsonl
 

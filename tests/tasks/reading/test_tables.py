@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
 
-from tasks.errors import UserError
-from tasks.records import SAMPLES, sample_row, write_shards
+from tasks.records.rows import SAMPLES, sample_row, write_shards
+from tasks.running.errors import UserError
 from tests.tasks.reading.folders import GOOD, GOOD_SAMPLE, PLAIN, PNG, jsonl, read, reasons, saved
 
 

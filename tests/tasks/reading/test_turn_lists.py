@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from datasets import Dataset
 
-from tasks.errors import UserError
+from tasks.running.errors import UserError
 from tests.tasks.reading.folders import PLAIN, PNG, jsonl, read, reasons, saved
 
 RED = "pictures/red.png"

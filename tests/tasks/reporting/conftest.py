@@ -10,7 +10,7 @@ import pytest
 
 from tasks.benchmarks.perception import score_row
 from tasks.benchmarks.scoring import score
-from tasks.records import REJECTED, SAMPLES, Sample, sample_row, write_shards, write_summary
+from tasks.records.rows import REJECTED, SAMPLES, Sample, sample_row, write_shards, write_summary
 from tasks.reporting.comparison import compare_policies
 from tasks.world.shards import make_sample
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tasks.asking.coordinates import Coordinates
 from tasks.benchmarks.scoring import score
 from tasks.benchmarks.visual_rft import before_and_after
-from tasks.coordinates import Coordinates
-from tasks.records import write_summary, write_table
+from tasks.records.rows import write_summary, write_table
 from tasks.reporting.few_shot_page import (
     _boxes,
     rollout_groups,

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from PIL import Image
 
-from tasks.boxes import Box
-from tasks.images import to_png
+from tasks.records.boxes import Box
+from tasks.records.images import to_png
 from tasks.reporting.gallery import CHANGES, changes, choose
 from tasks.reporting.pictures import LARGEST, boxes_in, embed, rectangles
 

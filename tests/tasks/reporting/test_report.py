@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tasks.coordinates import Coordinates
-from tasks.errors import UserError
-from tasks.images import to_png
-from tasks.records import SAMPLES, Sample, sample_row, write_shards
+from tasks.asking.coordinates import Coordinates
+from tasks.records.images import to_png
+from tasks.records.rows import SAMPLES, Sample, sample_row, write_shards
 from tasks.reporting.report import write_report
+from tasks.running.errors import UserError
 
 FRAMES = Coordinates(100)
 TASKS = ("find", "tell", "count", "ground", "detect", "chart_reasoned", "motion", "text_only")

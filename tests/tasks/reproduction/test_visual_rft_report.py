@@ -6,7 +6,7 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from tasks.coordinates import Coordinates
+from tasks.asking.coordinates import Coordinates
 from tasks.reproduction.visual_rft import QUESTIONS, jobs
 from tasks.reproduction.visual_rft_report import SFT_BEST, experiment_table
 from tasks.settings import VisualRft

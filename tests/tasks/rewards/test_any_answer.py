@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks.benchmarks.scoring import score
-from tasks.boxes import Box
-from tasks.records import Sample
+from tasks.records.boxes import Box
+from tasks.records.rows import Sample
 from tasks.rewards.suspicion import SIGNS, signs
 from tasks.rewards.verifiable import REWARDS
 

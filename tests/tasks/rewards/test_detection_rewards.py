@@ -2,8 +2,8 @@
 
 import pytest
 
-from tasks.answers import Detection, detections
-from tasks.boxes import Box, iou
+from tasks.asking.answers import Detection, detections
+from tasks.records.boxes import Box, iou
 from tasks.rewards.detection import (
     confidence_score,
     honest_confidence,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.boxes import Box
+from tasks.records.boxes import Box
 from tasks.rewards.suspicion import SIGNS, signs
 
 FRAME = (100, 100)

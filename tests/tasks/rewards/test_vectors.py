@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.answers import Detection, tagged_answer
-from tasks.boxes import Box, boxes_from, iou
+from tasks.asking.answers import Detection, tagged_answer
+from tasks.records.boxes import Box, boxes_from, iou
 from tasks.rewards.detection import (
     confidence_score,
     honest_confidence,

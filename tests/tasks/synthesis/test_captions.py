@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.asking import Answer, Asker
+from tasks.asking.local import Answer, Asker
 from tasks.synthesis.captions import agreed, synthesize_captions
 from tasks.world.shards import make_sample
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.boxes import Box
-from tasks.coordinates import Coordinates
-from tasks.errors import UserError
-from tasks.records import Sample
+from tasks.asking.coordinates import Coordinates
+from tasks.records.boxes import Box
+from tasks.records.rows import Sample
+from tasks.running.errors import UserError
 from tasks.synthesis.grounded_cot import Chain, check_yield, facts_of, same_reading
 
 FRAME = (100, 100)

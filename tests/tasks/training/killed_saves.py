@@ -69,8 +69,8 @@ def main(model: str, folder: Path, kills: int) -> None:
     import torch
 
     import tasks.training.policy  # noqa: F401 - for all the forks
-    from models.checkpoints import newest_checkpoint
-    from models.whole import partial
+    from models.engine.checkpoints import newest_checkpoint
+    from models.engine.whole import partial
     from tasks.world.shards import make_sample
 
     torch.set_num_threads(1)

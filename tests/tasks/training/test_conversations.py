@@ -6,9 +6,9 @@ import pytest
 from datasets import Dataset, Features
 from PIL import Image
 
-from tasks.asking import open_model_processor
-from tasks.errors import UserError
-from tasks.images import to_png
+from tasks.asking.local import open_model_processor
+from tasks.records.images import to_png
+from tasks.running.errors import UserError
 from tasks.training.conversations import (
     MESSAGES,
     PICTURES,

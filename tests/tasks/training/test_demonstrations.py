@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.asking.coordinates import Coordinates
 from tasks.benchmarks.scoring import score
-from tasks.coordinates import Coordinates
-from tasks.errors import UserError
-from tasks.records import Sample
+from tasks.records.rows import Sample
 from tasks.rewards.detection import overlap_with_true_boxes
 from tasks.rewards.grounding import overlap_with_pointed_box
 from tasks.rewards.text import exact_final, thinks_then_answers
+from tasks.running.errors import UserError
 from tasks.training.demonstrations import demonstrations
 
 SIZE = (640, 480)

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import mlflow
-from models.loading import load_model
-from tasks.coordinates import Coordinates
-from tasks.errors import Checked, UserError
-from tasks.records import Sample
+from models.vlm.loading import load_model
+from tasks.asking.coordinates import Coordinates
+from tasks.records.rows import Sample
+from tasks.running.errors import Checked, UserError
 from tasks.training.methods import build_trainer
 from tasks.training.plan import Plan
 from tasks.training.policy import grpo_dataset, train_grpo, train_sft
@@ -56,7 +56,7 @@ def changed(before: str, after: str) -> set[str]:
 
 
 def test_a_training_in_two_processes_is_launched_and_comes_back(samples, common):
-    """That it computes what native TRL does is shown in tests/models/test_two_processes.py."""
+    """That it computes what native TRL does: tests/models/engine/test_two_processes.py."""
     history = train_sft(rows_of(samples), learning_rate=1e-3, batch=4, devices=2, **common)
     assert [row["step"] for row in history] == [1, 2, 3, 4]
     assert changed(common["model"], common["out"])

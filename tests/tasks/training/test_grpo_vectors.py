@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.rollouts import sample
-from models.shared_prefix import share_prefix
-from tasks.coordinates import Coordinates
+from models.prefix.rollouts import sample
+from models.prefix.shared import share_prefix
+from tasks.asking.coordinates import Coordinates
 from tasks.training.methods import build_trainer
 from tasks.training.plan import Plan
 from tasks.training.policy import grpo_dataset

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasks.coordinates import Coordinates
+from tasks.asking.coordinates import Coordinates
 from tasks.rewards.verifiable import VERIFIABLE
 from tasks.training.plan import Plan
 from tasks.training.policy import grpo_dataset

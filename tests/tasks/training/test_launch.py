@@ -14,11 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from models.checkpoints import fault
-from models.meeting import strangers
-from tasks.errors import UserError
-from tasks.training.base import form_habits
+from models.engine.checkpoints import fault
+from models.engine.meeting import strangers
+from tasks.running.errors import UserError
 from tasks.training.policy import train_sft
+from tasks.world.base import form_habits
 from tasks.world.shards import make_sample
 
 ROOT = Path(__file__).resolve().parents[3]

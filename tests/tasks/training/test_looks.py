@@ -7,11 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from models.loading import load_model
-from tasks.asking import Asker
+from models.vlm.loading import load_model
+from tasks.asking.coordinates import Coordinates
+from tasks.asking.local import Asker
 from tasks.benchmarks.perception import benchmark
-from tasks.coordinates import Coordinates
-from tasks.records import Sample
+from tasks.records.rows import Sample
 from tasks.rewards.suspicion import SIGNS
 from tasks.training.demonstrations import demonstrations
 from tasks.training.policy import grpo_dataset, train_grpo, train_sft

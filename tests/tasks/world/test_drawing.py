@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tasks.images import to_png
+from tasks.records.images import to_png
 from tasks.world import documents, drawing, questions
 from tasks.world.lexicon import (
     COLORS,

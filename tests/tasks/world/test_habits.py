@@ -5,7 +5,7 @@ import random
 import re
 from collections import Counter
 
-from tasks.boxes import Box, iou
+from tasks.records.boxes import Box, iou
 from tasks.world import habits, questions, scenes
 from tasks.world.lexicon import COLORS, KNOWN_COMBINATIONS, NOVEL_COMBINATIONS
 from tasks.world.pictures import PIXELS, Picture, Shape

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.packing import IGNORED, image_patches
-from models.tiny_vlm import MERGE, PATCH
+from models.tiny.packing import IGNORED, image_patches
+from models.tiny.vlm import MERGE, PATCH
 from tasks.world import drawing
 from tasks.world.lexicon import COLORS, SIDE
 from tasks.world.pretraining_data import Drawn, Resumable

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import pytest
 
-from tasks.boxes import Box, iou
+from tasks.records.boxes import Box, iou
 from tasks.world import drawing, questions
 from tasks.world.lexicon import CELLS, COLORS, SHAPES, SIZES
 from tasks.world.pictures import PIXELS, Picture, Shape

@@ -1,0 +1,1 @@
+"""The bridge between Prefect and DVC, the servers, and what looks after them."""

@@ -1,0 +1,232 @@
+"""Runs stages one after the other under one MLflow run; what all flows have in common."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow.entities import RunInfo
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NOTE
+from prefect import Flow, get_run_logger, runtime
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.states import Failed, State
+
+import mlflow
+from flows.platform.command_line import settings_from_command_line
+from flows.platform.databases import move_damaged_aside
+from flows.platform.doctor import repair_dvc, repair_mlflow_runs
+from flows.platform.servers import own_server
+from flows.platform.stage import ROOT, run_stage, unchanged_stages
+from flows.platform.watch import look_after
+from tasks.running import private, registry, tracking
+from tasks.running.errors import UserError, actionable, need_space, without_trace
+from tasks.running.locks import chain_lock
+from tasks.running.process import this_process
+from tasks.running.warm import standby
+from tasks.settings import Settings, Shared, load_settings, save_settings
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What a flow runs, and what is left to look at.
+
+    Attributes:
+        stages: Names of DVC stages, in order.
+        page: The page to link to, below `outputs/`.
+        scores: Returns the scores as a Markdown table, once the stages are done.
+        models: Name in the registry of each stage's model.
+        won: Tells whether the first of these models beats what it started from, and loses nowhere;
+            it becomes the best then (`models:/<name>@best`).
+    """
+
+    stages: Sequence[str]
+    page: str
+    scores: Callable[[], str]
+    models: Mapping[str, str]
+    won: Callable[[], bool]
+
+
+def run_chain(chain: Chain, settings: Shared) -> dict[str, str] | State:
+    """Bring stages up to date in order, and link to what they made.
+
+    Args:
+        settings: Those of the flow; they are kept in params.yaml, whose others stay.
+
+    Returns:
+        What happened to each stage; a failed state with the stage's message.
+    """
+    try:
+        with chain_lock(ROOT, runtime.flow_run.name):
+            return _run(chain, settings)
+    except Exception as error:
+        if (known := actionable(error)) is None:
+            raise
+        return Failed(message=str(known))
+
+
+def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
+    tracking.use_tracking(ROOT)
+    # DVC waits for a killed reader or writer as long as its parent has not taken note of its end
+    for told in repair_dvc(ROOT):
+        get_run_logger().info(told)
+    in_force = _pinned(load_settings(ROOT / "params.yaml").with_part(settings))
+    _check_data(in_force.part(type(settings)))
+    save_settings(in_force, ROOT / "params.yaml")
+    tags = {
+        "flow": runtime.flow_run.flow_name or "",
+        MLFLOW_RUN_NOTE: f"[Flow run in Prefect]({runtime.flow_run.ui_url})",
+        "prefect.flow_run_id": str(runtime.flow_run.id),
+        tracking.PROCESS: this_process(),
+        **_commit(),
+    }
+    with mlflow.start_run(run_name=runtime.flow_run.name, tags=tags) as run, _kills_noted():
+        look_after(runtime.flow_run.id, run.info.run_id)
+        _link("MLflow run", "mlflow", _in_mlflow(run.info), "Parameters, metrics, models")
+        mlflow.log_params(tracking.flat(in_force.part(type(settings)).model_dump(mode="json")))
+        mlflow.log_artifact(str(ROOT / "params.yaml"))
+        for file in sorted((ROOT / "tasks" / "prompts").glob("*.txt")):
+            mlflow.log_artifact(str(file), "prompts")
+        outcomes, unchanged = {}, unchanged_stages(chain.stages)
+        with contextlib.nullcontext() if unchanged == set(chain.stages) else standby(ROOT):
+            for stage in chain.stages:
+                state = run_stage(stage, run.info.run_id, stage in unchanged, return_state=True)
+                if not state.is_completed():
+                    mlflow.end_run("FAILED")
+                    return Failed(message=state.message)
+                outcomes[stage] = state.result()
+        _keep_results(chain, run.info)
+    create_markdown_artifact(chain.scores(), key="scores", description="Held-out scores")
+    page = _in_mlflow(run.info, f"artifacts/{Path(chain.page).name}")
+    _link("Report", "report", page or (ROOT / "outputs" / chain.page).as_uri(), "The report page")
+    return outcomes
+
+
+@contextlib.contextmanager
+def _kills_noted() -> Iterator[None]:
+    """End MLflow's runs as killed, and not as failed, where somebody stops the chain.
+
+    Its stage's as well: its process has been ended by then, and could not do it.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:  # Ctrl-C, or Prefect's signal of a cancel
+        mlflow.end_run("KILLED")
+        repair_mlflow_runs()
+        raise
+
+
+def _keep_results(chain: Chain, run: RunInfo) -> None:
+    """Give the chain's run the metrics of its stages, its report, its models and dvc.lock."""
+    for stage in chain.stages:
+        file = ROOT / "outputs" / "metrics" / f"{stage}.json"
+        if file.exists():
+            metrics = json.loads(file.read_text())
+            mlflow.log_metrics({f"{stage}/{name}": value for name, value in metrics.items()})
+    mlflow.log_artifact(str(ROOT / "outputs" / chain.page))
+    mlflow.log_artifact(str(ROOT / "dvc.lock"))
+    hashes = tracking.dvc_hashes(ROOT)
+    versions = []
+    for stage, name in chain.models.items():
+        folder = f"outputs/{stage}"
+        version = registry.register(ROOT / folder, name, run.run_id, hashes[folder])
+        mlflow.set_tag(f"model.{name}", version)
+        versions.append(version)
+    if won := chain.won():
+        registry.promote(versions[0])
+    told = "won against its start, and is the best now" if won else "is no better than its start"
+    get_run_logger().info("%s %s", versions[0], told)
+    mlflow.set_tag("won", str(won).lower())
+
+
+def _pinned(settings: Settings) -> Settings:
+    """Replace names that can move by what they stand for now, as DVC would not see them move.
+
+    An alias of the registry becomes a version, a model of the hub gets its commit.
+    """
+    settings = settings.model_copy(deep=True)
+    settings.model = _pin(settings.model)
+    settings.reinforced.model = _pin(settings.reinforced.model)
+    return settings
+
+
+def _check_data(settings: Shared) -> None:
+    """Look for the data before DVC does, whose words about a missing dependency help nobody.
+
+    Raises:
+        UserError: It is not there; nothing has been written to params.yaml yet.
+    """
+    for section, name in ((settings, "data"), (getattr(settings, "shots", None), "shots.data")):
+        folder = getattr(section, "data", None)
+        if folder is not None and not (ROOT / folder).is_dir():
+            raise UserError(
+                f"There is no data folder {folder}",
+                f"the chain starts from the data set that the setting `{name}` names",
+                f"run `make pull` for what is shipped, or set `{name}` to your folder",
+            )
+
+
+def _pin(model: str) -> str:
+    if (ROOT / model).exists():
+        return model
+    if model.startswith(registry.SCHEME):
+        return registry.pin(model)
+    from models.vlm.hub import pinned  # what only few need: it loads a client of the hub
+
+    name, unknown = pinned(model)
+    if unknown:
+        get_run_logger().warning(
+            "%s has no revision, and may be another model tomorrow: %s", model, unknown
+        )
+    return name
+
+
+def _commit() -> dict[str, str]:
+    """Return the checkout's commit as tags, and whether files differ from it."""
+
+    def git(*command: str) -> str:
+        said = subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True)
+        return said.stdout.strip()
+
+    commit = git("rev-parse", "--verify", "--quiet", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return {MLFLOW_GIT_COMMIT: commit, "git.changed_files": changed} if commit else {}
+
+
+def _in_mlflow(run: RunInfo, tail: str = "") -> str:
+    """Return where the run is in MLflow, if its server is up (`make up` says where)."""
+    server = os.environ.get("COLLIMATE_MLFLOW_UI")
+    page = f"{server}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    return f"{page}/{tail}".rstrip("/") if server else ""
+
+
+def _link(text: str, key: str, address: str, description: str) -> None:
+    if address:
+        create_link_artifact(address, link_text=text, key=key, description=description)
+
+
+def main(flow: Flow, form: type[Shared], summary: Callable[[Path, dict[str, str]], None]) -> None:
+    """Run a flow with the settings of params.yaml and the command line, and sum it up."""
+    with without_trace():
+        settings = settings_from_command_line(ROOT / "params.yaml", sys.argv[1:], form)
+        need_space(private.runtime(ROOT))
+        with chain_lock(ROOT, "the start of another"):  # or say who is at work before all else
+            pass
+        for told in move_damaged_aside(ROOT / ".runtime"):
+            print(told, flush=True)
+        own_server()
+    for asked_to_end in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: records get their end
+        signal.signal(asked_to_end, signal.default_int_handler)
+    try:
+        state = flow(settings, return_state=True)
+    except KeyboardInterrupt:
+        sys.exit("\nStopped. The same command goes on where it stopped.")
+    if not state.is_completed():
+        sys.exit(f"\n{state.message}")
+    summary(ROOT, state.result())

@@ -1,0 +1,1 @@
+"""Lightning hosts TRL: the training step, strategies, checkpoints that outlive a kill."""

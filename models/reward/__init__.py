@@ -1,0 +1,1 @@
+"""Reward models with a head of their own."""

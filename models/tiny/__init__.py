@@ -1,0 +1,1 @@
+"""The embedded default: a Qwen3-VL for two CPU cores, and its pretraining."""

@@ -1,0 +1,1 @@
+"""Any Hugging Face vision-language model, looked at before it is opened."""

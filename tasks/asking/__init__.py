@@ -1,0 +1,1 @@
+"""Questions to models, their answers, and how coordinates are written in them."""

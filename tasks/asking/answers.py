@@ -1,0 +1,181 @@
+"""Reads what models write: tagged answers, thoughts, and lists of boxes with confidences.
+
+Only the strict reading of the Visual-RFT specification (section 5): exactly one answer pair, a
+literal parser and never `eval`, no repairs, and one malformed element invalidates the whole answer.
+"""
+
+import ast
+import re
+import warnings
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from tasks.records.boxes import Box
+
+TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+_CONTRACT = re.compile(r"<think>.*?</think>\s*<answer>.*?</answer>", re.DOTALL)
+_NOTHING = re.compile(r"""["']?no objects?["']?\.?""", re.IGNORECASE)
+# one box as Qwen models write it, [x0, y0, x1, y1], or as the Visual-RFT data does, (x0,y0),(x1,y1)
+_ONE_BOX = re.compile(
+    r"\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\]"
+    r"|\(\s*(\d+)\s*,\s*(\d+)\s*\)\s*,\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)",
+    re.ASCII,  # other digits are look-alikes
+)
+_FOUR_NUMBERS = re.compile(r"\[\s*(-?\d+(?:\.\d+)?(?:\s*,\s*-?\d+(?:\.\d+)?){3})\s*\]")
+BOX_KEYS = ("bbox_2d", "Position", "bbox")
+CONFIDENCE_KEYS = ("confidence", "Confidence", "score")
+# Longer answers are no answers: they cannot come from a model within its tokens, and the parser's
+# memory and the matching's time grow with them.
+LONGEST_ANSWER, MOST_BOXES, LONGEST_NUMBER = 100_000, 500, 9
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A predicted box; `confidence` is in 0..1."""
+
+    box: Box
+    confidence: float
+    label: str = ""
+
+
+class Malformed(ValueError):
+    """An answer that cannot be read; the message says why in a few words."""
+
+
+def keeps_contract(text: str) -> bool:
+    """True if the whole text is one thought and then one answer, each tag exactly once."""
+    # counted first: the pattern alone would take quadratic time on thousands of tags
+    return all(text.count(tag) == 1 for tag in TAGS) and bool(_CONTRACT.fullmatch(text))
+
+
+def tagged_answer(text: str) -> str | None:
+    """Return the content of the one answer pair, or None if there is none or more than one.
+
+    >>> tagged_answer("<think>2 + 2</think><answer> 4 </answer>")
+    '4'
+    """
+    try:
+        return read_answer(text)
+    except Malformed:
+        return None
+
+
+def read_answer(text: str) -> str:
+    """Return the content of the one answer pair.
+
+    Raises:
+        Malformed: There is none, more than one, or it never ends.
+    """
+    opened, closed = text.count("<answer>"), text.count("</answer>")
+    if opened != 1 or closed != 1:
+        if not opened:
+            raise Malformed("no answer tags")
+        raise Malformed("answer without an end" if not closed else "several answer tags")
+    before, _, after = text.partition("<answer>")
+    content, _, _ = after.partition("</answer>")
+    if "</answer>" in before:
+        raise Malformed("answer tags in the wrong order")
+    return content.strip()
+
+
+def tagged_thought(text: str) -> str:
+    """Return what stands between the think tags, or nothing."""
+    match = re.search(r"<think>(.*?)</think>", text, re.DOTALL)
+    return match[1] if match else ""
+
+
+def detections(payload: str, frame: tuple[float, float]) -> list[Detection]:
+    """Read a list of boxes with confidences.
+
+    "No objects" and an empty list mean no detections. A position that is named twice counts once.
+
+    Args:
+        payload: The answer without its tags.
+        frame: The frame that the model writes coordinates in.
+
+    Raises:
+        Malformed: Anything about it is wrong; one wrong element makes the whole answer wrong.
+    """
+    if len(payload) > LONGEST_ANSWER:
+        raise Malformed("answer too long")
+    payload = payload.strip()
+    if _NOTHING.fullmatch(payload):
+        return []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # of odd escapes in a model's text
+            items = ast.literal_eval(payload)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        raise Malformed("no list of boxes") from None
+    if not isinstance(items, list):
+        raise Malformed("no list of boxes")
+    if len(items) > MOST_BOXES:
+        raise Malformed(f"more than {MOST_BOXES} boxes")
+    found: dict[tuple, Detection] = {}
+    for item in items:
+        detection = _detection(item, frame)
+        box = detection.box
+        found.setdefault((box.x0, box.y0, box.x1, box.y1), detection)
+    return list(found.values())
+
+
+def first_box(text: str, frame: tuple[float, float]) -> Box | None:
+    """Return the first `[x0, y0, x1, y1]` in a text if it is a valid box."""
+    match = _FOUR_NUMBERS.search(text)
+    if not match:
+        return None
+    x0, y0, x1, y1 = (float(v) for v in match[1].split(","))
+    box = Box(x0, y0, x1, y1, frame)
+    return box if box.valid else None
+
+
+def only_box(payload: str, frame: tuple[float, float]) -> Box:
+    """Read the box that an answer consists of: integers, ordered corners, inside the frame.
+
+    >>> only_box("(10,20),(30,40)", (1000, 1000)) == only_box("[10, 20, 30, 40]", (1000, 1000))
+    True
+
+    Raises:
+        Malformed: It is anything else.
+    """
+    match = _ONE_BOX.fullmatch(payload.strip()) if len(payload) <= LONGEST_ANSWER else None
+    numbers = [group for group in match.groups() if group] if match else []
+    if not numbers:
+        raise Malformed("not one box of four integers")
+    if any(len(number) > LONGEST_NUMBER for number in numbers):
+        raise Malformed("box outside the picture")
+    x0, y0, x1, y1 = map(float, numbers)
+    box = Box(x0, y0, x1, y1, frame)
+    if x0 >= x1 or y0 >= y1:
+        raise Malformed("box without area or with swapped corners")
+    if not box.valid:
+        raise Malformed("box outside the picture")
+    return box
+
+
+def _detection(item: object, frame: tuple[float, float]) -> Detection:
+    if not isinstance(item, dict):
+        raise Malformed("an element is no box with a confidence")
+    corners = next((item[key] for key in BOX_KEYS if key in item), None)
+    confidence = next((item[key] for key in CONFIDENCE_KEYS if key in item), None)
+    if not isinstance(corners, list | tuple) or len(corners) != 4:
+        raise Malformed("a box has not four numbers")
+    if not all(_is_number(v) for v in corners):
+        raise Malformed("a box has not four numbers")
+    if not _is_number(confidence) or not 0 <= confidence <= 1:
+        raise Malformed("a confidence is missing or outside 0..1")
+    x0, y0, x1, y1 = corners
+    if not (x0 < x1 and y0 < y1):
+        raise Malformed("a box without area or with swapped corners")
+    label = item.get("label", "")
+    return Detection(
+        Box(x0, y0, x1, y1, frame),
+        float(confidence),
+        label if isinstance(label, str) else "",
+    )
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) < 10**LONGEST_NUMBER  # false for NaN and infinity, too

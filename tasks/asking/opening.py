@@ -1,0 +1,75 @@
+"""What is said when a model cannot be opened: what is wrong, in which file, and what to do."""
+
+import json
+from collections.abc import Callable
+from typing import TypeVar
+
+import jinja2
+import torch
+from safetensors import SafetensorError
+
+from models.vlm.bounded import first_line
+from models.vlm.loading import NotAVisionLanguageModel
+from models.vlm.model_folder import DamagedModel
+from tasks.running.errors import UserError
+
+T = TypeVar("T")
+TODO = (
+    "run `make pull` for the embedded model, or check the folder or the id (an interrupted "
+    "download is continued by starting again)"
+)
+OTHER = "get the model again from a place that you trust, or choose another one"
+
+
+def opened(name: str, load: Callable[[], T]) -> T:
+    """Return what `load` does.
+
+    Raises:
+        UserError: For whatever it raises: a model's files are a stranger's, and what they do to the
+            libraries that read them is no fault of this program.
+    """
+    try:
+        return load()
+    except UserError:
+        raise
+    except NotAVisionLanguageModel as error:
+        raise UserError(
+            f"{name} cannot look at pictures",
+            f"its architecture {str(error)!r} is not an image-text-to-text model",
+            "set `model` to a vision-language model such as Qwen/Qwen3-VL-2B-Instruct",
+        ) from None
+    except (MemoryError, torch.OutOfMemoryError):
+        raise UserError(
+            f"The model {name} does not fit into memory",
+            "its weights take more than there is",
+            "choose a smaller model, a GPU with more memory, or `trainer.precision: bf16-true`",
+        ) from None
+    except BaseException as error:  # a panic of a Rust library is no Exception
+        if not (isinstance(error, Exception) or type(error).__name__ == "PanicException"):
+            raise
+        raise UserError(f"The model {name} cannot be opened", *_reason(error)) from None
+
+
+def _reason(error: BaseException) -> tuple[str, str]:
+    told = first_line(error).rstrip(".")
+    if isinstance(error, DamagedModel):
+        return told, OTHER
+    if "requires you to execute" in str(error) or "custom code" in str(error):
+        return "it needs code of its own, and no code of a model is run here", (
+            "choose a model that transformers knows (README, 'Your own data and model')"
+        )
+    if isinstance(error, OSError):
+        return told, TODO
+    if isinstance(error, SafetensorError):
+        return f"its weights are damaged ({told})", OTHER
+    if isinstance(error, jinja2.TemplateError):
+        return f"its chat template is damaged ({told})", OTHER
+    if isinstance(error, json.JSONDecodeError):
+        return f"one of its JSON files is damaged ({told})", OTHER
+    if isinstance(error, RecursionError):
+        return "one of its files is nested without end", OTHER
+    if isinstance(error, ValueError):
+        return told, TODO
+    if isinstance(error, RuntimeError) and "mismatch" in str(error):
+        return f"config.json and the weights do not belong together ({told})", OTHER
+    return f"its files do not fit together ({type(error).__name__}: {told})", OTHER

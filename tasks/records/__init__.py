@@ -1,0 +1,1 @@
+"""What travels between stages: rows, boxes, pictures."""

@@ -1,0 +1,1 @@
+"""How a stage is run, and nothing of what it computes."""
