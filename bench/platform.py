@@ -46,9 +46,9 @@ from pathlib import Path
 from tasks.running.process import be_quiet
 be_quiet()
 from flows.align import STAGES as NAMES
-from tasks.run import Job
+from tasks.job import Job
 from tasks.settings import load_settings
-from tasks.stages import STAGES
+from tasks.run import stage_function
 from tasks.running.tracking import Cost
 
 root = Path.cwd()
@@ -59,7 +59,7 @@ for name in NAMES:
     out, final = scratch / "out", root / "outputs" / name
     out.mkdir(parents=True)
     cost = Cost(settings.rate_per_hour)
-    metrics = STAGES[name](settings, Job(root, out, scratch, "", cost))
+    metrics = stage_function(name)(settings, Job(root, out, scratch, "", cost))
     os.replace(out, final)
     for folder, facts in (("metrics", metrics), ("costs", cost.summary())):
         file = root / "outputs" / folder / f"{name}.json"

@@ -15,10 +15,10 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tasks.running.process import be_quiet, die_with_parent
 from tasks.running.warm import run_warm
@@ -33,6 +33,7 @@ be_quiet()
 import yaml  # noqa: E402  (libraries read the switches above when they are imported)
 
 from models.engine.whole import write_whole  # noqa: E402
+from tasks.job import Job, Metrics  # noqa: E402
 from tasks.running.errors import Checked, UserError, without_trace  # noqa: E402
 from tasks.running.locks import chain_lock  # noqa: E402
 from tasks.running.private import runtime  # noqa: E402
@@ -40,40 +41,31 @@ from tasks.running.surroundings import alone  # noqa: E402
 from tasks.running.texts import metric_name  # noqa: E402
 from tasks.settings import Settings, load_settings  # noqa: E402
 
-if TYPE_CHECKING:
-    from tasks.running.tracking import Cost
 
+def stage_function(stage: str) -> Callable[[Settings, Job], Metrics]:
+    """Return the function of a stage, from the one file that is named like it.
 
-@dataclass(frozen=True)
-class Job:
-    """Where a stage reads and writes.
-
-    Attributes:
-        out: The folder to fill; it becomes `outputs/<stage>` when the stage is complete.
-        scratch: Survives a kill: checkpoints and answers already given.
-        run_id: The stage's MLflow run.
-        cost: What the stage used so far; stages add samples and tokens.
-        check: The stage trains, and only its cost is asked for.
+    Raises:
+        UserError: There is no such file, or it has no function of that name.
     """
-
-    root: Path
-    out: Path
-    scratch: Path
-    run_id: str
-    cost: "Cost"
-    check: bool = False
-
-    def input(self, stage: str) -> Path:
-        """Return the finished folder of another stage.
-
-        Raises:
-            UserError: That stage has not run.
-        """
-        folder = self.root / "outputs" / stage
-        if not folder.is_dir():
-            todo = "make pull" if stage == "base" else f"dvc repro {stage}"
-            raise UserError(f"{folder} is missing", "this stage starts from it", f"run `{todo}`")
-        return folder
+    folder = Path(__file__).parent / "stages"
+    flows = [file.parent.name for file in folder.glob(f"*/{stage}.py")]
+    if len(flows) != 1:
+        raise UserError(
+            f"There is no file tasks/stages/<flow>/{stage}.py"
+            if not flows
+            else f"{len(flows)} files are called {stage}.py below tasks/stages/",
+            "the file of a stage is found by the stage's name in dvc.yaml",
+            "write it with one function of that name, or correct dvc.yaml",
+        )
+    function = getattr(import_module(f"tasks.stages.{flows[0]}.{stage}"), stage, None)
+    if function is None:
+        raise UserError(
+            f"tasks/stages/{flows[0]}/{stage}.py has no function {stage}",
+            "a stage is the function that is named like its file",
+            f"define `def {stage}(settings, job)` there",
+        )
+    return function
 
 
 def run_stage(stage: str, root: Path) -> dict[str, float]:
@@ -102,8 +94,7 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
 
-    from tasks.stages import STAGES
-
+    function = stage_function(stage)
     tracking.use_tracking(root)
     cost = tracking.Cost(settings.rate_per_hour, _earlier_seconds(scratch))
     inputs = {dep: known[dep] for dep in _deps(spec[stage]) if dep in known}
@@ -112,7 +103,7 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
         _temporary_files_in(scratch),
         tracking.stage_run(stage, key, parameters, inputs) as run_id,
     ):
-        found = STAGES[stage](settings, Job(root, out, scratch, run_id, cost))
+        found = function(settings, Job(root, out, scratch, run_id, cost))
         metrics = {metric_name(name): value for name, value in found.items()}
         _check_unchanged(root, stage, spec[stage], parameters, sources, read)
         spent = cost.summary()
@@ -254,7 +245,6 @@ def check_stage(stage: str, root: Path) -> dict[str, float]:
         )
 
     from tasks.running import tracking
-    from tasks.stages import STAGES
 
     # beside those of real attempts, and not in $TMPDIR, which may be memory
     parent = runtime(root) / "scratch"
@@ -263,7 +253,9 @@ def check_stage(stage: str, root: Path) -> dict[str, float]:
         scratch = Path(folder)
         cost = tracking.Cost(settings.rate_per_hour)
         try:
-            STAGES[stage](settings, Job(root, scratch / "out", scratch, "", cost, check=True))
+            stage_function(stage)(
+                settings, Job(root, scratch / "out", scratch, "", cost, check=True)
+            )
         except Checked as checked:
             return checked.forecast
     raise AssertionError(f"{stage} trained without being checked")

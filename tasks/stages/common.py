@@ -5,12 +5,10 @@ from typing import Any
 
 from tasks.asking.coordinates import Coordinates
 from tasks.asking.local import open_model_processor
-from tasks.run import Job
+from tasks.job import Job, Metrics
 from tasks.running import registry
-from tasks.running.errors import UserError
 from tasks.settings import Settings
 
-Metrics = dict[str, float]
 EMBEDDED = {"outputs/base": "base", "outputs/habits": "habits"}  # models that stages make
 
 
@@ -61,16 +59,3 @@ def write_history(job: Job, history: list[dict[str, float]], samples: int) -> No
     (job.out / "history.json").write_text(json.dumps(history) + "\n")
     tokens = max((row.get("train/num_tokens", 0) for row in history), default=0)
     job.cost.add(samples, int(tokens))
-
-
-def need(rows: list, what: str, setting: str) -> list:
-    """Return rows that a stage cannot do without.
-
-    Raises:
-        UserError: There are none.
-    """
-    if not rows:
-        raise UserError(
-            what[0].upper() + what[1:], "this stage has nothing to work on", f"change `{setting}`"
-        )
-    return rows

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from tasks.job import need
 from tasks.reading.checks import JUDGED
 from tasks.records.rows import Sample, read_batches, read_samples
 from tasks.rewards.verifiable import VERIFIABLE
 from tasks.running.errors import UserError
 from tasks.settings import AlignSettings
-from tasks.stages.common import need
 
 VALUE_TASKS = ("chart_value", "table_value", "receipt_value")
 DESCRIBED = "tell"

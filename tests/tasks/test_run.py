@@ -20,7 +20,7 @@ from tasks.running.errors import UserError
 from tasks.running.locks import HOLDER, Taken, chain_lock, take
 from tasks.running.process import this_process
 from tasks.settings import Settings, load_settings, save_settings
-from tasks.stages import STAGES
+from tasks.stages.align import intake as intake_file
 from tasks.world.shards import write_world
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,8 +69,10 @@ def edit_a_source(root: Path) -> None:
 
 def meanwhile(monkeypatch, do, root: Path) -> None:
     """Let somebody do something in the middle of the stage."""
-    stage = STAGES["intake"]
-    monkeypatch.setitem(STAGES, "intake", lambda settings, job: (do(root), stage(settings, job))[1])
+    stage = intake_file.intake
+    monkeypatch.setattr(
+        intake_file, "intake", lambda settings, job: (do(root), stage(settings, job))[1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,10 +99,10 @@ def test_a_setting_of_another_stage_may_be_changed_meanwhile(root, monkeypatch):
 
 
 def test_names_from_data_become_names_of_metrics(root, monkeypatch):
-    stage = STAGES["intake"]
+    stage = intake_file.intake
     names = ["base/VQA (easy)", "base/VQA [easy]", "../../etc/passwd", "a" * 300, "\x1b[31m", "é"]
     more = {name: float(number) for number, name in enumerate(names)}
-    monkeypatch.setitem(STAGES, "intake", lambda settings, job: stage(settings, job) | more)
+    monkeypatch.setattr(intake_file, "intake", lambda settings, job: stage(settings, job) | more)
     found = run_stage("intake", root)
     assert len(found) == len(stage_metrics := ("read", "kept", "set_aside")) + len(names)
     assert {v for k, v in found.items() if k not in stage_metrics} == set(more.values())
@@ -173,7 +175,7 @@ def test_a_lock_is_its_owners_alone_and_survives_a_torn_note(tmp_path):
 
 
 def test_the_cost_of_a_stage_is_that_of_all_its_attempts(root, monkeypatch):
-    stage = STAGES["intake"]
+    stage = intake_file.intake
 
     def killed(settings, job):
         (job.scratch / "answers.jsonl").write_text("something")
@@ -181,10 +183,10 @@ def test_the_cost_of_a_stage_is_that_of_all_its_attempts(root, monkeypatch):
         os.utime(job.scratch / "answers.jsonl", (later, later))
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(STAGES, "intake", killed)
+    monkeypatch.setattr(intake_file, "intake", killed)
     with pytest.raises(KeyboardInterrupt):
         run_stage("intake", root)
-    monkeypatch.setitem(STAGES, "intake", stage)
+    monkeypatch.setattr(intake_file, "intake", stage)
     run_stage("intake", root)
     spent = json.loads((root / "outputs" / "costs" / "intake.json").read_text())
     assert 100 <= spent["seconds"] < 160

@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 import tasks.asking.local.local
+from tasks.stages.benchmarks import POLICIES, benchmarks
+from tasks.stages.perception import perception
+from tasks.stages.preferences import preferences
+from tasks.stages.reinforced import reinforced
+from tasks.stages.reward_model import reward_model
 from transformers import PreTrainedModel
 
 from tasks.asking.turns import asking
+from tasks.job import Job
 from tasks.records.rows import SAMPLES, sample_row, write_shards, write_summary
-from tasks.run import Job
 from tasks.running.tracking import Cost
 from tasks.settings import Settings
-from tasks.stages import align, reinforce
 from tasks.world.shards import make_sample
 
 KINDS = ("find", "ground", "count", "tell", "caption", "chart_value", "judge_pair", "judge_point")
@@ -58,7 +62,7 @@ def root(tmp_path_factory, model_folder) -> Path:
     write_shards(map(sample_row, shots), root / "outputs" / "shots", SAMPLES)
     facts = dict.fromkeys(("train", "dev", "tested", "classes", "classes_tested"), 2)
     write_summary(root / "outputs" / "shots", **facts, short_classes={})
-    for name in ("model", *(f"outputs/{stage}" for stage in (*align.POLICIES[1:], "reward_model"))):
+    for name in ("model", *(f"outputs/{stage}" for stage in (*POLICIES[1:], "reward_model"))):
         shutil.copytree(model_folder, root / name)
     return root
 
@@ -73,8 +77,8 @@ def run(stage, root: Path, tmp_path: Path) -> Job:
 
 @pytest.mark.parametrize(
     ("stage", "models"),
-    [(align.reward_model, 2), (align.preferences, 2), (align.benchmarks, 4),
-     (reinforce.reinforced, 2)],
+    [(reward_model, 2), (preferences, 2), (benchmarks, 4),
+     (reinforced, 2)],
     ids=lambda value: getattr(value, "__name__", None),
 )  # fmt: skip
 def test_a_model_is_opened_when_no_other_is_there(stage, models, opened, root, tmp_path):
@@ -83,11 +87,11 @@ def test_a_model_is_opened_when_no_other_is_there(stage, models, opened, root, t
 
 
 def test_the_starting_model_is_gone_when_the_adapted_one_is_asked(opened, root, tmp_path):
-    adapted = run(reinforce.reinforced, root, tmp_path).out
+    adapted = run(reinforced, root, tmp_path).out
     shutil.copytree(adapted, root / "outputs" / "reinforced")
     opened.clear()
     (tmp_path / "second").mkdir()
-    run(reinforce.perception, root, tmp_path / "second")
+    run(perception, root, tmp_path / "second")
     assert opened == [0, 0]
 
 

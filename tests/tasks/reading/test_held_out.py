@@ -4,13 +4,13 @@ import json
 
 import pytest
 
+from tasks.job import Job
 from tasks.records.rows import read_summary
-from tasks.run import Job
 from tasks.running.errors import UserError
 from tasks.running.tracking import Cost
 from tasks.settings import Settings
-from tasks.stages.align import intake
-from tasks.stages.reinforce import shots
+from tasks.stages.align.intake import intake
+from tasks.stages.reinforce.shots import shots
 from tests.tasks.reading.folders import PLAIN, different, jsonl
 
 

@@ -40,7 +40,8 @@ def build_root(
     """
     # importing the stages loads the trainers, so it waits until a test needs their shapes
     from tasks.benchmarks.perception import SCORES
-    from tasks.stages.align import PREFERENCES, SYNTHETIC
+    from tasks.stages.align.preferences import PREFERENCES
+    from tasks.stages.align.synthesis import SYNTHETIC
 
     rng = random.Random(0)
     outputs = root / "outputs"

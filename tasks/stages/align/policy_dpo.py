@@ -1,0 +1,31 @@
+"""Optimise the fine-tuned policy on the preference pairs."""
+
+from tasks.job import Job, Metrics, need
+from tasks.records.rows import read_rows, write_summary
+from tasks.settings import Settings
+from tasks.stages.common import fitting, trained
+from tasks.stages.looks import with_looks
+from tasks.training.policy import train_dpo
+
+
+def policy_dpo(settings: Settings, job: Job) -> Metrics:
+    """Optimise the fine-tuned policy on the preference pairs."""
+    s = settings.policy_dpo
+    pairs = [
+        row | {"images": [image["bytes"] for image in row["images"]]}
+        for row in read_rows(job.input("preferences"))
+    ]
+    need(pairs, "no preference pair was kept", "preferences.pictures")
+    rows, dev, looks, less = with_looks(settings, pairs, lambda row: "pair")
+    history = train_dpo(
+        rows,
+        dev=dev,
+        model=str(job.input("policy_sft")),
+        steps=s.steps,
+        batch=s.batch,
+        learning_rate=s.learning_rate,
+        beta=s.beta,
+        **fitting(settings, job) | looks,
+    )
+    write_summary(job.out, fewer=less)
+    return trained(job, history, s.steps * s.batch)

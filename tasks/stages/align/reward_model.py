@@ -1,0 +1,37 @@
+"""Train the judge and measure it on held-out judgements."""
+
+from tasks.asking.turns import asking
+from tasks.job import Job, Metrics
+from tasks.records.choosing import fewer_of_each, spread
+from tasks.records.rows import write_summary
+from tasks.settings import Settings
+from tasks.stages.common import fitting, model_of, write_history
+from tasks.stages.looks import fewer_looks
+from tasks.stages.needs import judgements_of
+from tasks.training.reward_model import measure_reward_model, train_reward_model
+
+
+def reward_model(settings: Settings, job: Job) -> Metrics:
+    """Train the judge and measure it on held-out judgements."""
+    s, data = settings.reward_model, job.input("intake")
+    judged, test = judgements_of(data, "train"), judgements_of(data, "test")
+    watching = bool(settings.trainer.evaluate_every)
+    dev = judgements_of(data, "dev") if watching else []
+    less = fewer_looks(settings, dev) | fewer_of_each(
+        "reward_model.judged", s.judged, test, lambda sample: sample.metric
+    )
+    history = train_reward_model(
+        judged,
+        spread(dev, settings.trainer.evaluated),
+        model=model_of(settings.model, job),
+        steps=s.steps,
+        batch=s.batch,
+        learning_rate=s.learning_rate,
+        **fitting(settings, job),
+    )
+    with asking(str(job.out), job.scratch, settings.device) as judge:
+        metrics = measure_reward_model(judge, test, s.judged)
+    write_history(job, history, s.steps * s.batch)
+    job.cost.add(2 * s.judged, judge.tokens)
+    write_summary(job.out, judgements=len(judged), fewer=less, **metrics)
+    return metrics

@@ -1,0 +1,1 @@
+"""The stages of few-shot reinforcement: shots, reinforced, perception; and its experiment."""

@@ -1,0 +1,1 @@
+"""The stages that make the embedded default."""
