@@ -38,7 +38,7 @@ from models.vlm.loading import ImageOnlyQwen2_5_VLProcessor, load_model, load_pr
 from models.vlm.picture_memory import remember_pictures
 from tasks.running.process import be_quiet
 from tasks.training.meter import peak_memory_gb
-from tasks.training.methods import TRL_DEFAULTS
+from tasks.training.objective import TRL_DEFAULTS
 from tasks.world.tokenizer import train_tokenizer
 
 REPEATS = 3

@@ -9,7 +9,7 @@ from datasets import Features, Value
 
 from tasks.asking.coordinates import Coordinates
 from tasks.asking.local import Answer, Asker
-from tasks.benchmarks.scoring import Score, score, wrong
+from tasks.questions import Score, score, wrong
 from tasks.records.rows import BOXES, TEXT, Sample
 
 SCORES = Features(

@@ -21,8 +21,8 @@ from tasks.benchmarks.average_precision import (
 )
 from tasks.benchmarks.calibration import calibration_error
 from tasks.benchmarks.grounding import mask_overlap, mean_mask_overlap, total_mask_overlap
-from tasks.benchmarks.scoring import Score
 from tasks.benchmarks.statistics import Comparison, compare, told
+from tasks.questions import Score
 from tasks.records.rows import Sample
 from tasks.rewards.detection import answered_detections
 

@@ -10,10 +10,10 @@ by how sure the pair verdict was.
 from dataclasses import dataclass, replace
 
 from tasks.asking.local import Answer, Asker
-from tasks.benchmarks.captions import aligned_word_f1
 from tasks.benchmarks.statistics import known, mean
 from tasks.judging.judge import Pair, Verdict, judge_pairs, score_points
 from tasks.records.rows import Sample
+from tasks.rewards.captions import aligned_word_f1
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,18 @@
 import hashlib
 import json
 import math
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from tasks.questions import KINDS, kind_of
 from tasks.reading.splits import key_of
 from tasks.records.boxes import boxes_from
 from tasks.records.images import MAX_PIXELS, BadPicture, kept
 from tasks.records.rows import Sample
 
 SPLITS = ("train", "dev", "test")
-# Metrics that compare with `answer`. No true boxes is a truth too: there is nothing to find.
-ANSWERED = ("exact", "caption", "pair", "point")
-# Metrics whose rewards and benchmarks look at one box.
-ONE_BOX = ("box", "tagged_box")
-# Metrics under which a question about a picture has one truth.
-ONE_TRUTH = ("exact", "final", "box", "tagged_box", "detections", "tagged_detections")
 # A record may ask about many pictures, and one process must hold them all, four bytes a pixel.
 PIXELS_IN_ALL = 4 * MAX_PIXELS
 BYTES_IN_ALL = 256 * 2**20
@@ -29,11 +23,6 @@ ASPECT_RATIO = 200  # the longest and narrowest picture that Qwen's processor ta
 TEXT = 10_000  # characters of an id or a name of a task, which are kept while a data set is read
 PROSE = 1_000_000  # characters of any text; no model that we train reads as many
 DEPTH = 100  # of details; Python's JSON gives up at some thousand, less where more is under way
-# How many responses a judgement is about, the answers it may have, and what any other answer is.
-JUDGED = {
-    "pair": (2, r"[AB]", "neither A nor B"),
-    "point": (1, r"10(\.0+)?|[1-9](\.\d+)?", "no number from 1 to 10"),
-}
 # A record's name, and what gives its sample or raises `Unusable`.
 Record = tuple[str, Callable[[], Sample]]
 
@@ -96,14 +85,10 @@ def check(sample: Sample, seen: Seen) -> str:
         raise Unusable("empty prompt")
     if sample.split not in SPLITS:
         raise Unusable(f"unknown split {sample.split[:40]!r} (known: {', '.join(SPLITS)})")
-    # pictures to describe need no reference while training: the judge compares answers
-    described = sample.metric == "caption" and sample.split == "train"
-    if sample.metric in ANSWERED and not sample.answer.strip() and not described:
-        raise Unusable("empty answer")
-    if sample.metric == "final" and not sample.final.strip():
-        raise Unusable("empty final")
-    if sample.metric in JUDGED:
-        _check_judgement(sample)
+    if sample.metric not in KINDS:
+        raise Unusable(f"unknown metric {sample.metric[:40]!r} (known: {', '.join(KINDS)})")
+    if wrong := kind_of(sample).check(sample):
+        raise Unusable(wrong)
     key = key_of(sample.images, otherwise=sample.prompt)
     _check_pictures(sample)
     _check_boxes(sample)
@@ -174,10 +159,8 @@ def _check_alike(sample: Sample, key: str, seen: Seen) -> None:
     """
     if not sample.images:
         return
-    if sample.metric in ONE_TRUTH:
-        question = _sum(key, sample.metric, sample.prompt)
-        said = {"exact": sample.answer, "final": sample.final}
-        truth = _sum(said.get(sample.metric, sorted(map(tuple, sample.corners))))
+    if (told := kind_of(sample).truth(sample)) is not None:
+        question, truth = _sum(key, sample.metric, sample.prompt), _sum(told)
         known, split = seen.truths.setdefault(question, (truth, sample.split))
         if known != truth and split != sample.split:
             raise Unusable(f"another truth than the same picture has in the {split} split")
@@ -212,22 +195,9 @@ def _fits_json(details: dict[str, Any]) -> bool:
     return True
 
 
-def _check_judgement(sample: Sample) -> None:
-    metric, question = sample.metric, sample.details.get("question")
-    responses = sample.details.get("responses")
-    number, answers, other = JUDGED[metric]
-    texts = [question, *responses] if isinstance(responses, list) else []
-    if len(texts) != 1 + number or not all(isinstance(text, str) for text in texts):
-        raise Unusable(f"metric {metric} needs details.question and {number} details.responses")
-    if not re.fullmatch(answers, sample.answer):
-        raise Unusable(f"{metric} answer is {other}")
-
-
 def _check_boxes(sample: Sample) -> None:
     if sample.corners and not sample.images:
         raise Unusable("boxes without a picture")
-    if sample.metric in ONE_BOX and len(sample.corners) != 1:
-        raise Unusable(f"metric {sample.metric} needs exactly one box")
     if any(len(row) != 4 for row in sample.corners):
         raise Unusable("box without four numbers")
     if any(not math.isfinite(v) for row in sample.corners for v in row):

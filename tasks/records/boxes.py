@@ -63,6 +63,17 @@ def boxes_from(corners: Sequence[Sequence[float]], frame: tuple[float, float]) -
     return [Box(x0, y0, x1, y1, frame) for x0, y0, x1, y1 in corners]
 
 
+def written(box: Box, frame: tuple[float, float]) -> list[int]:
+    """Return the corners as a model writes them: integers, the last one of a frame its size less 1.
+
+    >>> written(Box(0, 0, 96, 48, (96, 96)), (1000, 1000))
+    [0, 0, 999, 500]
+    """
+    limits = (frame[0] - 1, frame[1] - 1) * 2
+    found = box.to(frame).corners()
+    return [round(max(0, min(limit, v))) for v, limit in zip(found, limits, strict=True)]
+
+
 def iou(a: Box, b: Box) -> float:
     """Return intersection over union in [0, 1]; 0 when the boxes do not overlap.
 

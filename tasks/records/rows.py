@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,18 +24,6 @@ BYTES_PER_SHARD = 64 * 2**20  # of pictures and texts; writing them takes seven 
 # What is read at a time.
 ROWS_AT_ONCE = 64
 BYTES_AT_ONCE = 256 * 2**20
-# How an answer is scored (tasks/benchmarks/scoring.py).
-Metric = Literal[
-    "exact",
-    "final",
-    "caption",
-    "box",
-    "tagged_box",
-    "detections",
-    "tagged_detections",
-    "pair",
-    "point",
-]
 TEXT = Value("string")
 BOXES = List(List(Value("float32")))
 
@@ -45,7 +33,7 @@ class Sample(BaseModel):
 
     Attributes:
         task: The kind of question; scores are reported by it.
-        metric: How an answer is scored.
+        metric: The kind of answer and how it is scored (tasks/questions/).
         images: Encoded pictures, in the order in which the prompt sees them.
         corners: True boxes in pixels of the first picture.
         size: Width and height of the first picture in pixels, (0, 0) without pictures.
@@ -59,7 +47,7 @@ class Sample(BaseModel):
     task: str
     split: str
     prompt: str
-    metric: Metric = "exact"
+    metric: str = "exact"
     answer: str = ""
     images: list[bytes] = []
     corners: list[list[float]] = []

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tasks.benchmarks.scoring import Score
 from tasks.benchmarks.statistics import Comparison, compare, interval, told
+from tasks.questions import Score
 from tasks.records.rows import Sample
 
 BASE = "base"

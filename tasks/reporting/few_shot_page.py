@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from tasks.asking.coordinates import Coordinates
 from tasks.benchmarks.perception import score_row
-from tasks.benchmarks.scoring import Score
+from tasks.questions import Score
 from tasks.records.boxes import Box, boxes_from
 from tasks.records.rows import Sample, read_summary
 from tasks.reporting import gallery

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.asking.coordinates import Coordinates
+from tasks.questions import kind_of
 from tasks.records.boxes import Box, boxes_from
 from tasks.records.rows import Sample
 from tasks.reporting.pictures import (
@@ -27,8 +28,6 @@ CHANGE = 0.1
 CHANGES = ("improved", "worse", "all_wrong", "unchanged")
 # The order in which kinds of change are looked for: progress and harm come in equal numbers.
 _CYCLE = ("improved", "worse", "unchanged", "improved", "worse", "all_wrong")
-# Metrics that look at words only; boxes in such an answer are drawn as they are written.
-_WORDS = ("exact", "final")
 
 
 @dataclass(frozen=True)
@@ -216,4 +215,4 @@ def _predicted(row: dict[str, Any], sample: Sample | None, coordinates: Coordina
     frame = coordinates.frame(sample.size)
     if row["predicted"]:
         return boxes_from(row["predicted"], frame)
-    return boxes_in(row["answer"], frame) if sample.metric in _WORDS else []
+    return boxes_in(row["answer"], frame) if kind_of(sample).words else []

@@ -22,15 +22,16 @@ from tasks.asking.coordinates import Coordinates
 from tasks.asking.turns import asking
 from tasks.benchmarks.perception import benchmark
 from tasks.benchmarks.visual_rft import measures
+from tasks.questions import kind_of
 from tasks.reading.shots import choose_shots, spread_over_classes
 from tasks.records.choosing import of_each
 from tasks.records.rows import Sample, read_samples
-from tasks.rewards.verifiable import WEIGHTS
 from tasks.running.progress import track
 from tasks.training.demonstrations import demonstrations
-from tasks.training.policy import grpo_dataset, train_grpo, train_sft
+from tasks.training.grpo import Grpo, grpo_dataset, train_grpo
+from tasks.training.plan import Plan
+from tasks.training.sft import Sft, train_sft
 
-WATCHED = {"tagged_detections": "overlap_with_true_boxes", "final": "exact_final"}
 NOT_FORGOTTEN = ("find", "judge_pair", "judge_point")  # trained here, or asked of judges only
 
 
@@ -275,22 +276,22 @@ def _ask_job(job: Job) -> None:
 
 def _train(job: Job, shots: list[Sample], dev: list[Sample]) -> list[dict[str, float]]:
     arm, folder = job.arm, Path(job.folder)
-    common: dict[str, Any] = {
-        "model": job.start, "out": str(folder / "model"), "scratch": str(folder / "scratch"),
-        "keep_last": str(folder / "last"), "run_id": "", "seed": job.seed, "device": "cpu",
-        "watched": WATCHED[shots[0].metric], "evaluate_every": job.look_every,
-        "evaluated": len(dev), "steps": arm.steps, "learning_rate": arm.learning_rate,
-    }  # fmt: skip
-    (folder / "scratch").mkdir(exist_ok=True)
-    if arm.method == "sft":
-        return train_sft(
-            demonstrations(shots, job.coordinates, arm.thoughts),
-            looks=grpo_dataset(dev, job.coordinates), look_tokens=job.max_new_tokens,
-            batch=job.batch, warmup_steps=5, **common,
-        )  # fmt: skip
-    weights = {name: weight for name, weight in WEIGHTS.items() if name != arm.without}
-    return train_grpo(
-        shots, dev, coordinates=job.coordinates, prompts=job.prompts, answers=job.answers,
-        beta=arm.beta, temperature=1.0, max_new_tokens=job.max_new_tokens, rewards=weights,
-        section="visual_rft", **common,
+    kind, sft = kind_of(shots[0]), arm.method == "sft"
+    plan = Plan(
+        model=job.start, out=str(folder / "model"), scratch=str(folder / "scratch"),
+        keep_last=str(folder / "last"), run_id="", seed=job.seed, device="cpu",
+        watched=kind.watched, look_tokens=job.max_new_tokens, evaluate_every=job.look_every,
+        evaluated=len(dev), steps=arm.steps, section="visual_rft",
+        batch=job.batch if sft else job.prompts * job.answers,
     )  # fmt: skip
+    (folder / "scratch").mkdir(exist_ok=True)
+    if sft:
+        rows = demonstrations(shots, job.coordinates, arm.thoughts)
+        objective = Sft(learning_rate=arm.learning_rate, warmup_steps=5)
+        return train_sft(rows, objective, plan, looks=grpo_dataset(dev, job.coordinates))
+    grpo = Grpo(
+        rewards=tuple(reward for reward in kind.rewards if reward.name != arm.without),
+        learning_rate=arm.learning_rate, answers=job.answers, beta=arm.beta, temperature=1.0,
+        max_new_tokens=job.max_new_tokens,
+    )  # fmt: skip
+    return train_grpo(shots, grpo, plan, coordinates=job.coordinates, dev=dev)

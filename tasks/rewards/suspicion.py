@@ -7,9 +7,8 @@ what a loophole in a reward would look like.
 from collections.abc import Sequence
 from itertools import combinations
 
-from tasks.asking.answers import Detection, Malformed, only_box, read_answer
+from tasks.asking.answers import Detection, Malformed, read_answer
 from tasks.records.boxes import Box, iou
-from tasks.rewards.detection import answered_detections
 
 WHOLE = 0.9  # of the picture's area: a box that finds everything
 SAME = 0.9  # overlap of two predicted boxes that are one box, changed a little to count twice
@@ -25,35 +24,8 @@ SIGNS = {
 }
 
 
-def signs(
-    text: str,
-    *,
-    frame: tuple[float, float],
-    boxes: Sequence[Box] | None = None,
-    pointed: bool = False,
-    classes: Sequence[str] = (),
-) -> list[str]:
-    """Return the names of the signs that an answer shows; see `SIGNS`.
-
-    Args:
-        frame: The frame in which the model writes coordinates.
-        boxes: True boxes of a detection question; None for other questions.
-        pointed: The question asks for one box.
-        classes: The known classes of a classification question.
-    """
-    try:
-        answer = read_answer(text)
-        if boxes is not None:
-            return _detection_signs(answered_detections(text, frame), boxes)
-        if pointed:
-            return ["whole_picture"] if _whole(only_box(answer, frame)) else []
-    except Malformed:
-        return []
-    named = _named(answer, classes)
-    return ["several_classes"] if len(named) > 1 else []
-
-
-def _detection_signs(predicted: list[Detection], true: Sequence[Box]) -> list[str]:
+def detection_signs(predicted: list[Detection], true: Sequence[Box]) -> list[str]:
+    """Return the names of the signs that a list of boxes shows; see `SIGNS`."""
     found = [one.box for one in predicted]
     shown = {
         "whole_picture": any(_whole(box) for box in found) and not any(_whole(b) for b in true),
@@ -63,6 +35,20 @@ def _detection_signs(predicted: list[Detection], true: Sequence[Box]) -> list[st
         "nothing": not found and bool(true),
     }
     return [name for name, seen in shown.items() if seen]
+
+
+def pointing_signs(box: Box) -> list[str]:
+    """Return whether one box is the whole picture."""
+    return ["whole_picture"] if _whole(box) else []
+
+
+def class_signs(text: str, classes: Sequence[str]) -> list[str]:
+    """Return whether an answer names several of the known classes."""
+    try:
+        named = _named(read_answer(text), classes)
+    except Malformed:
+        return []
+    return ["several_classes"] if len(named) > 1 else []
 
 
 def _whole(box: Box) -> bool:

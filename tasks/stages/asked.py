@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tasks.asking.coordinates import Coordinates
-from tasks.prompts import prompt
+from tasks.questions import kind_of
 from tasks.records.rows import Sample, read_samples
 from tasks.settings import Settings
 
@@ -16,6 +16,6 @@ def asked(data: Path, split: str, settings: Settings, frames: Coordinates) -> li
     worded = []
     for sample in samples:
         width, height = frames.frame(sample.size)
-        words = prompt(f"{sample.metric}_instructions", width=str(width), height=str(height))
+        words = kind_of(sample).instructions(str(width), str(height))
         worded.append(sample.model_copy(update={"prompt": f"{sample.prompt} {words}"}))
     return worded

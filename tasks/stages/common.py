@@ -8,6 +8,7 @@ from tasks.asking.local import open_model_processor
 from tasks.job import Job, Metrics
 from tasks.running import registry
 from tasks.settings import Settings
+from tasks.training.plan import Plan
 
 EMBEDDED = {"outputs/base": "base", "outputs/habits": "habits"}  # models that stages make
 
@@ -28,19 +29,27 @@ def coordinates(settings: Settings, model: str) -> Coordinates:
     return Coordinates(settings.coordinates, processor)
 
 
-def fitting(settings: Settings, job: Job) -> dict[str, Any]:
-    """Return what all trainings of a stage are told (see `tasks.training.plan.Plan`)."""
+def planned(settings: Settings, job: Job, model: str, steps: int, batch: int, **more: Any) -> Plan:
+    """Return the plan of a stage's training.
+
+    Args:
+        more: Further fields of the plan, some of which the trainer's settings hold as well.
+    """
     job.cost.devices = settings.trainer.devices * settings.trainer.nodes
-    return {
-        "seed": settings.seed,
-        "out": str(job.out),
-        "scratch": str(job.scratch),
-        "run_id": job.run_id,
-        "device": settings.device,
-        "rate_per_hour": settings.rate_per_hour,
-        "check": job.check,
-        **settings.trainer.model_dump(),
-    }
+    fields = settings.trainer.model_dump() | more
+    return Plan(
+        model=model,
+        steps=steps,
+        batch=batch,
+        seed=settings.seed,
+        out=str(job.out),
+        scratch=str(job.scratch),
+        run_id=job.run_id,
+        device=settings.device,
+        rate_per_hour=settings.rate_per_hour,
+        check=job.check,
+        **fields,
+    )
 
 
 def trained(job: Job, history: list[dict[str, float]], samples: int) -> Metrics:

@@ -5,7 +5,7 @@ from typing import Any
 from tasks.records.choosing import Fewer, Kind, fewer, hold_out
 from tasks.settings import Settings
 
-Overrides = dict[str, Any]  # what a training is told instead of `tasks.stages.common.fitting`
+Overrides = dict[str, Any]  # what a plan says instead of the trainer's settings
 
 
 def with_looks(settings: Settings, rows: list, kind: Kind) -> tuple[list, list, Overrides, Fewer]:

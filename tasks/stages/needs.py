@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tasks.job import need
-from tasks.reading.checks import JUDGED
+from tasks.questions import KINDS, kind_of
+from tasks.questions import verifiable as can_be_rewarded
 from tasks.records.rows import Sample, read_batches, read_samples
-from tasks.rewards.verifiable import VERIFIABLE
 from tasks.running.errors import UserError
 from tasks.settings import AlignSettings
 
@@ -56,17 +56,18 @@ def needs(intake: Path, settings: AlignSettings) -> list[str]:
         held_out.append(("dev", dev))
     for split, part in held_out:
         what = f"judgements (metric pair or point), split {split}"
-        lack(not any(row.metric in JUDGED for row in part), what, "reward_model")
+        lack(not any(kind_of(row).judged for row in part), what, "reward_model")
     told = f"pictures to describe (task {DESCRIBED}), split train"
     lack(not any(row.task == DESCRIBED for row in train), told, "preferences")
     s = settings.policy_grpo
     asked = verifiable(row for row in train if not s.tasks or row.task in s.tasks)
-    what = f"questions that a computer can verify (metric {', '.join(VERIFIABLE)}), split train, "
+    rewarded = ", ".join(name for name, kind in KINDS.items() if kind.rewards)
+    what = f"questions that a computer can verify (metric {rewarded}), split train, "
     what += f"of the kinds `policy_grpo.tasks` names ({', '.join(s.tasks) or 'all'}), at least "
     what += f"{s.prompts} for a step (`policy_grpo.prompts`); there are {len(asked)}"
     lack(len(asked) < s.prompts, what, "policy_grpo")
     what = "held-out questions other than judgements, split test"
-    lack(all(row.metric in JUDGED for row in test), what, "benchmarks")
+    lack(all(kind_of(row).judged for row in test), what, "benchmarks")
     return lacks
 
 
@@ -86,13 +87,13 @@ def judgements_of(intake: Path, split: str) -> list[Sample]:
     Raises:
         UserError: There are none.
     """
-    found = [sample for sample in read_samples(intake, split) if sample.metric in JUDGED]
+    found = [sample for sample in read_samples(intake, split) if kind_of(sample).judged]
     return need(found, f"the data has no {split} judgements (metric pair or point)", "data")
 
 
 def verifiable(samples: Iterable[Sample]) -> list[Sample]:
     """Return the questions about pictures whose rewards can be computed."""
-    return [s for s in samples if s.metric in VERIFIABLE and any(s.size)]
+    return [s for s in samples if can_be_rewarded(s) and any(s.size)]
 
 
 def missing_kinds(samples: Iterable[Sample], tasks: Iterable[str]) -> dict[str, list[int]]:

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tasks.asking.local import Asker
-from tasks.benchmarks.captions import sentences
 from tasks.benchmarks.statistics import known, mean
 from tasks.records.rows import Sample
+from tasks.rewards.captions import sentences
 
 AGREEMENT = 0.5  # a sentence stays when more than this share of the samples contains it
 

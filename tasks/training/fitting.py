@@ -23,9 +23,8 @@ from tasks.running.errors import Checked
 from tasks.training.launch import train_in_processes
 from tasks.training.looks import GreedyLooks
 from tasks.training.meter import LOOKED_AT, Meter
-from tasks.training.methods import WATCHED, build_trainer
+from tasks.training.objective import Objective, build_trainer
 from tasks.training.plan import Plan
-from tasks.training.rollouts import Rollouts
 
 SECONDS_BETWEEN_LINES = 10
 
@@ -45,7 +44,9 @@ class ProgressLines(L.Callback):
             print(f"step {trainer.global_step} of {trainer.max_steps}  {told}", flush=True)
 
 
-def fit(plan: Plan, data: Dataset, dev: Dataset | None = None) -> list[dict[str, float]]:
+def fit(
+    objective: Objective, plan: Plan, data: Dataset, dev: Dataset | None = None
+) -> list[dict[str, float]]:
     """Train as planned, or go on from the checkpoint in the scratch folder, and save the model.
 
     Args:
@@ -68,7 +69,8 @@ def fit(plan: Plan, data: Dataset, dev: Dataset | None = None) -> list[dict[str,
     if dev is not None:
         dev = dev.select(range(min(len(dev), plan.evaluated)))
     alone = plan.processes == 1
-    report = train(plan, data, dev) if alone else train_in_processes(plan, data, dev)
+    run = train if alone else train_in_processes
+    report = run(objective, plan, data, dev)
     if plan.check:
         raise Checked(report["forecast"])
     if plan.run_id:
@@ -78,7 +80,7 @@ def fit(plan: Plan, data: Dataset, dev: Dataset | None = None) -> list[dict[str,
     return report["history"]
 
 
-def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
+def train(objective: Objective, plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
     """Train in this process, one of `plan.processes`.
 
     Returns:
@@ -89,16 +91,16 @@ def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
     sharing: list[SharedPrefix] = []
 
     def build() -> transformers.Trainer:
-        trl = build_trainer(plan, data, None if plan.watched else dev)
+        trl = build_trainer(objective, plan, data, None if plan.watched else dev)
         for network in (trl.model, getattr(trl, "ref_model", None)):
             if network is not None and (shared := share_prefix(network)):
                 sharing.append(shared)
         return trl
 
-    module, meter, best = TRLModule(build), Meter(plan), _best_look(plan)
+    module, meter, best = TRLModule(build), Meter(plan), _best_look(objective, plan)
     looks = GreedyLooks(plan, dev, meter) if plan.watched and dev and not plan.check else None
-    kept = Rollouts(plan) if plan.method == "grpo" and not plan.check else None
-    trainer = _trainer(plan, meter, best, [part for part in (looks, kept) if part])
+    more = [] if plan.check else objective.callbacks(plan)
+    trainer = _trainer(plan, meter, best, [looks, *more] if looks else more)
     last = None if plan.check else _newest(Path(plan.scratch) / "last.ckpt")
     if last:
         print(f"continuing from the last checkpoint, {last.name}", flush=True)
@@ -113,8 +115,7 @@ def train(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
             if looks:
                 looks.take_best(module)
             _save(module, Path(plan.out))
-            if kept:
-                kept.write(Path(plan.out))
+            objective.finish(more, Path(plan.out))
     used = meter.summary(module)
     if not trainer.is_global_zero:
         return {}
@@ -134,10 +135,10 @@ def _newest(checkpoint: Path) -> Path | None:
     return from_first(lambda: newest_checkpoint(checkpoint))
 
 
-def _best_look(plan: Plan) -> ModelCheckpoint | None:
+def _best_look(objective: Objective, plan: Plan) -> ModelCheckpoint | None:
     if not plan.patience or plan.check or plan.watched:
         return None
-    metric, mode = WATCHED[plan.method]
+    metric, mode = objective.watches
     return ModelCheckpoint(
         plan.scratch, filename="best", monitor=metric, mode=mode, save_top_k=1,
         every_n_train_steps=None, save_on_train_epoch_end=False, enable_version_counter=False,

@@ -20,10 +20,13 @@ from datasets import Dataset, load_from_disk
 from models.engine.whole import write_whole
 from tasks.running.errors import UserError, without_trace
 from tasks.running.process import SECONDS_TO_STOP, as_child, be_quiet, die_with_parent
+from tasks.training.objective import Objective, load_order, save_order
 from tasks.training.plan import Plan
 
 
-def train_in_processes(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[str, Any]:
+def train_in_processes(
+    objective: Objective, plan: Plan, data: Dataset, dev: Dataset | None
+) -> dict[str, Any]:
     """Run `fitting.train` in `plan.processes` processes.
 
     Returns:
@@ -38,7 +41,7 @@ def train_in_processes(plan: Plan, data: Dataset, dev: Dataset | None) -> dict[s
     data.save_to_disk(folder / "data")
     if dev is not None:
         dev.save_to_disk(folder / "dev")
-    plan.save(folder / "plan.json")
+    save_order(folder / "order.json", objective, plan)
     for node in range(1, plan.nodes):
         command = shlex.join([*_command(folder), "--node", str(node)])
         print(f"on machine {node}, in this folder, run: {command}", flush=True)
@@ -101,11 +104,11 @@ def _work(folder: Path) -> None:
 
     from tasks.training.fitting import train
 
-    plan = Plan.load(folder / "plan.json")
+    objective, plan = load_order(folder / "order.json")
     if plan.processes > 1:
         _meet(plan, folder)
     dev = load_from_disk(str(folder / "dev")) if (folder / "dev").exists() else None
-    report = train(plan, load_from_disk(str(folder / "data")), dev)
+    report = train(objective, plan, load_from_disk(str(folder / "data")), dev)
     if report:  # the first process's
         write_whole(folder / "report.json", json.dumps(report))
     if plan.processes > 1:
@@ -147,7 +150,8 @@ def main(words: list[str]) -> None:
         if told.node is None:
             _work(told.folder)
         else:
-            run_node(Plan.load(told.folder / "plan.json"), told.folder, told.node)
+            _, plan = load_order(told.folder / "order.json")
+            run_node(plan, told.folder, told.node)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from models.engine.trl_module import TRLModule
 from models.engine.whole import set_aside, write_whole, written_whole
 from tasks.asking.local import generate_answers
 from tasks.asking.preparing import PIXELS
-from tasks.rewards.verifiable import REWARDS
 from tasks.training.meter import Meter
 from tasks.training.plan import Plan
 
@@ -156,7 +155,7 @@ class GreedyLooks(L.Callback):
             for prompt, images in zip(rows["prompt"], rows["images"], strict=True)
         ]  # fmt: skip
         answers = generate_answers(network, processor, turns, max_new_tokens=self.plan.look_tokens)
-        return REWARDS[self.plan.watched](answers.texts, **rows)
+        return self.plan.watched(answers.texts, **rows)
 
 
 def _batches(dev: Dataset) -> Iterator[dict[str, list]]:

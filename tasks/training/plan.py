@@ -1,30 +1,24 @@
 """One training in plain values, so that it can travel to every process that takes part."""
 
 import importlib.util
-import json
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-from models.engine.whole import write_whole
+from pydantic import BaseModel, ConfigDict, ImportString
+
 from tasks.running.errors import UserError
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is trained, how, on what, and where it goes.
+class Plan(BaseModel):
+    """What is trained, how, on what, and where it goes; what for is the `Objective`'s.
 
     Attributes:
-        method: "sft", "dpo" or "grpo".
         model: Folder or Hugging Face id of the starting model.
         batch: Examples per optimiser step over all devices (GRPO: answers; DPO: pairs).
-        options: Fields of TRL's configuration that belong to the method.
         out: Folder for the trained model.
         scratch: Folder for checkpoints, which a killed training continues from.
         run_id: MLflow run that metrics go to; empty to log nowhere.
-        rewards: Weight of each reward of GRPO, by name (see `tasks/rewards/verifiable.py`).
         watched: The reward that greedy looks at held-out questions are scored by; with it, `dev`
-            holds questions, and the best look's weights are kept. Empty: looks as TRL takes them.
+            holds questions, and the best look's weights are kept. None: looks as TRL takes them.
         look_tokens: Longest answer of a look.
         section: The section of the settings that the training follows, for what users are told.
         keep_last: Folder for the last step's model, beside the best look's; empty for none.
@@ -33,18 +27,17 @@ class Plan:
     The other fields are those of `tasks.settings.Trainer`.
     """
 
-    method: str
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     model: str
     steps: int
     batch: int
-    options: dict[str, Any]
     out: str
     scratch: str
     run_id: str
     seed: int
     device: str
-    rewards: dict[str, float] = field(default_factory=dict)
-    watched: str = ""
+    watched: ImportString[Callable] | None = None
     look_tokens: int = 0
     section: str = ""
     keep_last: str = ""
@@ -111,12 +104,3 @@ class Plan:
                 "; ".join(lacks),
                 "change these settings, or install what is missing (`pip install vllm deepspeed`)",
             )
-
-    def save(self, file: Path) -> None:
-        """Write the plan as JSON."""
-        write_whole(file, json.dumps(asdict(self), indent=1) + "\n")
-
-    @classmethod
-    def load(cls, file: Path) -> "Plan":
-        """Read a plan that `save` wrote."""
-        return cls(**json.loads(file.read_text()))

@@ -7,7 +7,6 @@ answers are shown is drawn at random, where the release relies on its data files
 
 import random
 from collections import Counter, defaultdict
-from typing import Any
 
 from scipy.stats import spearmanr
 
@@ -17,7 +16,8 @@ from tasks.judging.judge import Pair, judge_pairs, score_points
 from tasks.prompts import prompt
 from tasks.records.choosing import spread
 from tasks.records.rows import Sample
-from tasks.training.policy import train_sft
+from tasks.training.plan import Plan
+from tasks.training.sft import Sft, train_sft
 
 
 def judgements(samples: list[Sample], seed: int) -> list[tuple[str, str, list[bytes]]]:
@@ -44,18 +44,16 @@ def judgements(samples: list[Sample], seed: int) -> list[tuple[str, str, list[by
 
 
 def train_reward_model(
-    samples: list[Sample], dev: list[Sample], *, steps: int, seed: int, **fitting: Any
+    samples: list[Sample], dev: list[Sample], plan: Plan, learning_rate: float
 ) -> list[dict[str, float]]:
     """Fine-tune on judgement samples; returns the learning curve.
 
     Args:
         dev: Held-out judgements, for looks in between.
-        fitting: Further arguments of `tasks.training.policy.train_sft`.
     """
-    rows, held_out = judgements(samples, seed), judgements(dev, seed)
-    return train_sft(
-        rows, dev=held_out, steps=steps, seed=seed, warmup_steps=min(10, steps // 5), **fitting
-    )
+    sft = Sft(learning_rate=learning_rate, warmup_steps=min(10, plan.steps // 5))
+    rows, held_out = judgements(samples, plan.seed), judgements(dev, plan.seed)
+    return train_sft(rows, sft, plan, dev=held_out)
 
 
 def measure_reward_model(judge: Asker, samples: list[Sample], per_kind: int) -> dict[str, float]:

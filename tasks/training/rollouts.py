@@ -5,6 +5,7 @@ MLflow. The share of answers that show a sign is logged at every step.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from PIL import Image
 
 import mlflow
 from models.engine.trl_module import TRLModule
-from tasks.records.boxes import boxes_from
+from tasks.questions import KINDS
 from tasks.records.images import to_png
 from tasks.records.rows import BOXES, TEXT, write_table
-from tasks.rewards.suspicion import SIGNS, signs
+from tasks.rewards.reward import Reward
+from tasks.rewards.suspicion import SIGNS
 from tasks.training.conversations import PICTURES
 from tasks.training.plan import Plan
 
@@ -45,8 +47,9 @@ ROLLOUTS = Features(
 class Rollouts(L.Callback):
     """Writes the first groups of some steps, and counts signs in all answers of every step."""
 
-    def __init__(self, plan: Plan):
-        self.plan, self.every = plan, max(1, plan.steps // LOOKS)
+    def __init__(self, plan: Plan, rewards: Sequence[Reward]):
+        self.plan, self.rewards = plan, rewards
+        self.every = max(1, plan.steps // LOOKS)
         self.folder = Path(plan.scratch) / "rollouts"
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -61,7 +64,7 @@ class Rollouts(L.Callback):
             return
         step, group = trainer.global_step, module.trl.num_generations
         if step % self.every == 0:
-            kept = rollouts(logs, asked[: GROUPS * group], self.plan.rewards, step, group)
+            kept = rollouts(logs, asked[: GROUPS * group], self.rewards, step, group)
             write_table(kept, self.folder / f"{step:06d}.parquet", ROLLOUTS)
             if self.plan.run_id:
                 table = _columns(kept[:group], logs)
@@ -91,7 +94,7 @@ def sign_shares(asked: list[dict[str, Any]], completions: list) -> dict[str, flo
 def rollouts(
     logs: dict[str, Any],
     asked: list[dict[str, Any]],
-    weights: dict[str, float],
+    rewards: Sequence[Reward],
     step: int,
     group: int,
 ) -> list[dict[str, Any]]:
@@ -100,11 +103,10 @@ def rollouts(
     Args:
         asked: The question's row of the data set, per answer of this process.
     """
-    values = {name: list(held) for name, held in logs["rewards"].items() if name in weights}
+    values = {reward: list(logs["rewards"][reward.name]) for reward in rewards}
     advantages, rows = list(logs["advantages"]), []
     answers = [_said(completion) for completion in logs["completion"]]
     for i, (row, text) in enumerate(zip(asked, answers, strict=False)):
-        single = next((row[name] for name in ("pointed", "box") if row.get(name)), None)
         rows.append(
             {
                 "step": step,
@@ -112,13 +114,13 @@ def rollouts(
                 "question": _text(row["prompt"][-1]["content"]),
                 "images": [{"bytes": to_png(image), "path": None} for image in row["images"]],
                 "frame": list(row["frame"]),
-                "true": row["boxes"] or ([single] if single else []),
-                "reference": row.get("final") or row.get("answer") or "",
+                "true": row["corners"],
+                "reference": row["reference"],
                 "answer": text,
                 "advantage": advantages[i],
                 "rewards": [
-                    {"name": name, "value": paid[i], "weight": weights[name]}
-                    for name, paid in values.items()
+                    {"name": reward.name, "value": paid[i], "weight": reward.weight}
+                    for reward, paid in values.items()
                     if paid[i] is not None and paid[i] == paid[i]  # TRL writes None as NaN
                 ],
                 "signs": _signs(row, text, asked),
@@ -128,14 +130,8 @@ def rollouts(
 
 
 def _signs(row: dict[str, Any], text: str, asked: list[dict[str, Any]]) -> list[str]:
-    frame = tuple(row["frame"])
-    return signs(
-        text,
-        frame=frame,
-        boxes=None if row["boxes"] is None else boxes_from(row["boxes"], frame),
-        pointed=bool(row.get("pointed")),
-        classes=sorted({other["final"] for other in asked if other.get("final")}),
-    )
+    classes = sorted({other["final"] for other in asked if other.get("final")})
+    return KINDS[row["metric"]].signs(text, row, classes)
 
 
 def _said(completion: list[dict]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tasks.prompts import prompt
 from tasks.records.images import to_png
-from tasks.records.rows import SAMPLES, Metric, Sample, sample_row, write_shards, write_summary
+from tasks.records.rows import SAMPLES, Sample, sample_row, write_shards, write_summary
 from tasks.running.progress import track
 from tasks.world import questions, scenes
 from tasks.world.drawing import SPLITS, draw_to_find, split_of
@@ -172,7 +172,7 @@ def _careless_point(rng: random.Random, target: Shape, others: list[Shape]) -> s
 
 
 def _sample(
-    picture: Picture, task: str, metric: Metric, phrase: str, one: Class, boxes: list
+    picture: Picture, task: str, metric: str, phrase: str, one: Class, boxes: list
 ) -> Sample:
     name = " ".join(one)
     return Sample(

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tasks.records.images import to_png
-from tasks.records.rows import SAMPLES, Metric, Sample, sample_row, write_shards, write_summary
+from tasks.records.rows import SAMPLES, Sample, sample_row, write_shards, write_summary
 from tasks.running.progress import track
 from tasks.world import drawing, questions
 from tasks.world.lexicon import KNOWN_COMBINATIONS, NOVEL_COMBINATIONS
@@ -21,7 +21,7 @@ from tasks.world.wording import Question
 
 DOCUMENTS = ("chart", "table", "receipt", "report")
 # task: (kinds of pictures, question, metric)
-TASKS: dict[str, tuple[tuple[str, ...], Ask, Metric]] = {
+TASKS: dict[str, tuple[tuple[str, ...], Ask, str]] = {
     "caption": (("scene",), questions.describe, "caption"),
     "tell": (("scene",), questions.tell, "caption"),
     "count": (("scene",), questions.count, "exact"),
@@ -93,7 +93,7 @@ def _picture(
 
 
 def _sample(
-    name: str, split: str, task: str, metric: Metric, picture: Picture | None, question: Question
+    name: str, split: str, task: str, metric: str, picture: Picture | None, question: Question
 ) -> Sample:
     frames = picture.frames if picture else []
     details = dict(question.details)

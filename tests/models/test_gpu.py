@@ -10,7 +10,7 @@ from models.vlm.loading import ImageOnlyQwen2_5_VLProcessor, save_model
 from tasks.asking.coordinates import Coordinates
 from tasks.records.images import to_png
 from tasks.records.rows import Sample
-from tasks.training.policy import train_grpo
+from tests.tasks.training.trainings import reinforced
 
 pytestmark = [
     pytest.mark.gpu,
@@ -54,7 +54,7 @@ def test_a_grpo_step_of_the_real_3b_shape_fits_24_gb(tokenizer, tmp_path):
                answer="3", metric="exact", images=[picture])
         for i in range(4)
     ]  # fmt: skip
-    history = train_grpo(
+    history = reinforced(
         samples, [], coordinates=Coordinates(1000), prompts=1, answers=8, learning_rate=1e-5,
         beta=0.04, temperature=1.0, max_new_tokens=64, model=str(tmp_path / "model"), steps=2,
         out=str(tmp_path / "out"), scratch=str(tmp_path / "scratch"), run_id="", seed=0,

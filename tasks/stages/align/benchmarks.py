@@ -5,7 +5,7 @@ import json
 from tasks.asking.turns import asking
 from tasks.benchmarks.perception import SCORES, benchmark, score_row
 from tasks.job import Job, Metrics, need
-from tasks.reading.checks import JUDGED
+from tasks.questions import kind_of
 from tasks.records.choosing import fewer_of_each, of_each
 from tasks.records.rows import read_samples, write_shards, write_summary
 from tasks.reporting.comparison import compare_policies
@@ -18,7 +18,7 @@ POLICIES = ("base", "policy_sft", "policy_dpo", "policy_grpo")
 def benchmarks(settings: Settings, job: Job) -> Metrics:
     """Ask every policy the same held-out questions and compare them with the base."""
     s, data = settings.benchmarks, job.input("intake")
-    there = [x for x in read_samples(data, "test") if x.metric not in JUDGED]
+    there = [x for x in read_samples(data, "test") if not kind_of(x).judged]
     need(there, "the data has no held-out questions (split `test`)", "data")
     less = fewer_of_each("benchmarks.per_task", s.per_task, there)
     samples = of_each(there, s.per_task)

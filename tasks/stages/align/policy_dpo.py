@@ -3,9 +3,9 @@
 from tasks.job import Job, Metrics, need
 from tasks.records.rows import read_rows, write_summary
 from tasks.settings import Settings
-from tasks.stages.common import fitting, trained
+from tasks.stages.common import planned, trained
 from tasks.stages.looks import with_looks
-from tasks.training.policy import train_dpo
+from tasks.training.dpo import Dpo, train_dpo
 
 
 def policy_dpo(settings: Settings, job: Job) -> Metrics:
@@ -19,13 +19,9 @@ def policy_dpo(settings: Settings, job: Job) -> Metrics:
     rows, dev, looks, less = with_looks(settings, pairs, lambda row: "pair")
     history = train_dpo(
         rows,
+        Dpo(learning_rate=s.learning_rate, beta=s.beta),
+        planned(settings, job, str(job.input("policy_sft")), s.steps, s.batch, **looks),
         dev=dev,
-        model=str(job.input("policy_sft")),
-        steps=s.steps,
-        batch=s.batch,
-        learning_rate=s.learning_rate,
-        beta=s.beta,
-        **fitting(settings, job) | looks,
     )
     write_summary(job.out, fewer=less)
     return trained(job, history, s.steps * s.batch)

@@ -1,13 +1,14 @@
 """Reinforce the DPO policy with rewards that can be computed."""
 
 from tasks.job import Job, Metrics, need
+from tasks.questions import rewards_of
 from tasks.records.choosing import spread, task_of
 from tasks.records.rows import read_samples, write_summary
 from tasks.settings import Settings
-from tasks.stages.common import coordinates, fitting, trained
+from tasks.stages.common import coordinates, planned, trained
 from tasks.stages.looks import Overrides, fewer_looks, with_looks
 from tasks.stages.needs import missing_kinds, verifiable
-from tasks.training.policy import train_grpo
+from tasks.training.grpo import Grpo, train_grpo
 
 
 def policy_grpo(settings: Settings, job: Job) -> Metrics:
@@ -21,20 +22,21 @@ def policy_grpo(settings: Settings, job: Job) -> Metrics:
         less = fewer_looks(settings, dev)
     else:
         samples, dev, looks, less = with_looks(settings, samples, task_of)
-    history = train_grpo(
-        samples,
-        spread(dev, settings.trainer.evaluated),
-        section="policy_grpo",
-        model=str(job.input("policy_dpo")),
-        coordinates=coordinates(settings, str(job.input("policy_dpo"))),
-        steps=s.steps,
-        prompts=s.prompts,
+    model, batch = str(job.input("policy_dpo")), s.prompts * s.answers
+    grpo = Grpo(
+        rewards=rewards_of(samples),
         answers=s.answers,
         learning_rate=s.learning_rate,
         beta=s.beta,
         temperature=s.temperature,
         max_new_tokens=s.max_new_tokens,
-        **fitting(settings, job) | looks,
+    )
+    history = train_grpo(
+        samples,
+        grpo,
+        planned(settings, job, model, s.steps, batch, section="policy_grpo", **looks),
+        coordinates=coordinates(settings, model),
+        dev=spread(dev, settings.trainer.evaluated),
     )
     write_summary(job.out, fewer=less | absent)
     return trained(job, history, s.steps * s.prompts * s.answers)

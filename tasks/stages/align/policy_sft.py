@@ -5,9 +5,9 @@ from typing import Any
 from tasks.job import Job, Metrics, need
 from tasks.records.rows import read_rows, write_summary
 from tasks.settings import Settings
-from tasks.stages.common import fitting, model_of, trained
+from tasks.stages.common import model_of, planned, trained
 from tasks.stages.looks import with_looks
-from tasks.training.policy import train_sft
+from tasks.training.sft import Sft, train_sft
 
 
 def policy_sft(settings: Settings, job: Job) -> Metrics:
@@ -20,12 +20,9 @@ def policy_sft(settings: Settings, job: Job) -> Metrics:
     rows, dev, looks, less = with_looks(settings, made, lambda row: row["kind"])
     history = train_sft(
         [_turn(row) for row in rows],
+        Sft(learning_rate=s.learning_rate),
+        planned(settings, job, model_of(settings.model, job), s.steps, s.batch, **looks),
         dev=[_turn(row) for row in dev],
-        model=model_of(settings.model, job),
-        steps=s.steps,
-        batch=s.batch,
-        learning_rate=s.learning_rate,
-        **fitting(settings, job) | looks,
     )
     write_summary(job.out, fewer=less)
     return trained(job, history, s.steps * s.batch)

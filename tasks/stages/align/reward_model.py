@@ -5,7 +5,7 @@ from tasks.job import Job, Metrics
 from tasks.records.choosing import fewer_of_each, spread
 from tasks.records.rows import write_summary
 from tasks.settings import Settings
-from tasks.stages.common import fitting, model_of, write_history
+from tasks.stages.common import model_of, planned, write_history
 from tasks.stages.looks import fewer_looks
 from tasks.stages.needs import judgements_of
 from tasks.training.reward_model import measure_reward_model, train_reward_model
@@ -23,11 +23,8 @@ def reward_model(settings: Settings, job: Job) -> Metrics:
     history = train_reward_model(
         judged,
         spread(dev, settings.trainer.evaluated),
-        model=model_of(settings.model, job),
-        steps=s.steps,
-        batch=s.batch,
-        learning_rate=s.learning_rate,
-        **fitting(settings, job),
+        planned(settings, job, model_of(settings.model, job), s.steps, s.batch),
+        s.learning_rate,
     )
     with asking(str(job.out), job.scratch, settings.device) as judge:
         metrics = measure_reward_model(judge, test, s.judged)

@@ -6,20 +6,20 @@ from tasks.asking.coordinates import Coordinates
 from tasks.asking.turns import asking
 from tasks.benchmarks.headroom import headroom, warning
 from tasks.job import Job, Metrics, need
+from tasks.questions import Kind, kind_of
 from tasks.records.choosing import spread
 from tasks.records.rows import Sample
-from tasks.settings import Settings
+from tasks.rewards.detection import honest_confidence, overlap_with_true_boxes
+from tasks.rewards.grounding import closeness_to_pointed_box, overlap_with_pointed_box
+from tasks.rewards.reward import Reward
+from tasks.rewards.text import exact_final, thinks_then_answers
+from tasks.settings import Reinforced, Settings
 from tasks.stages.asked import asked
-from tasks.stages.common import coordinates, fitting, model_of, trained
+from tasks.stages.common import coordinates, model_of, planned, trained
 from tasks.training.demonstrations import demonstrations
-from tasks.training.methods import enough_questions
-from tasks.training.policy import grpo_dataset, train_grpo, train_sft
+from tasks.training.grpo import Grpo, enough_questions, grpo_dataset, train_grpo
+from tasks.training.sft import Sft, train_sft
 
-WATCHED = {
-    "final": "exact_final",
-    "tagged_detections": "overlap_with_true_boxes",
-    "tagged_box": "overlap_with_pointed_box",
-}
 PROBED = 32  # dev questions of the headroom probe
 
 
@@ -30,42 +30,40 @@ def reinforced(settings: Settings, job: Job) -> Metrics:
     frames = coordinates(settings, model)
     train, dev = (asked(data, split, settings, frames) for split in ("train", "dev"))
     need(train, "there are no examples to learn from", "shots.data")
-    metric = train[0].metric
+    kind = kind_of(train[0])
     if s.method == "grpo":  # before the dev questions are asked
         enough_questions(len(train), s.prompts, "reinforced")
     watched = spread(dev, PROBED, lambda sample: (sample.task, sample.label))
     probed = {} if job.check else _probe(watched, model, frames, settings, job)
-    common = fitting(settings, job) | {
-        "model": model,
-        "steps": s.steps,
-        "learning_rate": s.learning_rate,
-        "watched": WATCHED[metric] if dev else "",
-        "evaluate_every": s.look_every if dev else 0,
-        "patience": s.patience if dev else 0,
-        "evaluated": max(1, len(dev)),
-        "look_tokens": s.max_new_tokens,
-    }
+    batch = s.batch if s.method == "sft" else s.prompts * s.answers
+    plan = planned(
+        settings,
+        job,
+        model,
+        s.steps,
+        batch,
+        section="reinforced",
+        watched=kind.watched if dev else None,
+        evaluate_every=s.look_every if dev else 0,
+        patience=s.patience if dev else 0,
+        evaluated=max(1, len(dev)),
+        look_tokens=s.max_new_tokens,
+    )
     if s.method == "sft":
         rows = demonstrations(train, frames, s.thoughts)
         looks = grpo_dataset(dev, frames) if dev else None
-        history = train_sft(rows, looks=looks, batch=s.batch, **common)
-        answers = s.steps * s.batch
+        history = train_sft(rows, Sft(learning_rate=s.learning_rate), plan, looks=looks)
     else:
-        history = train_grpo(
-            train,
-            dev,
-            coordinates=frames,
-            prompts=s.prompts,
+        grpo = Grpo(
+            rewards=_rewards(s, kind),
             answers=s.answers,
+            learning_rate=s.learning_rate,
             beta=s.beta,
             temperature=s.temperature,
             max_new_tokens=s.max_new_tokens,
-            rewards=_weights(settings),
-            section="reinforced",
-            **common,
         )
-        answers = s.steps * s.prompts * s.answers
-    return probed | trained(job, history, answers)
+        history = train_grpo(train, grpo, plan, coordinates=frames, dev=dev)
+    return probed | trained(job, history, s.steps * batch)
 
 
 def _probe(
@@ -92,14 +90,20 @@ def _probe(
     return {f"headroom/{name}": value for name, value in found.items()}
 
 
-def _weights(settings: Settings) -> dict[str, float]:
-    s = settings.reinforced
-    pointing = {"giou": "closeness_to_pointed_box", "iou": "overlap_with_pointed_box"}
+def _rewards(s: Reinforced, kind: Kind) -> tuple[Reward, ...]:
+    """Return the rewards of a kind with the weights of the settings; 0 leaves one out."""
     weights = {
-        "overlap_with_true_boxes": s.overlap_weight,
-        "honest_confidence": s.confidence_weight,
-        "thinks_then_answers": s.format_weight,
-        pointing[s.grounding_reward]: s.overlap_weight,
-        "exact_final": s.class_weight,
+        overlap_with_true_boxes: s.overlap_weight,
+        honest_confidence: s.confidence_weight,
+        thinks_then_answers: s.format_weight,
+        overlap_with_pointed_box: s.overlap_weight,
+        exact_final: s.class_weight,
     }
-    return {name: weight for name, weight in weights.items() if weight}
+    near = (
+        {overlap_with_pointed_box: closeness_to_pointed_box} if s.grounding_reward == "giou" else {}
+    )
+    return tuple(
+        Reward(function=near.get(reward.function, reward.function), weight=weight)
+        for reward in kind.rewards
+        if (weight := weights[reward.function])
+    )

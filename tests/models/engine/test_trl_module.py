@@ -28,8 +28,8 @@ from models.vlm.loading import load_model, load_processor
 from tasks.asking.coordinates import Coordinates
 from tasks.records.rows import Sample
 from tasks.training.conversations import assistant_turn
-from tasks.training.methods import TRL_DEFAULTS
-from tasks.training.policy import grpo_dataset
+from tasks.training.grpo import grpo_dataset
+from tasks.training.objective import TRL_DEFAULTS
 from tasks.world.shards import make_sample
 
 STEPS = 4

@@ -15,7 +15,7 @@ from models.reward.scalar import VisualRewardTrainer, scalar_reward_model, score
 from models.vlm.loading import load_model, load_processor
 from tasks.records.images import to_png
 from tasks.training.conversations import MESSAGES, PICTURES, assistant_turn, pictures, user_turn
-from tasks.training.methods import TRL_DEFAULTS
+from tasks.training.objective import TRL_DEFAULTS
 
 COLORS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
 

@@ -7,7 +7,7 @@ import pytest
 from tasks.asking.coordinates import Coordinates
 from tasks.asking.local import Asker
 from tasks.benchmarks.headroom import headroom, warning
-from tasks.benchmarks.scoring import score
+from tasks.questions import score
 from tasks.world.shards import make_sample
 
 ASKED = {"max_new_tokens": 8, "temperature": 1.0}

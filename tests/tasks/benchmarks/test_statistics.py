@@ -1,5 +1,7 @@
 """Adjusted p-values against their definition, and every statistic of no items, one and two."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,9 +11,9 @@ from scipy.stats import norm
 from tasks.asking.coordinates import Coordinates
 from tasks.benchmarks.headroom import headroom, warning
 from tasks.benchmarks.perception import by_task
-from tasks.benchmarks.scoring import score
 from tasks.benchmarks.statistics import compare, holm, interval, known, mean, smallest_seen, told
 from tasks.benchmarks.visual_rft import before_and_after, measures
+from tasks.questions import score
 from tasks.reporting.comparison import compare_policies
 from tasks.reporting.scores import standings
 from tasks.world.shards import make_sample
@@ -109,3 +111,34 @@ def test_a_difference_that_only_one_test_would_show_is_not_marked_among_87():
     assert line.last.verdict == "same"
     [line] = standings([row | {"policy_grpo": cell | {"p_adjusted": 0.04}}]).lines
     assert line.last.verdict == "better"
+
+
+def test_the_bootstrap_interval_agrees_with_the_normal_one():
+    values = np.random.default_rng(0).normal(0.6, 0.2, 400)
+    found = interval(values, resamples=2000)
+    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    assert found.low == pytest.approx(values.mean() - half, abs=0.005)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.005)
+
+
+def test_the_paired_test_sees_a_small_difference_that_overlapping_intervals_hide():
+    base = np.random.default_rng(0).uniform(0, 1, 300)
+    better = base + 0.02
+    result = compare(better, base, resamples=999)
+    assert result.p_value < 0.01
+    assert result.difference.low > 0
+    assert interval(better, 999).low < interval(base, 999).high
+
+
+def test_the_same_scores_differ_in_nothing():
+    assert compare(np.ones(5), np.ones(5), resamples=200).p_value == 1.0
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_a_few_items_have_the_p_value_of_all_their_sign_flips(n):
+    differences = np.array([0.5, 0.25, 0.125, -0.5])[:n]
+    flips = np.array(list(itertools.product((1, -1), repeat=n)))
+    as_far = np.abs((flips * differences).mean(1)) >= abs(differences.mean()) - 1e-12
+    found = compare(differences, np.zeros(n), resamples=999)
+    assert found.p_value == pytest.approx(as_far.mean())
+    assert found.difference.mean == pytest.approx(differences.mean())

@@ -6,8 +6,8 @@ import pytest
 
 from tasks.asking.coordinates import Coordinates
 from tasks.benchmarks.average_precision import Labelled, average_precision
-from tasks.benchmarks.scoring import score
 from tasks.benchmarks.visual_rft import before_and_after, measures
+from tasks.questions import score
 from tasks.records.rows import Sample
 
 FRAMES = Coordinates(100)

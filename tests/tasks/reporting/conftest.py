@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.benchmarks.perception import score_row
-from tasks.benchmarks.scoring import score
+from tasks.questions import score
 from tasks.records.rows import REJECTED, SAMPLES, Sample, sample_row, write_shards, write_summary
 from tasks.reporting.comparison import compare_policies
 from tasks.world.shards import make_sample

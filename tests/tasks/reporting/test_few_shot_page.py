@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tasks.asking.coordinates import Coordinates
-from tasks.benchmarks.scoring import score
 from tasks.benchmarks.visual_rft import before_and_after
+from tasks.questions import score
 from tasks.records.rows import write_summary, write_table
 from tasks.reporting.few_shot_page import (
     _boxes,

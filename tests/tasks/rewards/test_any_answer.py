@@ -6,11 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tasks.benchmarks.scoring import score
-from tasks.records.boxes import Box
+from tasks.questions import KINDS, kind_of, rewards_of, score
 from tasks.records.rows import Sample
-from tasks.rewards.suspicion import SIGNS, signs
-from tasks.rewards.verifiable import REWARDS
+from tasks.rewards.grounding import closeness_to_pointed_box
+from tasks.rewards.suspicion import SIGNS
 
 FRAME = [1000.0, 1000.0]
 COLUMNS = {
@@ -18,6 +17,15 @@ COLUMNS = {
     "pointed": [100, 200, 300, 400], "frame": FRAME, "answer": "3", "final": "red circle",
     "tagged": True,
 }  # fmt: skip
+ASKED = [
+    Sample(
+        id=name, task="t", split="test", prompt="?", metric=name, answer="3", final="3",
+        corners=COLUMNS["boxes"] if "detections" in name else [COLUMNS["pointed"]],
+        size=(1000, 1000),
+    )
+    for name, kind in KINDS.items() if not kind.judged
+]  # fmt: skip
+REWARDS = [reward.function for reward in rewards_of(ASKED)] + [closeness_to_pointed_box]
 HIGHEST = {"closeness_to_pointed_box": 2.0}
 SECONDS = 2.0  # for one answer and all rewards; half a megabyte takes a few milliseconds
 
@@ -61,7 +69,7 @@ ANSWERS = st.one_of(
 
 def paid(text: str) -> dict[str, float]:
     columns = {name: [value] for name, value in COLUMNS.items()}
-    return {name: reward([text], **columns)[0] for name, reward in REWARDS.items()}
+    return {reward.__name__: reward([text], **columns)[0] for reward in REWARDS}
 
 
 @settings(max_examples=3000, deadline=None)
@@ -76,12 +84,7 @@ def test_every_reward_of_any_text_is_a_number_in_its_range(text):
 @settings(max_examples=500, deadline=None)
 @given(ANSWERS)
 def test_every_metric_scores_any_text_and_says_why(text):
-    for metric in ("tagged_detections", "tagged_box", "detections", "box", "final", "exact"):
-        corners = COLUMNS["boxes"] if "detections" in metric else [COLUMNS["pointed"]]
-        sample = Sample(
-            id="1", task="t", split="test", prompt="?", metric=metric, answer="3", final="3",
-            corners=corners, size=(1000, 1000),
-        )  # fmt: skip
+    for sample in ASKED:
         found = score(sample, text, (1000, 1000))
         assert 0 <= found.value <= 1 and found.reason
 
@@ -89,9 +92,9 @@ def test_every_metric_scores_any_text_and_says_why(text):
 @settings(max_examples=500, deadline=None)
 @given(ANSWERS)
 def test_signs_of_any_text_are_known_ones(text):
-    boxes = [Box(*corners, (1000, 1000)) for corners in COLUMNS["boxes"]]
-    for asked in ({"boxes": boxes}, {"pointed": True}, {"classes": ["red circle", "circle"]}):
-        assert set(signs(text, frame=(1000, 1000), **asked)) <= set(SIGNS)
+    for sample in ASKED:
+        shown = kind_of(sample).signs(text, COLUMNS, ["red circle", "circle"])
+        assert set(shown) <= set(SIGNS)
 
 
 ONE = "{'Position': [1, 2, 3, 4], 'Confidence': 0.5}"

@@ -2,8 +2,9 @@
 
 import pytest
 
+from tasks.questions import KINDS
 from tasks.records.boxes import Box
-from tasks.rewards.suspicion import SIGNS, signs
+from tasks.rewards.suspicion import SIGNS
 
 FRAME = (100, 100)
 TWO = [[10, 10, 30, 30], [60, 60, 90, 90]]
@@ -39,7 +40,8 @@ def boxes(corners: list[list[int]]) -> list[Box]:
     ],
 )
 def test_signs_of_a_detection(text, true, expected):
-    assert signs(text, frame=FRAME, boxes=boxes(true)) == expected
+    row = {"frame": FRAME, "boxes": true}
+    assert KINDS["tagged_detections"].signs(text, row, []) == expected
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,7 @@ def test_signs_of_a_detection(text, true, expected):
     [("(1,1),(99,99)", ["whole_picture"]), ("[1, 1, 40, 40]", []), ("somewhere", [])],
 )
 def test_signs_of_pointing(payload, expected):
-    assert signs(tagged(payload), frame=FRAME, pointed=True) == expected
+    assert KINDS["tagged_box"].signs(tagged(payload), {"frame": FRAME}, []) == expected
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_signs_of_pointing(payload, expected):
 )
 def test_signs_of_a_classification(payload, expected):
     classes = ["red circle", "circle", "blue star"]
-    assert signs(tagged(payload), frame=FRAME, classes=classes) == expected
+    assert KINDS["final"].signs(tagged(payload), {"frame": FRAME}, classes) == expected
 
 
 def test_every_sign_is_explained():

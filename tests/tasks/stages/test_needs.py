@@ -6,9 +6,10 @@ from tasks.records.rows import SAMPLES, sample_row, write_shards
 from tasks.running.errors import UserError
 from tasks.settings import Settings
 from tasks.stages.needs import VALUE_TASKS, check_needs, missing_kinds, needs
-from tasks.training.methods import enough_questions
-from tasks.training.policy import train_grpo
+from tasks.training.grpo import enough_questions, train_grpo
+from tasks.training.plan import Plan
 from tasks.world.shards import make_sample
+from tests.tasks.training.trainings import grpo
 
 KINDS = ("find", "tell", "count", "chart_value", "judge_pair", "judge_point")
 LACKS = {
@@ -82,7 +83,8 @@ def test_fewer_questions_than_a_step_asks_names_the_setting_of_this_flow(section
     assert str(error.value).count(".prompts`") == 1
     enough_questions(8, 8, section)
     with pytest.raises(UserError, match=f"`{section}.prompts`"):
-        train_grpo(
-            samples[:2], [], coordinates=None, prompts=8, answers=2, learning_rate=1e-3, beta=0,
-            temperature=1, max_new_tokens=2, section=section, steps=1,
+        plan = Plan(
+            model="", steps=1, batch=16, section=section, out="", scratch="", run_id="", seed=0,
+            device="cpu",
         )  # fmt: skip
+        train_grpo(samples[:2], grpo(samples, answers=2), plan, coordinates=None)

@@ -19,10 +19,10 @@ STEPS = 6
 
 
 def live(model: str, samples: list, folder: Path) -> None:
-    from tasks.training.policy import train_sft
+    from tests.tasks.training.trainings import fine_tuned
 
     rows = [(s.prompt, s.answer, s.images) for s in samples]
-    train_sft(
+    fine_tuned(
         rows, learning_rate=1e-2, batch=2, model=model, steps=STEPS, out=str(folder / "out"),
         scratch=str(folder / "scratch"), run_id="", seed=0, device="cpu",
     )  # fmt: skip
@@ -68,7 +68,7 @@ def kill_while_it_writes(child: int, written: Path, chance: random.Random) -> bo
 def main(model: str, folder: Path, kills: int) -> None:
     import torch
 
-    import tasks.training.policy  # noqa: F401 - for all the forks
+    import tests.tasks.training.trainings  # noqa: F401 - for all the forks
     from models.engine.checkpoints import newest_checkpoint
     from models.engine.whole import partial
     from tasks.world.shards import make_sample

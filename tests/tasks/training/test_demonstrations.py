@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.asking.coordinates import Coordinates
-from tasks.benchmarks.scoring import score
+from tasks.questions import score
 from tasks.records.rows import Sample
 from tasks.rewards.detection import overlap_with_true_boxes
 from tasks.rewards.grounding import overlap_with_pointed_box

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,11 @@ from models.vlm.loading import load_model
 from tasks.asking.coordinates import Coordinates
 from tasks.records.rows import Sample
 from tasks.running.errors import Checked, UserError
-from tasks.training.methods import build_trainer
+from tasks.training.grpo import grpo_dataset
+from tasks.training.objective import build_trainer, save_order
 from tasks.training.plan import Plan
-from tasks.training.policy import grpo_dataset, train_grpo, train_sft
 from tasks.world.shards import make_sample
+from tests.tasks.training.trainings import fine_tuned, grpo, reinforced
 
 ROOT = Path(__file__).resolve().parents[3]
 GRPO = {
@@ -57,21 +57,20 @@ def changed(before: str, after: str) -> set[str]:
 
 def test_a_training_in_two_processes_is_launched_and_comes_back(samples, common):
     """That it computes what native TRL does: tests/models/engine/test_two_processes.py."""
-    history = train_sft(rows_of(samples), learning_rate=1e-3, batch=4, devices=2, **common)
+    history = fine_tuned(rows_of(samples), learning_rate=1e-3, batch=4, devices=2, **common)
     assert [row["step"] for row in history] == [1, 2, 3, 4]
     assert changed(common["model"], common["out"])
 
 
 def test_processes_end_with_their_parent(samples, common, tmp_path):
-    plan = Plan("grpo", batch=8, devices=2, options={
-        "num_generations": 4, "max_completion_length": 8,
-    }, **{**common, "steps": 10_000})  # fmt: skip
-    plan.save(tmp_path / "plan.json")
+    plan = Plan(batch=8, devices=2, **{**common, "steps": 10_000})
+    save_order(tmp_path / "order.json", grpo(samples, max_new_tokens=8), plan)
     grpo_dataset(samples, Coordinates(100)).save_to_disk(tmp_path / "data")
     code = (
         "from datasets import load_from_disk; from tasks.training.fitting import fit;"
-        "from tasks.training.plan import Plan; from pathlib import Path;"
-        f"f = Path({str(tmp_path)!r}); fit(Plan.load(f / 'plan.json'), load_from_disk(f / 'data'))"
+        "from tasks.training.objective import load_order; from pathlib import Path;"
+        f"f = Path({str(tmp_path)!r});"
+        "fit(*load_order(f / 'order.json'), load_from_disk(f / 'data'))"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -104,7 +103,7 @@ def test_processes_end_with_their_parent(samples, common, tmp_path):
 
 def test_a_check_forecasts_and_leaves_nothing(samples, common):
     with pytest.raises(Checked) as caught:
-        train_grpo(samples, [], **GRPO, **{**common, "steps": 500}, check=True, rate_per_hour=3.6)
+        reinforced(samples, [], **GRPO, **{**common, "steps": 500}, check=True, rate_per_hour=3.6)
     forecast = caught.value.forecast
     assert forecast["seconds"] == pytest.approx(500 * forecast["seconds_per_step"], rel=0.5)
     assert forecast["money"] == pytest.approx(forecast["seconds"] / 1000)
@@ -114,7 +113,7 @@ def test_a_check_forecasts_and_leaves_nothing(samples, common):
 
 
 def test_an_adapter_is_merged_and_touches_the_language_model_only(samples, common):
-    train_sft(rows_of(samples), learning_rate=1e-2, batch=4, lora_rank=4, **common)
+    fine_tuned(rows_of(samples), learning_rate=1e-2, batch=4, lora_rank=4, **common)
     touched = changed(common["model"], common["out"])
     assert touched and all("language_model" in name and "_proj" in name for name in touched)
     checkpoint = torch.load(
@@ -125,7 +124,7 @@ def test_an_adapter_is_merged_and_touches_the_language_model_only(samples, commo
 
 def test_an_adapter_may_take_the_vision_tower_in(samples, common):
     options = {"lora_rank": 4, "lora_vision": True}
-    train_sft(rows_of(samples), learning_rate=1e-2, batch=4, **options, **common)
+    fine_tuned(rows_of(samples), learning_rate=1e-2, batch=4, **options, **common)
     assert any("visual" in name for name in changed(common["model"], common["out"]))
 
 
@@ -135,9 +134,9 @@ def test_a_training_killed_after_its_last_step_is_saved_as_it_would_have_been(
 ):
     """With an adapter, too, whose checkpoint is without the frozen weights."""
     options = {"learning_rate": 1e-2, "batch": 4, "lora_rank": lora_rank}
-    expected = train_sft(rows_of(samples), **options, **common)
+    expected = fine_tuned(rows_of(samples), **options, **common)
     more = {**common, "out": common["out"] + "_resumed"}
-    assert train_sft(rows_of(samples), **options, **more) == expected
+    assert fine_tuned(rows_of(samples), **options, **more) == expected
     for file in Path(common["out"]).iterdir():
         assert (Path(more["out"]) / file.name).read_bytes() == file.read_bytes(), file.name
     assert "steps 0  samples 0  tokens_per_second 0" in capsys.readouterr().out.splitlines()[-1]
@@ -145,14 +144,14 @@ def test_a_training_killed_after_its_last_step_is_saved_as_it_would_have_been(
 
 def test_a_frozen_vision_tower_stays_as_it_is(samples, common):
     options = {"freeze_vision": True, "gradient_checkpointing": True}
-    train_sft(rows_of(samples), learning_rate=1e-3, batch=4, **options, **common)
+    fine_tuned(rows_of(samples), learning_rate=1e-3, batch=4, **options, **common)
     touched = changed(common["model"], common["out"])
     assert touched and not any("visual" in name for name in touched)
 
 
 def test_looks_stop_a_training_that_gains_nothing_and_keep_the_best(samples, common, capsys):
     options = {"evaluate_every": 1, "patience": 2, "evaluated": 4}
-    history = train_sft(
+    history = fine_tuned(
         rows_of(samples), dev=rows_of(samples[:4]), learning_rate=3.0, batch=4,
         **options, **{**common, "steps": 40},
     )  # fmt: skip
@@ -162,7 +161,7 @@ def test_looks_stop_a_training_that_gains_nothing_and_keep_the_best(samples, com
 
 def test_grpo_looks_at_the_held_out_reward(samples, common, capsys):
     options = {"evaluate_every": 2, "patience": 9, "evaluated": 4}
-    train_grpo(samples, samples[:4], **GRPO, **options, **common)
+    reinforced(samples, samples[:4], **GRPO, **options, **common)
     assert "keeping the best look: val/reward" in capsys.readouterr().out
 
 
@@ -171,7 +170,7 @@ def test_metrics_and_rollouts_with_pictures_reach_mlflow(samples, common, tmp_pa
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
     mlflow.create_experiment("try", artifact_location=(tmp_path / "artifacts").as_uri())
     with mlflow.start_run(experiment_id=mlflow.get_experiment_by_name("try").experiment_id) as run:
-        train_grpo(samples, [], **GRPO, **{**common, "run_id": run.info.run_id})
+        reinforced(samples, [], **GRPO, **{**common, "run_id": run.info.run_id})
     client = mlflow.MlflowClient()
     logged = client.get_run(run.info.run_id)
     assert logged.data.tags["shared_prefix"] == "on"
@@ -200,16 +199,16 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_batch(samples, co
             copy.write_bytes(file.read_bytes())
     settings = {**common, "model": common["model"] + "_broken"}
     with pytest.raises(FloatingPointError, match="lower the rate or set the example aside"):
-        train_sft(rows_of(samples), learning_rate=1e-3, batch=4, **settings)
+        fine_tuned(rows_of(samples), learning_rate=1e-3, batch=4, **settings)
     (kept,) = (Path(common["scratch"]) / "trl").glob("batch_with_nan_loss_at_step_0.pt")
     assert torch.load(kept, weights_only=False)["input_ids"].ndim == 2
 
 
 def test_everything_that_the_machine_lacks_is_named_at_once(common):
-    plan = Plan("grpo", batch=8, options={}, **{**common, "device": "gpu"}, vllm="colocate",
+    plan = Plan(batch=8, **{**common, "device": "gpu"}, vllm="colocate",
                 strategy="deepspeed_stage_2")  # fmt: skip
     if torch.cuda.is_available():
-        plan = replace(plan, devices=torch.cuda.device_count() + 1)
+        plan = plan.model_copy(update={"devices": torch.cuda.device_count() + 1})
     with pytest.raises(UserError, match="cannot train as planned") as error:
         plan.check_machine()
     assert "`trainer.vllm` is colocate" in error.value.why
@@ -218,20 +217,20 @@ def test_everything_that_the_machine_lacks_is_named_at_once(common):
 
 def test_a_model_in_bfloat16_keeps_its_frequencies_and_trains(samples, common):
     options = {"precision": "bf16-true", "lora_rank": 4}
-    plan = Plan("grpo", batch=8, options={"num_generations": 4}, **options, **common)
-    trl = build_trainer(plan, grpo_dataset(samples, Coordinates(100)), None)
+    plan = Plan(batch=8, **options, **common)
+    trl = build_trainer(grpo(samples), plan, grpo_dataset(samples, Coordinates(100)), None)
     kinds = {name: p.dtype for name, p in trl.model.named_parameters()}
     assert all(t == torch.float32 for name, t in kinds.items() if "lora_" in name)
     assert all(t == torch.bfloat16 for name, t in kinds.items() if "lora_" not in name)
     frequencies = [b for name, b in trl.model.named_buffers() if name.endswith("inv_freq")]
     assert frequencies and all(b.dtype == torch.float32 for b in frequencies)
-    train_sft(rows_of(samples), learning_rate=1e-2, batch=4, **options, **common)
+    fine_tuned(rows_of(samples), learning_rate=1e-2, batch=4, **options, **common)
     assert changed(common["model"], common["out"])
 
 
 def test_fewer_questions_than_a_step_asks_are_refused(samples, common):
     with pytest.raises(UserError, match="There are 1 questions, and a step asks 2"):
-        train_grpo(samples[:1], [], **GRPO, **common)
+        reinforced(samples[:1], [], **GRPO, **common)
 
 
 def test_a_model_without_a_chat_template_is_refused(samples, common, tmp_path):
@@ -240,9 +239,9 @@ def test_a_model_without_a_chat_template_is_refused(samples, common, tmp_path):
     for file in Path(common["model"]).glob("*"):
         if file.name != "chat_template.jinja":
             (folder / file.name).write_bytes(file.read_bytes())
-    plan = Plan("grpo", batch=8, options={}, **{**common, "model": str(folder)})
+    plan = Plan(batch=8, **{**common, "model": str(folder)})
     with pytest.raises(UserError, match="has no chat template"):
-        build_trainer(plan, grpo_dataset(samples, Coordinates(100)), None)
+        build_trainer(grpo(samples), plan, grpo_dataset(samples, Coordinates(100)), None)
 
 
 def test_a_prompt_that_writes_image_tokens_is_text_and_one_too_long_is_set_aside(
@@ -252,8 +251,10 @@ def test_a_prompt_that_writes_image_tokens_is_text_and_one_too_long_is_set_aside
         samples[0].model_copy(update={"prompt": "Find <|image_pad|>.<|im_end|>"}),
         samples[1].model_copy(update={"prompt": "Find it. " * 2000}),
     ]
-    plan = Plan("grpo", batch=8, options={"num_generations": 4}, **common)
-    trl = build_trainer(plan, grpo_dataset([*odd, *samples[2:]], Coordinates(100)), None)
+    plan = Plan(batch=8, **common)
+    trl = build_trainer(
+        grpo(samples), plan, grpo_dataset([*odd, *samples[2:]], Coordinates(100)), None
+    )
     assert trl.train_dataset[0]["prompt"][0]["content"] == "Find < |image_pad|>.< |im_end|>"
     assert len(trl.train_dataset) == len(samples) - 1
     assert "1 examples set aside: it is longer than the model's context (1)" in (

@@ -9,10 +9,13 @@ import torch
 from models.prefix.rollouts import sample
 from models.prefix.shared import share_prefix
 from tasks.asking.coordinates import Coordinates
-from tasks.training.methods import build_trainer
+from tasks.rewards.reward import Reward
+from tasks.rewards.text import exact_answer
+from tasks.training.grpo import grpo_dataset
+from tasks.training.objective import build_trainer
 from tasks.training.plan import Plan
-from tasks.training.policy import grpo_dataset
 from tasks.world.shards import make_sample
+from tests.tasks.training.trainings import grpo
 
 VECTORS = Path(__file__).parents[1] / "rewards" / "vectors"
 
@@ -26,13 +29,14 @@ def rows(name: str) -> list:
 @pytest.fixture(scope="module")
 def trainer(model_folder, tmp_path_factory):
     scratch = str(tmp_path_factory.mktemp("scratch"))
-    options = {"num_generations": 2, "max_completion_length": 2, "beta": 0.04, "temperature": 1.0}
     plan = Plan(
-        "grpo", model_folder, 1, 2, options, out=scratch, scratch=scratch, run_id="", seed=0,
-        device="cpu", rewards={"exact_answer": 1.0},
+        model=model_folder, steps=1, batch=2, out=scratch, scratch=scratch, run_id="", seed=0,
+        device="cpu",
     )  # fmt: skip
+    rewards = [Reward(function=exact_answer)]
+    objective = grpo(rewards=rewards, answers=2, max_new_tokens=2, beta=0.04)
     samples = [make_sample(0, "train", "count", 0)]
-    built = build_trainer(plan, grpo_dataset(samples, Coordinates(100)), None)
+    built = build_trainer(objective, plan, grpo_dataset(samples, Coordinates(100)), None)
     for network in (built.model, built.ref_model):
         share_prefix(network)
     built.current_gradient_accumulation_steps = 1  # which the loop sets

@@ -13,11 +13,13 @@ import pytest
 import torch
 
 from tasks.asking.coordinates import Coordinates
-from tasks.rewards.verifiable import VERIFIABLE
+from tasks.questions import KINDS
+from tasks.training.grpo import grpo_dataset
+from tasks.training.objective import save_order
 from tasks.training.plan import Plan
-from tasks.training.policy import grpo_dataset
 from tasks.world.few_shot import NOVEL, point_sample
 from tasks.world.shards import make_sample
+from tests.tasks.training.trainings import grpo
 
 ROOT = Path(__file__).resolve().parents[3]
 STEPS = 12
@@ -36,17 +38,15 @@ def prepare(folder: Path, model: str) -> Path:
     tasks = ("find", "count", "ground", "table_reasoned")
     samples = [make_sample(0, "train", task, n) for n in range(4) for task in tasks]
     samples.append(point_sample(random.Random(0), "train", NOVEL[0]))
-    assert {sample.metric for sample in samples} == set(VERIFIABLE)
+    assert {sample.metric for sample in samples} == {
+        name for name, kind in KINDS.items() if kind.rewards
+    }
     grpo_dataset(samples, Coordinates(100)).save_to_disk(folder / "data")
-    options = {
-        "num_generations": 4, "max_completion_length": 12, "learning_rate": 1e-3, "beta": 0.04,
-        "temperature": 1.0,
-    }  # fmt: skip
     plan = Plan(
-        "grpo", model=model, steps=STEPS, batch=8, options=options, out=str(folder / "out"),
+        model=model, steps=STEPS, batch=8, out=str(folder / "out"),
         scratch=str(folder / "scratch"), run_id="", seed=0, device="cpu", accumulate=2,
     )  # fmt: skip
-    plan.save(folder / "plan.json")
+    save_order(folder / "order.json", grpo(samples, max_new_tokens=12, beta=0.04), plan)
     return folder
 
 

@@ -17,9 +17,9 @@ import pytest
 from models.engine.checkpoints import fault
 from models.engine.meeting import strangers
 from tasks.running.errors import UserError
-from tasks.training.policy import train_sft
 from tasks.world.base import form_habits
 from tasks.world.shards import make_sample
+from tests.tasks.training.trainings import fine_tuned
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -77,16 +77,16 @@ def rows() -> list[tuple]:
 def test_processes_of_one_machine_listen_on_the_loopback_interface_only(strategy, rows, common):
     options = {"learning_rate": 1e-3, "batch": 4, "devices": 2, "strategy": strategy}
     with watched() as seen:
-        train_sft(rows, **options, **common)
+        fine_tuned(rows, **options, **common)
     assert seen.addresses == {"127.0.0.1"} and len(seen.processes) >= 2
 
 
 def test_deepspeed_in_one_process_continues_and_listens_to_nobody_outside(rows, common):
     code = (
-        "import pickle, sys; from tasks.training.policy import train_sft;"
+        "import pickle, sys; from tests.tasks.training.trainings import fine_tuned;"
         "rows, options = pickle.load(sys.stdin.buffer);"
-        "first = train_sft(rows, steps=2, **options);"
-        "both = train_sft(rows, steps=4, **options);"
+        "first = fine_tuned(rows, steps=2, **options);"
+        "both = fine_tuned(rows, steps=4, **options);"
         "assert [row['step'] for row in both] == [1, 2, 3, 4] and both[:2] == first"
     )
     options = common | {"learning_rate": 1e-3, "batch": 4, "strategy": "deepspeed_stage_2"}
@@ -117,7 +117,7 @@ def test_two_machines_meet_at_the_named_address(rows, common, tmp_path):
     others: list[subprocess.Popen] = []
 
     def start_the_other() -> None:
-        while not (folder / "plan.json").exists():
+        while not (folder / "order.json").exists():
             time.sleep(0.05)
         command = [sys.executable, "-m", "tasks.training.launch", "work", str(folder)]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -126,7 +126,7 @@ def test_two_machines_meet_at_the_named_address(rows, common, tmp_path):
     thread = threading.Thread(target=start_the_other)
     with watched() as seen:
         thread.start()
-        history = train_sft(
+        history = fine_tuned(
             rows, learning_rate=1e-3, batch=4, nodes=2, rendezvous=address, **common
         )  # fmt: skip
         assert others[0].wait(60) == 0
@@ -137,7 +137,7 @@ def test_two_machines_meet_at_the_named_address(rows, common, tmp_path):
 def test_an_address_of_another_machine_is_refused(rows, common, capfd):
     options = {"learning_rate": 1e-3, "batch": 4, "nodes": 2, "rendezvous": "192.0.2.1:29500"}
     with pytest.raises(UserError, match="process 0 ended with status 1"):
-        train_sft(rows, **options, **common)
+        fine_tuned(rows, **options, **common)
     said = capfd.readouterr()
     assert "The machines could not meet at 192.0.2.1:29500" in said.err
     assert "on machine 1, in this folder, run: " in said.out
@@ -146,7 +146,7 @@ def test_an_address_of_another_machine_is_refused(rows, common, capfd):
 def test_when_one_process_fails_the_others_are_ended(rows, common):
     before = {p.pid for p in psutil.Process().children()}
     with pytest.raises(UserError, match="Training in 2 processes failed"):
-        train_sft(
+        fine_tuned(
             rows, learning_rate=1e-3, batch=4, devices=2, **{**common, "model": "/nowhere"}
         )  # fmt: skip
     assert {p.pid for p in psutil.Process().children()} == before

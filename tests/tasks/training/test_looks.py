@@ -12,10 +12,14 @@ from tasks.asking.coordinates import Coordinates
 from tasks.asking.local import Asker
 from tasks.benchmarks.perception import benchmark
 from tasks.records.rows import Sample
+from tasks.rewards.detection import overlap_with_true_box, overlap_with_true_boxes
+from tasks.rewards.reward import Reward
 from tasks.rewards.suspicion import SIGNS
+from tasks.rewards.text import thinks_then_answers
 from tasks.training.demonstrations import demonstrations
-from tasks.training.policy import grpo_dataset, train_grpo, train_sft
+from tasks.training.grpo import grpo_dataset
 from tasks.world.shards import make_sample
+from tests.tasks.training.trainings import fine_tuned, reinforced
 
 FRAMES = Coordinates(100)
 TOKENS = 40
@@ -30,7 +34,7 @@ def samples() -> list[Sample]:
 def options(model_folder, tmp_path) -> dict:
     return {
         "model": model_folder, "out": str(tmp_path / "out"), "scratch": str(tmp_path / "scratch"),
-        "run_id": "", "seed": 0, "device": "cpu", "watched": "overlap_with_true_box",
+        "run_id": "", "seed": 0, "device": "cpu", "watched": overlap_with_true_box,
         "evaluate_every": 4, "look_tokens": TOKENS, "keep_last": str(tmp_path / "last"),
     }  # fmt: skip
 
@@ -38,7 +42,7 @@ def options(model_folder, tmp_path) -> dict:
 def fine_tune(samples: list[Sample], **options) -> list[dict]:
     rows = [(s.prompt, s.answer, s.images) for s in samples]
     looks = grpo_dataset(samples, FRAMES)
-    return train_sft(rows, looks=looks, batch=8, **{"learning_rate": 3e-3} | options)
+    return fine_tuned(rows, looks=looks, batch=8, **{"learning_rate": 3e-3} | options)
 
 
 def looks(options: dict) -> dict[int, float]:
@@ -66,7 +70,7 @@ def test_a_look_is_the_benchmark_and_the_best_look_is_what_is_saved(samples, opt
 
 def test_looks_do_not_change_a_training(samples, options, tmp_path):
     fine_tune(samples, steps=8, **options)
-    without = {**options, "watched": "", "evaluate_every": 0, "keep_last": ""}
+    without = {**options, "watched": None, "evaluate_every": 0, "keep_last": ""}
     without |= {"out": str(tmp_path / "out2"), "scratch": str(tmp_path / "scratch2")}
     fine_tune(samples, steps=8, **without)
     looked, plain = (
@@ -136,10 +140,10 @@ def test_damaged_weights_of_the_best_look_are_set_aside(samples, options, capsys
 
 def test_rollouts_are_kept_with_their_rewards_and_signs(options):
     found = [make_sample(0, "train", "find", number) for number in range(8)]
-    settings = {**options, "watched": "overlap_with_true_boxes", "keep_last": ""}
-    history = train_grpo(
+    settings = {**options, "watched": overlap_with_true_boxes, "keep_last": ""}
+    history = reinforced(
         found, found[:2], coordinates=FRAMES, prompts=2, answers=4, learning_rate=1e-4, beta=0.0,
-        temperature=1.0, max_new_tokens=8, steps=4, rewards={"thinks_then_answers": 1.0},
+        temperature=1.0, max_new_tokens=8, steps=4, rewards=[Reward(function=thinks_then_answers)],
         **settings,
     )  # fmt: skip
     rows = pq.read_table(Path(options["out"]) / "rollouts.parquet").to_pylist()
@@ -160,9 +164,7 @@ def test_a_demonstration_earns_everything(samples):
     found = [make_sample(0, "train", "find", number) for number in range(4)]
     rows = grpo_dataset(found, FRAMES)[:]
     answers = [answer for _, answer, _ in demonstrations(found, FRAMES)]
-    from tasks.rewards.verifiable import REWARDS
-
-    assert min(REWARDS["overlap_with_true_boxes"](answers, **rows)) > 0.9  # integers of 0 to 99
-    assert REWARDS["thinks_then_answers"](answers, **rows) == [1.0] * 4
+    assert min(overlap_with_true_boxes(answers, **rows)) > 0.9  # integers of 0 to 99
+    assert thinks_then_answers(answers, **rows) == [1.0] * 4
     bare = [answer for _, answer, _ in demonstrations(found, FRAMES, thought=False)]
     assert all(answer.startswith("<think></think><answer>") for answer in bare)

@@ -1,0 +1,177 @@
+"""Reinforcement with rewards that a computer can verify, through TRL's GRPOTrainer.
+
+GRPO follows Visual-RFT (arXiv 2503.01785): original GRPO loss, KL weight 0.04, group-scaled
+advantages, strictly on-policy.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import lightning as L
+from datasets import Dataset, Features, List, Value
+from transformers import PreTrainedModel
+from trl import GRPOConfig
+
+from models.prefix.rollouts import GroupedGRPOTrainer, shared_rollouts
+from models.prefix.shared import can_share_prefix
+from tasks.asking.coordinates import Coordinates
+from tasks.questions import kind_of
+from tasks.records.rows import Sample
+from tasks.rewards.reward import Reward
+from tasks.running.errors import UserError
+from tasks.training.conversations import MESSAGES, PICTURES, pictures, user_turn
+from tasks.training.fitting import fit
+from tasks.training.objective import Objective, configured
+from tasks.training.plan import Plan
+from tasks.training.rollouts import Rollouts
+
+# the papers' GRPO; TRL's defaults differ in each of these
+PAPER_GRPO = {
+    "loss_type": "grpo",
+    "scale_rewards": "group",
+    "num_iterations": 1,
+    "use_bias_correction_kl": False,
+    "top_k": 0,
+}
+NUMBERS = List(Value("float32"))
+
+
+class Grpo(Objective):
+    """Group-relative policy optimisation, at a constant rate after some steps.
+
+    Attributes:
+        rewards: What an answer is paid for; one that does not apply to a question is None there.
+        answers: Sampled per question (the group).
+        beta: Weight of the KL leash to the starting model.
+        max_new_tokens: Longest answer.
+    """
+
+    watches: ClassVar[tuple[str, Literal["min", "max"]]] = ("val/reward", "max")
+
+    rewards: tuple[Reward, ...]
+    answers: int
+    beta: float
+    temperature: float
+    max_new_tokens: int
+
+    @property
+    def room(self) -> int:
+        """Tokens that an answer may take."""
+        return self.max_new_tokens
+
+    def build(
+        self, plan: Plan, network: PreTrainedModel, common: dict[str, Any], parts: dict[str, Any]
+    ) -> GroupedGRPOTrainer:
+        """Build TRL's trainer, whose answers share their prompts where the family is supported."""
+        enough_questions(len(parts["train_dataset"]), plan.batch // self.answers, plan.section)
+        share = plan.vllm == "none" and can_share_prefix(network)
+        config = configured(
+            GRPOConfig,
+            **common,
+            **PAPER_GRPO,
+            **_vllm(plan),
+            num_generations=self.answers,
+            max_completion_length=self.max_new_tokens,
+            lr_scheduler_type="constant_with_warmup",
+            warmup_steps=min(5, plan.steps // 2),
+            temperature=self.temperature,
+            beta=self.beta,
+            # a generation batch of whole groups in every process
+            steps_per_generation=plan.accumulate,
+            reward_weights=[reward.weight for reward in self.rewards],
+        )
+        return GroupedGRPOTrainer(
+            network,
+            [reward.function for reward in self.rewards],
+            config,
+            rollout_func=shared_rollouts if share else None,
+            **parts,
+        )
+
+    def callbacks(self, plan: Plan) -> list[L.Callback]:
+        """Keep some of the answers."""
+        return [Rollouts(plan, self.rewards)]
+
+    def finish(self, callbacks: list[L.Callback], out: Path) -> None:
+        """Write the answers that were kept."""
+        for kept in callbacks:
+            if isinstance(kept, Rollouts):
+                kept.write(out)
+
+
+def train_grpo(
+    samples: Sequence[Sample],
+    grpo: Grpo,
+    plan: Plan,
+    *,
+    coordinates: Coordinates,
+    dev: Sequence[Sample] = (),
+) -> list[dict[str, float]]:
+    """Reinforce with verifiable rewards; returns the learning curve.
+
+    Args:
+        coordinates: What the model writes; true boxes are converted to it here.
+        dev: Held-out samples, for looks in between.
+
+    Raises:
+        UserError: There are fewer questions than a step asks.
+    """
+    enough_questions(len(samples), plan.batch // grpo.answers, plan.section)
+    held_out = grpo_dataset(dev, coordinates) if dev else None
+    return fit(grpo, plan, grpo_dataset(samples, coordinates), held_out)
+
+
+def enough_questions(there: int, prompts: int, section: str) -> None:
+    """Check that a step of GRPO can be taken.
+
+    Raises:
+        UserError: There are fewer questions than a step asks.
+    """
+    if there < prompts:
+        setting = f"`{section}.prompts`" if section else "the questions per step (`prompts`)"
+        raise UserError(
+            f"There are {there} questions, and a step asks {prompts}",
+            "a step asks different questions, so no step could be taken",
+            f"lower {setting}, or give more data",
+        )
+
+
+def grpo_dataset(samples: Sequence[Sample], coordinates: Coordinates) -> Dataset:
+    """Return prompts with the columns that the rewards of their kinds read.
+
+    A column that is not of a question's kind is None, and so is a reward that reads it.
+    """
+    features = {
+        "prompt": MESSAGES,
+        "images": PICTURES,
+        "metric": Value("string"),
+        "frame": NUMBERS,
+        "corners": List(NUMBERS),
+        "reference": Value("string"),
+    }
+    for sample in samples:
+        features |= kind_of(sample).features
+    rows = [_row(sample, coordinates.frame(sample.size)) for sample in samples]
+    none = dict.fromkeys(features)
+    return Dataset.from_list([none | row for row in rows], features=Features(features))
+
+
+def _row(sample: Sample, frame: tuple[float, float]) -> dict[str, Any]:
+    converted = [box.to(frame) for box in sample.boxes]
+    corners = [[box.x0, box.y0, box.x1, box.y1] for box in converted]
+    return {
+        "prompt": user_turn(sample.prompt),
+        "images": pictures(sample.images),
+        "metric": sample.metric,
+        "frame": list(frame),
+        "corners": corners,
+        "reference": sample.final or sample.answer,
+    } | kind_of(sample).columns(sample, corners)
+
+
+def _vllm(plan: Plan) -> dict[str, Any]:
+    if plan.vllm == "none":
+        return {}
+    chosen: dict[str, Any] = {"use_vllm": True, "vllm_mode": plan.vllm}
+    return chosen | ({"vllm_server_base_url": plan.vllm_server} if plan.vllm == "server" else {})
