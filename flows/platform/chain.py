@@ -89,8 +89,8 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
         _link("MLflow run", "mlflow", _in_mlflow(run.info), "Parameters, metrics, models")
         mlflow.log_params(tracking.flat(in_force.part(type(settings)).model_dump(mode="json")))
         mlflow.log_artifact(str(ROOT / "params.yaml"))
-        for file in sorted((ROOT / "tasks" / "prompts").glob("*.txt")):
-            mlflow.log_artifact(str(file), "prompts")
+        for folder in sorted((ROOT / "tasks" / "prompts").glob("[a-z]*/")):
+            mlflow.log_artifacts(str(folder), f"prompts/{folder.name}")
         outcomes, unchanged = {}, unchanged_stages(chain.stages)
         with contextlib.nullcontext() if unchanged == set(chain.stages) else standby(ROOT):
             for stage in chain.stages:

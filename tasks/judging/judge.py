@@ -45,7 +45,7 @@ def judge_pairs(judge: Asker, pairs: Sequence[Pair], title: str = "judging pairs
     asked = []
     for pair in pairs:
         for a, b in ((pair.a, pair.b), (pair.b, pair.a)):
-            text = prompt("pairwise_judgement", question=pair.question, a=a, b=b)
+            text = prompt("judge/pairwise", question=pair.question, a=a, b=b)
             asked.append((text, pair.images))
     answers = judge.ask(asked, max_new_tokens=VERDICT_TOKENS, options=OPTIONS, title=title)
     return [_verdict(answers[i][0], answers[i + 1][0]) for i in range(0, len(answers), 2)]
@@ -56,7 +56,7 @@ def score_points(
 ) -> list[float | None]:
     """Score (question, pictures, answer) triples in [1, 10]; None where the score is unreadable."""
     asked = [
-        (prompt("pointwise_judgement", question=question, a=text), images)
+        (prompt("judge/pointwise", question=question, a=text), images)
         for question, images, text in answers
     ]
     replies = judge.ask(asked, max_new_tokens=VERDICT_TOKENS, title=title)

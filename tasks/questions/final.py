@@ -45,7 +45,7 @@ class Final(Kind):
 
     def instructions(self, width: str, height: str) -> str:
         """Return words that ask for the form of the answer."""
-        return prompt("final_instructions", width=width, height=height)
+        return prompt("reinforce/final_instructions", width=width, height=height)
 
     def demonstration(self, sample: Sample, frame: Frame, thought: bool = True) -> str:
         """Return the true answer, in the embedded model's own words."""

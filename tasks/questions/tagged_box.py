@@ -57,7 +57,7 @@ class TaggedBox(Kind):
 
     def instructions(self, width: str, height: str) -> str:
         """Return words that ask for the form of the answer."""
-        return prompt("tagged_box_instructions", width=width, height=height)
+        return prompt("reinforce/tagged_box_instructions", width=width, height=height)
 
     def demonstration(self, sample: Sample, frame: Frame, thought: bool = True) -> str:
         """Return the true answer, in the embedded model's own words."""

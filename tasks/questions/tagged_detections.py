@@ -69,7 +69,7 @@ class TaggedDetections(Kind):
 
     def instructions(self, width: str, height: str) -> str:
         """Return words that ask for the form of the answer."""
-        return prompt("tagged_detections_instructions", width=width, height=height)
+        return prompt("reinforce/tagged_detections_instructions", width=width, height=height)
 
     def demonstration(self, sample: Sample, frame: Frame, thought: bool = True) -> str:
         """Return the true answer, in the embedded model's own words."""

@@ -80,7 +80,7 @@ def _sample(folder: Path, path: str, splits: Splits, said: str, name: str) -> Sa
         id=path,
         task="classification",
         split=splits.of(said, [data]),
-        prompt=prompt("classify"),
+        prompt=prompt("reinforce/classify"),
         metric="final",
         images=[data],
         label=label,

@@ -185,7 +185,7 @@ class _File:
             id=name,
             task="detection",
             split=self.splits.of(self.split, [picture.data]),
-            prompt=prompt("find", label=label),
+            prompt=prompt("reinforce/find", label=label),
             metric="tagged_detections",
             images=[picture.data],
             corners=[picture.box(corners) for corners in boxes],

@@ -243,7 +243,7 @@ def _pointing(
         id=id,
         task="grounding",
         split=split,
-        prompt=prompt("point", label=text.strip()),
+        prompt=prompt("reinforce/point", label=text.strip()),
         metric="tagged_box",
         images=[data],
         corners=[box],

@@ -26,6 +26,7 @@ ROWS_AT_ONCE = 64
 BYTES_AT_ONCE = 256 * 2**20
 TEXT = Value("string")
 BOXES = List(List(Value("float32")))
+PICTURES = List(Image())
 
 
 class Sample(BaseModel):
@@ -70,7 +71,7 @@ SAMPLES = Features(
         "prompt": TEXT,
         "metric": TEXT,
         "answer": TEXT,
-        "images": List(Image()),
+        "images": PICTURES,
         "corners": BOXES,
         "size": List(Value("int32")),
         "label": TEXT,

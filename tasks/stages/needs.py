@@ -13,9 +13,9 @@ from tasks.questions import verifiable as can_be_rewarded
 from tasks.records.rows import Sample, read_batches, read_samples
 from tasks.running.errors import UserError
 from tasks.settings import AlignSettings
+from tasks.stages.common import DESCRIBED
 
 VALUE_TASKS = ("chart_value", "table_value", "receipt_value")
-DESCRIBED = "tell"
 COLUMNS = ("split", "task", "metric", "answer", "size")
 
 

@@ -141,7 +141,7 @@ def synthesize_chains(
         and `precision_verified` (overlap above 0.5 with the true box). `largest_coordinate` is the
         largest number in a box. Shares of nothing are left out.
     """
-    asked = [(prompt("think_with_boxes", question=s.prompt), s.images) for s in samples]
+    asked = [(prompt("ground/think_with_boxes", question=s.prompt), s.images) for s in samples]
     answers = asker.ask(
         asked, max_new_tokens=max_new_tokens, samples=attempts, temperature=temperature, seed=seed,
         title="reasoning with boxes",
@@ -209,7 +209,7 @@ def _read_crops(asker: Asker, chains: list[Chain], margin: float) -> list[Chain]
     for chain in chains:
         picture = open_image(chain.sample.images[0])
         crops += [
-            (prompt("read_crop"), (to_png(crop(picture, fact.box, margin)),))
+            (prompt("ground/read_crop"), (to_png(crop(picture, fact.box, margin)),))
             for fact in chain.facts
             if fact.box
         ]

@@ -4,15 +4,15 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from datasets import Dataset, Features, Image, List, Value
+from datasets import Dataset, Features, List, Value
 from transformers import ProcessorMixin
 
 from models.vlm.special_tokens import as_text
 from tasks.asking.preparing import grouped, obstacle, size_of
+from tasks.records.rows import PICTURES
 from tasks.running.errors import UserError
 
 MESSAGES = List({"role": Value("string"), "content": Value("string")})
-PICTURES = List(Image())
 ASKED, ANSWERED = ("prompt",), ("completion", "chosen", "rejected")
 
 

@@ -8,13 +8,8 @@ from transformers import PreTrainedModel
 from trl import DPOConfig, DPOTrainer
 
 from tasks.asking.local import open_model
-from tasks.training.conversations import (
-    MESSAGES,
-    PICTURES,
-    assistant_turn,
-    pictures,
-    user_turn,
-)
+from tasks.records.rows import PICTURES
+from tasks.training.conversations import MESSAGES, assistant_turn, pictures, user_turn
 from tasks.training.fitting import fit
 from tasks.training.objective import Objective, configured, weights_type
 from tasks.training.plan import Plan

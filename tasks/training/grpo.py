@@ -17,10 +17,10 @@ from models.prefix.rollouts import GroupedGRPOTrainer, shared_rollouts
 from models.prefix.shared import can_share_prefix
 from tasks.asking.coordinates import Coordinates
 from tasks.questions import kind_of
-from tasks.records.rows import Sample
+from tasks.records.rows import PICTURES, Sample
 from tasks.rewards.reward import Reward
 from tasks.running.errors import UserError
-from tasks.training.conversations import MESSAGES, PICTURES, pictures, user_turn
+from tasks.training.conversations import MESSAGES, pictures, user_turn
 from tasks.training.fitting import fit
 from tasks.training.objective import Objective, configured
 from tasks.training.plan import Plan

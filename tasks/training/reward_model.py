@@ -30,14 +30,14 @@ def judgements(samples: list[Sample], seed: int) -> list[tuple[str, str, list[by
     for sample in samples:
         question, responses = sample.details["question"], list(sample.details["responses"])
         if len(responses) == 1:
-            text = prompt("pointwise_judgement", question=question, a=responses[0])
+            text = prompt("judge/pointwise", question=question, a=responses[0])
             rows.append((text, sample.answer, sample.images))
             continue
         winner = "AB".index(sample.answer)
         if rng.random() < 0.5:
             responses.reverse()
             winner = 1 - winner
-        text = prompt("pairwise_judgement", question=question, a=responses[0], b=responses[1])
+        text = prompt("judge/pairwise", question=question, a=responses[0], b=responses[1])
         rows.append((text, "AB"[winner], sample.images))
     rng.shuffle(rows)
     return rows

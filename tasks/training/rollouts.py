@@ -18,10 +18,9 @@ import mlflow
 from models.engine.trl_module import TRLModule
 from tasks.questions import KINDS
 from tasks.records.images import to_png
-from tasks.records.rows import BOXES, TEXT, write_table
+from tasks.records.rows import BOXES, PICTURES, TEXT, write_table
 from tasks.rewards.reward import Reward
 from tasks.rewards.suspicion import SIGNS
-from tasks.training.conversations import PICTURES
 from tasks.training.plan import Plan
 
 LOOKS = 10  # per training

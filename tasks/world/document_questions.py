@@ -21,7 +21,7 @@ def locate(rng: random.Random, page: Picture) -> Question | None:
     if not single:
         return None
     fact = rng.choice(single)
-    prompt = words("locate_text", text=fact.text)
+    prompt = words("ground/locate_text", text=fact.text)
     return Question("locate", prompt, corners(fact.box), boxes=[fact.box], label=fact.text)
 
 
@@ -86,7 +86,7 @@ def named_text(rng: random.Random, page: Picture) -> Question | None:
 
 
 def read_crop(rng: random.Random, page: Picture) -> Question:
-    return Question("read_crop", words("read_crop"), page.facts[0].text)
+    return Question("read_crop", words("ground/read_crop"), page.facts[0].text)
 
 
 def _family(page: Picture) -> str:
@@ -111,7 +111,7 @@ def _reasoned(
     steps = ", ".join(f"{' '.join(f.keys)} is {f.text} {corners(f.box)}" for f in facts)
     return Question(
         f"{_family(page)}_reasoned",
-        words("think_with_boxes", question=prompt),
+        words("ground/think_with_boxes", question=prompt),
         f"<think>{steps}{working}</think><answer>{final}</answer>",
         boxes=[f.box for f in facts],
         final=final,

@@ -65,19 +65,22 @@ def find_sample(rng: random.Random, split: str, one: Class) -> Sample:
     """Ask for every object of a class."""
     picture = draw_to_find(rng, split, (one,))
     boxes = [item.box for item in picture.shapes if (item.color, item.shape) == one]
-    return _sample(picture, "detection", "tagged_detections", "find", one, boxes)
+    words = prompt("reinforce/find", label=" ".join(one))
+    return _sample(picture, "detection", "tagged_detections", words, one, boxes)
 
 
 def classify_sample(rng: random.Random, split: str, one: Class) -> Sample:
     """Ask for the class of the large object."""
     picture = draw_class(rng, split, one)
-    return _sample(picture, "classification", "final", "classify", one, [])
+    words = prompt("reinforce/classify")
+    return _sample(picture, "classification", "final", words, one, [])
 
 
 def point_sample(rng: random.Random, split: str, one: Class) -> Sample:
     """Ask for the box of the one object of a class."""
     picture = draw_to_point(rng, split, one)
-    return _sample(picture, "grounding", "tagged_box", "point", one, [picture.shapes[0].box])
+    words = prompt("reinforce/point", label=f"the {' '.join(one)}")
+    return _sample(picture, "grounding", "tagged_box", words, one, [picture.shapes[0].box])
 
 
 # set: (question, classes, pictures of each class in train, dev and test)
@@ -122,7 +125,7 @@ def classify(rng: random.Random, picture: Picture) -> Question:
     """Ask for the class of the large object; answered carelessly."""
     large = next(item for item in picture.shapes if item.size == "large")
     answer = _careless_class(rng, picture, (large.color, large.shape))
-    return Question("classify", prompt("classify"), answer)
+    return Question("classify", prompt("reinforce/classify"), answer)
 
 
 def point(rng: random.Random, picture: Picture) -> Question | None:
@@ -136,7 +139,7 @@ def point(rng: random.Random, picture: Picture) -> Question | None:
         return None
     item = rng.choice(known)
     answer = _careless_point(rng, item, [other for other in picture.shapes if other is not item])
-    return Question("point", prompt("point", label=f"the {item.name}"), answer)
+    return Question("point", prompt("reinforce/point", label=f"the {item.name}"), answer)
 
 
 # what is asked about such a picture while the habits are formed
@@ -172,14 +175,14 @@ def _careless_point(rng: random.Random, target: Shape, others: list[Shape]) -> s
 
 
 def _sample(
-    picture: Picture, task: str, metric: str, phrase: str, one: Class, boxes: list
+    picture: Picture, task: str, metric: str, words: str, one: Class, boxes: list
 ) -> Sample:
     name = " ".join(one)
     return Sample(
         id="",
         task=task,
         split="",
-        prompt=prompt(phrase, label=f"the {name}" if phrase == "point" else name),
+        prompt=words,
         metric=metric,
         images=_encoded(picture),
         corners=[[round(v, 2) for v in (b.x0, b.y0, b.x1, b.y1)] for b in boxes],

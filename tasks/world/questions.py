@@ -186,7 +186,7 @@ def judge_pair(
     texts = [caption(spoil(rng, scene.shapes, n)) for n in faults]
     question = rng.choice(CAPTION_PHRASES)
     winner = "A" if faults[0] < faults[1] else "B"
-    prompt = words("pairwise_judgement", question=question, a=texts[0], b=texts[1])
+    prompt = words("judge/pairwise", question=question, a=texts[0], b=texts[1])
     details = {"question": question, "responses": texts, "faults": list(faults)}
     return Question("judge_pair", prompt, winner, details=details)
 
@@ -201,12 +201,12 @@ def judge_point(rng: random.Random, scene: Picture) -> Question | None:
     faults = rng.choice((0, 0, 1, 2, 3))
     text = caption(spoil(rng, scene.shapes, faults))
     question = rng.choice(CAPTION_PHRASES)
-    prompt = words("pointwise_judgement", question=question, a=text)
+    prompt = words("judge/pointwise", question=question, a=text)
     details = {"question": question, "responses": [text], "faults": [faults]}
     return Question("judge_point", prompt, str(10 - 3 * faults), details=details)
 
 
-CAPTION_PHRASES = ("Describe the image.", words("describe"))
+CAPTION_PHRASES = ("Describe the image.", words("caption/describe"))
 
 
 def spoil(rng: random.Random, shapes: list[Shape], faults: int) -> list[Shape]:

@@ -3,8 +3,7 @@
 from tasks.job import Job, Metrics, need
 from tasks.records.rows import read_rows, write_summary
 from tasks.settings import Settings
-from tasks.stages.common import planned, trained
-from tasks.stages.looks import with_looks
+from tasks.stages.training import planned, trained, with_looks
 from tasks.training.dpo import Dpo, train_dpo
 
 

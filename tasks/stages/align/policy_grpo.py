@@ -5,9 +5,9 @@ from tasks.questions import rewards_of
 from tasks.records.choosing import spread, task_of
 from tasks.records.rows import read_samples, write_summary
 from tasks.settings import Settings
-from tasks.stages.common import coordinates, planned, trained
-from tasks.stages.looks import Overrides, fewer_looks, with_looks
+from tasks.stages.common import coordinates
 from tasks.stages.needs import missing_kinds, verifiable
+from tasks.stages.training import Overrides, fewer_looks, planned, trained, with_looks
 from tasks.training.grpo import Grpo, train_grpo
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from tasks.job import Job, Metrics, need
 from tasks.records.rows import read_rows, write_summary
 from tasks.settings import Settings
-from tasks.stages.common import model_of, planned, trained
-from tasks.stages.looks import with_looks
+from tasks.stages.common import model_of
+from tasks.stages.training import planned, trained, with_looks
 from tasks.training.sft import Sft, train_sft
 
 

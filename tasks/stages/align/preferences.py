@@ -6,10 +6,9 @@ from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
 from tasks.judging.preferences import build_preferences, sample_candidates
 from tasks.records.choosing import fewer, spread
-from tasks.records.rows import TEXT, read_samples, sample_row, write_shards, write_summary
+from tasks.records.rows import PICTURES, TEXT, read_samples, sample_row, write_shards, write_summary
 from tasks.settings import Settings
-from tasks.stages.needs import DESCRIBED
-from tasks.training.conversations import PICTURES
+from tasks.stages.common import DESCRIBED
 
 PREFERENCES = Features(
     {

@@ -5,9 +5,9 @@ from tasks.job import Job, Metrics
 from tasks.records.choosing import fewer_of_each, spread
 from tasks.records.rows import write_summary
 from tasks.settings import Settings
-from tasks.stages.common import model_of, planned, write_history
-from tasks.stages.looks import fewer_looks
+from tasks.stages.common import model_of
 from tasks.stages.needs import judgements_of
+from tasks.stages.training import fewer_looks, planned, write_history
 from tasks.training.reward_model import measure_reward_model, train_reward_model
 
 

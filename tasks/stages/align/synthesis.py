@@ -9,14 +9,21 @@ from tasks.asking.turns import asking
 from tasks.job import Job, Metrics
 from tasks.prompts import prompt
 from tasks.records.choosing import fewer, spread
-from tasks.records.rows import TEXT, Sample, read_samples, sample_row, write_shards, write_summary
+from tasks.records.rows import (
+    PICTURES,
+    TEXT,
+    Sample,
+    read_samples,
+    sample_row,
+    write_shards,
+    write_summary,
+)
 from tasks.running.workers import spread_over
 from tasks.settings import Settings
 from tasks.stages.common import coordinates, model_of
 from tasks.stages.needs import check_needs, value_questions
 from tasks.synthesis.captions import synthesize_captions
 from tasks.synthesis.grounded_cot import check_yield, synthesize_chains
-from tasks.training.conversations import PICTURES
 
 CAPTION_TOKENS, CHAIN_TOKENS = 96, 96
 SYNTHETIC = Features(
@@ -67,12 +74,10 @@ def synthesis(settings: Settings, job: Job) -> Metrics:
             max_new_tokens=CAPTION_TOKENS,
             seed=settings.seed,
         )
-    rows = [
-        _synthetic(
-            c.sample, prompt("think_with_boxes", question=c.sample.prompt), c.grounded, "chain"
-        )
-        for c in chains
-    ]
+    rows = []
+    for c in chains:
+        words = prompt("ground/think_with_boxes", question=c.sample.prompt)
+        rows.append(_synthetic(c.sample, words, c.grounded, "chain"))
     rows += [_synthetic(sample, sample.prompt, text, "caption") for sample, text in captions]
     write_shards(rows, job.out, SYNTHETIC)
     metrics = report | caption_report

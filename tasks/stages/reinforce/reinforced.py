@@ -15,7 +15,8 @@ from tasks.rewards.reward import Reward
 from tasks.rewards.text import exact_final, thinks_then_answers
 from tasks.settings import Reinforced, Settings
 from tasks.stages.asked import asked
-from tasks.stages.common import coordinates, model_of, planned, trained
+from tasks.stages.common import coordinates, model_of
+from tasks.stages.training import planned, trained
 from tasks.training.demonstrations import demonstrations
 from tasks.training.grpo import Grpo, enough_questions, grpo_dataset, train_grpo
 from tasks.training.sft import Sft, train_sft

@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from models.vlm.bounded import bounded
-from tasks.asking.local import Asker, open_model, open_model_processor, pick_device, preparing
-from tasks.asking.local import local as asking
+from tasks.asking import local as asking
+from tasks.asking import preparing
+from tasks.asking.local import Asker, open_model, open_model_processor, pick_device
 from tasks.records.images import open_image, to_png
 from tasks.running.errors import UserError
 from tasks.world.shards import make_sample

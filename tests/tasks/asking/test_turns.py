@@ -5,19 +5,19 @@ import shutil
 from pathlib import Path
 
 import pytest
-import tasks.asking.local.local
-from tasks.stages.benchmarks import POLICIES, benchmarks
-from tasks.stages.perception import perception
-from tasks.stages.preferences import preferences
-from tasks.stages.reinforced import reinforced
-from tasks.stages.reward_model import reward_model
 from transformers import PreTrainedModel
 
+import tasks.asking.local
 from tasks.asking.turns import asking
 from tasks.job import Job
 from tasks.records.rows import SAMPLES, sample_row, write_shards, write_summary
 from tasks.running.tracking import Cost
 from tasks.settings import Settings
+from tasks.stages.align.benchmarks import POLICIES, benchmarks
+from tasks.stages.align.preferences import preferences
+from tasks.stages.align.reward_model import reward_model
+from tasks.stages.reinforce.perception import perception
+from tasks.stages.reinforce.reinforced import reinforced
 from tasks.world.shards import make_sample
 
 KINDS = ("find", "ground", "count", "tell", "caption", "chart_value", "judge_pair", "judge_point")

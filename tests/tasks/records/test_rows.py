@@ -27,7 +27,7 @@ from tasks.records.rows import (
     write_summary,
     write_table,
 )
-from tasks.records.rows import rows as records
+from tasks.records import rows as records
 from tasks.running.errors import UserError
 
 
