@@ -11,12 +11,14 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ import yaml  # noqa: E402  (libraries read the switches above when they are impo
 
 from models.engine.whole import write_whole  # noqa: E402
 from tasks.job import Job, Metrics  # noqa: E402
+from tasks.running.closure import is_code  # noqa: E402
 from tasks.running.errors import Checked, UserError, without_trace  # noqa: E402
 from tasks.running.locks import chain_lock  # noqa: E402
 from tasks.running.private import runtime  # noqa: E402
@@ -86,9 +89,10 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
 
     from tasks.running import tracking
 
-    known, read = tracking.dvc_hashes(root), states(root, spec[stage], settings)
+    read = states(root, spec[stage], settings)
+    inputs = input_hashes(root, spec[stage], settings)
     sources = source_hash(root, spec[stage])
-    key = stage_key(spec[stage], settings, sources, known)
+    key = stage_key(spec[stage], settings, sources, inputs)
     scratch = runtime(root) / "scratch" / f"{stage}-{key}"
     out = scratch / "out"
     shutil.rmtree(out, ignore_errors=True)
@@ -97,7 +101,6 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
     function = stage_function(stage)
     tracking.use_tracking(root)
     cost = tracking.Cost(settings.rate_per_hour, _earlier_seconds(scratch))
-    inputs = {dep: known[dep] for dep in _deps(spec[stage]) if dep in known}
     parameters = parameters_of(spec[stage], settings)
     with (
         _temporary_files_in(scratch),
@@ -184,9 +187,8 @@ def _check_unchanged(
 
 def states(root: Path, spec: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return sizes and times of the files of each data set and folder that a stage reads."""
-    named = {"${data}": settings.data, "${shots.data}": settings.shots.data}
     found = {}
-    for dep in (named.get(dep, dep) for dep in _deps(spec)):
+    for dep in (named(dep, settings) for dep in _deps(spec)):
         path = root / dep
         if path.suffix == ".py" or not path.exists():  # sources are compared by their content
             continue
@@ -269,18 +271,47 @@ def parameters_of(spec: dict[str, Any], settings: Settings) -> dict[str, Any]:
     return flat({name: values[name] for name in spec.get("params", [])})
 
 
-def stage_key(spec: dict[str, Any], settings: Settings, sources: str, known: dict[str, str]) -> str:
-    """Return a hash of everything that a stage consumes: code, settings, input data (`known`)."""
-    data = {dep: known.get(dep, "") for dep in _deps(spec)}
-    facts = json.dumps([sources, data, parameters_of(spec, settings)], sort_keys=True)
+def input_hashes(root: Path, spec: dict[str, Any], settings: Settings) -> dict[str, str]:
+    """Return DVC's hash of every model, data set and folder that a stage reads, by its name.
+
+    What a setting names is hashed here: `dvc.lock` knows it only when the stage has ended.
+    """
+    from tasks.running.hashes import content_hash
+    from tasks.running.tracking import dvc_hashes
+
+    known, found = dvc_hashes(root), {}
+    for dep in _deps(spec):
+        name = named(dep, settings)
+        if name != dep and (root / name).exists():
+            found[name] = content_hash(root / name, root)
+        elif name in known:
+            found[name] = known[name]
+    return found
+
+
+def stage_key(
+    spec: dict[str, Any], settings: Settings, sources: str, inputs: dict[str, str]
+) -> str:
+    """Return a hash of everything that a stage consumes: code, settings, input data."""
+    facts = json.dumps([sources, inputs, parameters_of(spec, settings)], sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
+def named(dep: str, settings: Settings) -> str:
+    """Return a dependency of dvc.yaml with the setting that it names put in.
+
+    >>> named("${reinforced.model}", Settings()), named("outputs/shots", Settings())
+    ('outputs/habits', 'outputs/shots')
+    """
+    found = re.fullmatch(r"\$\{([\w.]+)\}", dep)
+    return str(attrgetter(found[1])(settings)) if found else dep
 
 
 def source_hash(root: Path, spec: dict[str, Any]) -> str:
     """Return a hash of the source files among a stage's dependencies."""
     digest = hashlib.sha256()
     for dep in _deps(spec):
-        if dep.startswith(("data", "outputs/")):
+        if not is_code(dep):
             continue
         path = root / dep
         files = sorted(path.rglob("*")) if path.is_dir() else [path]

@@ -6,14 +6,18 @@ behind it take plain values.
 
 import difflib
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tasks.running.errors import UserError
 
+# A setting that names a folder on which the result depends: dvc.yaml has it as a dependency.
+Refers = Literal["model", "data"]
+Model, Data = Annotated[str, "model"], Annotated[str, "data"]
 Form = TypeVar("Form", bound="Shared")
 Strategy = Literal["auto", "ddp", "deepspeed_stage_1", "deepspeed_stage_2", "deepspeed_stage_3"]
 
@@ -186,7 +190,7 @@ class Shots(Section):
     recipe: Literal["classification", "detection", "grounding", "open_vocabulary"] = Field(
         "detection", description="What to learn from few examples"
     )
-    data: str = Field(
+    data: Data = Field(
         "outputs/few_shot_world",
         description="Folder of the data set (COCO, LVIS, class folders, RefCOCO, LISA, or our own)",
     )
@@ -228,7 +232,7 @@ class Reinforced(Section):
     method: Literal["grpo", "sft"] = Field(
         "grpo", description="Reinforcement, or its baseline: fine-tuning on the same examples"
     )
-    model: str = Field(
+    model: Model = Field(
         "outputs/habits", description="Folder or Hugging Face id of the model to start from"
     )
     instructions: bool = Field(
@@ -442,8 +446,8 @@ class Shared(Section):
 class DataAndModel(Section):
     """What a chain works on."""
 
-    data: str = Field("data", min_length=1, description="Folder of the data set")
-    model: str = Field(
+    data: Data = Field("data", min_length=1, description="Folder of the data set")
+    model: Model = Field(
         "outputs/base",
         min_length=1,
         description="Folder, Hugging Face id (org/name or org/name@revision), or registered model "
@@ -499,6 +503,19 @@ class Settings(AlignSettings, ReinforceSettings):
         values = self.model_dump()
         lay_over(values, part.model_dump(exclude_unset=True))
         return Settings.model_validate(values)
+
+
+def referring(form: type[BaseModel], to: Refers, prefix: str = "") -> Iterator[str]:
+    """Yield the names of the settings that refer to a model or a data set, with their sections.
+
+    >>> list(referring(ReinforceSettings, "model"))
+    ['reinforced.model']
+    """
+    for name, field in form.model_fields.items():
+        if to in field.metadata:
+            yield prefix + name
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from referring(field.annotation, to, f"{prefix}{name}.")
 
 
 def lay_over(values: dict[str, Any], above: dict[str, Any]) -> None:

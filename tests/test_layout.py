@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,76 @@ def test_nothing_in_the_mlflow_folder_can_shadow_the_library(suffix):
 def test_mlflow_is_the_library_and_not_our_folder():
     origin = importlib.util.find_spec("mlflow").origin
     assert origin and not Path(origin).is_relative_to(ROOT / "mlflow")
+
+
+# inside tasks/: a package imports from those before it, and from itself
+LAYERS = (
+    ("running",), ("settings", "job", "records"), ("prompts", "asking"), ("rewards",),
+    ("judging",), ("questions",), ("benchmarks", "reading", "synthesis", "world"),
+    ("reporting", "training"), ("reproduction",), ("stages",), ("run",),
+)  # fmt: skip
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for file in CODE:
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
+
+
+def imports() -> dict[str, set[str]]:
+    """Return the modules of ours that each module imports, also inside functions."""
+    known = modules()
+    graph: dict[str, set[str]] = {}
+    for name, file in known.items():
+        named = graph.setdefault(name, set())
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                named |= {node.module} | {f"{node.module}.{a.name}" for a in node.names}
+        graph[name] = (named & known.keys()) - {name}
+    return graph
+
+
+def test_no_module_imports_itself_in_a_circle():
+    graph = imports()
+    assert sum(map(len, graph.values())) > 300
+    TopologicalSorter(graph).prepare()  # raises CycleError and names the circle
+
+
+def test_inside_tasks_imports_go_down():
+    upwards = []
+    for name, used in imports().items():
+        for other in used:
+            if name.startswith("tasks.") and other.startswith("tasks."):
+                mine, theirs = name.split(".")[1], other.split(".")[1]
+                if mine != theirs and RANK[theirs] >= RANK[mine]:
+                    upwards.append((name, other))
+    assert upwards == []
+
+
+def test_nothing_but_its_stages_knows_the_micro_world():
+    users = {n for n, used in imports().items() if any(u.startswith("tasks.world") for u in used)}
+    assert {u for u in users if not u.startswith(("tasks.world", "tasks.stages.world"))} == set()
+
+
+def test_of_tasks_two_modules_are_loose():
+    loose = {file.name for file in (ROOT / "tasks").glob("*.py")}
+    assert loose - {"__init__.py", "settings.py"} == {"run.py", "job.py"}
+
+
+def test_no_file_is_longer_than_400_lines():
+    long = {}
+    for file in [*CODE, *(ROOT / "tests").rglob("*.py")]:
+        if (lines := len(file.read_text(encoding="utf-8").splitlines())) > 400:
+            long[file.relative_to(ROOT).as_posix()] = lines
+    assert long == {}
+
+
+def test_a_flow_is_at_most_60_lines():
+    flows = [file for file in (ROOT / "flows").glob("*.py") if file.name != "__init__.py"]
+    assert len(flows) > 1
+    assert [file.name for file in flows if len(file.read_text().splitlines()) > 60] == []

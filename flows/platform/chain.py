@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from mlflow.entities import RunInfo
@@ -23,12 +24,13 @@ from flows.platform.doctor import repair_dvc, repair_mlflow_runs
 from flows.platform.servers import own_server
 from flows.platform.stage import ROOT, run_stage, unchanged_stages
 from flows.platform.watch import look_after
+from tasks.asking.resolving import resolved
 from tasks.running import private, registry, tracking
 from tasks.running.errors import UserError, actionable, need_space, without_trace
 from tasks.running.locks import chain_lock
 from tasks.running.process import this_process
 from tasks.running.warm import standby
-from tasks.settings import Settings, Shared, load_settings, save_settings
+from tasks.settings import Shared, load_settings, referring, save_settings
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
     # DVC waits for a killed reader or writer as long as its parent has not taken note of its end
     for told in repair_dvc(ROOT):
         get_run_logger().info(told)
-    in_force = _pinned(load_settings(ROOT / "params.yaml").with_part(settings))
+    in_force = load_settings(ROOT / "params.yaml").with_part(_resolved(settings))
     _check_data(in_force.part(type(settings)))
     save_settings(in_force, ROOT / "params.yaml")
     tags = {
@@ -145,15 +147,21 @@ def _keep_results(chain: Chain, run: RunInfo) -> None:
     mlflow.set_tag("won", str(won).lower())
 
 
-def _pinned(settings: Settings) -> Settings:
-    """Replace names that can move by what they stand for now, as DVC would not see them move.
+def _resolved(settings: Shared) -> Shared:
+    """Return a flow's settings with the folders behind the models that they name.
 
-    An alias of the registry becomes a version, a model of the hub gets its commit.
+    An alias of the registry can move and an id of the hub can stand for another commit tomorrow:
+    DVC would not see it, and it could not hash them.
     """
-    settings = settings.model_copy(deep=True)
-    settings.model = _pin(settings.model)
-    settings.reinforced.model = _pin(settings.reinforced.model)
-    return settings
+    values = settings.model_dump(exclude_unset=True)
+    for name in referring(type(settings), "model"):
+        *sections, last = name.split(".")
+        inside = values
+        for section in sections:
+            inside = inside.get(section, {})
+        if last in inside:
+            inside[last] = resolved(inside[last], ROOT)
+    return type(settings).model_validate(values)
 
 
 def _check_data(settings: Shared) -> None:
@@ -162,29 +170,14 @@ def _check_data(settings: Shared) -> None:
     Raises:
         UserError: It is not there; nothing has been written to params.yaml yet.
     """
-    for section, name in ((settings, "data"), (getattr(settings, "shots", None), "shots.data")):
-        folder = getattr(section, "data", None)
-        if folder is not None and not (ROOT / folder).is_dir():
+    for name in referring(type(settings), "data"):
+        folder = attrgetter(name)(settings)
+        if not (ROOT / folder).is_dir():
             raise UserError(
                 f"There is no data folder {folder}",
                 f"the chain starts from the data set that the setting `{name}` names",
                 f"run `make pull` for what is shipped, or set `{name}` to your folder",
             )
-
-
-def _pin(model: str) -> str:
-    if (ROOT / model).exists():
-        return model
-    if model.startswith(registry.SCHEME):
-        return registry.pin(model)
-    from models.vlm.hub import pinned  # what only few need: it loads a client of the hub
-
-    name, unknown = pinned(model)
-    if unknown:
-        get_run_logger().warning(
-            "%s has no revision, and may be another model tomorrow: %s", model, unknown
-        )
-    return name
 
 
 def _commit() -> dict[str, str]:

@@ -14,7 +14,7 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from scipy.stats import permutation_test
 
-from tasks.benchmarks.statistics import LEVEL, Comparison, Interval
+from models.statistics import LEVEL, Comparison, Interval
 from tasks.records.boxes import Box
 
 MOST = 100  # detections that count per picture and class

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from models.statistics import Comparison, compare, told
 from tasks.asking.answers import Detection, Malformed, keeps_contract
 from tasks.asking.coordinates import Coordinates
 from tasks.benchmarks.average_precision import (
@@ -21,7 +22,6 @@ from tasks.benchmarks.average_precision import (
 )
 from tasks.benchmarks.calibration import calibration_error
 from tasks.benchmarks.grounding import mask_overlap, mean_mask_overlap, total_mask_overlap
-from tasks.benchmarks.statistics import Comparison, compare, told
 from tasks.questions import Score
 from tasks.records.rows import Sample
 from tasks.rewards.detection import answered_detections
@@ -130,7 +130,7 @@ def before_and_after(
 
     Returns:
         By group ("tested", "other"): `n`, the `measures` of both models, and paired `comparisons`
-        of the score and, for detection, of COCO's AP (see `tasks.benchmarks.statistics.told`).
+        of the score and, for detection, of COCO's AP (see `models.statistics.told`).
     """
     found: dict[str, dict[str, Any]] = {}
     made: list[tuple[str, str, Comparison]] = []

@@ -9,8 +9,8 @@ by how sure the pair verdict was.
 
 from dataclasses import dataclass, replace
 
+from models.statistics import known, mean
 from tasks.asking.local import Answer, Asker
-from tasks.benchmarks.statistics import known, mean
 from tasks.judging.judge import Pair, Verdict, judge_pairs, score_points
 from tasks.records.rows import Sample
 from tasks.rewards.captions import aligned_word_f1

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.reporting.comparison import BASE, OTHERS
+from tasks.benchmarks.comparison import BASE, OTHERS
 
 LEVEL = 0.05  # adjusted p-values below count as a difference
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from mlflow.entities import Metric
 
 import mlflow
-from tasks.benchmarks.statistics import Comparison, compare, interval, told
+from models.statistics import Comparison, compare, interval, told
 
 Result = dict[str, Any]
 BASE, SFT_BEST, SFT_LAST = "base", "SFT, best on dev", "SFT, fixed budget"

@@ -25,6 +25,7 @@ FOLDERS = (
     "tasks/world",
 )  # fmt: skip
 TEMPLATE = re.compile(r"""\{%-?\s*(?:include|import|from|extends)\s+["']([\w.-]+)["']""")
+MODULE = re.compile(r"(?:tasks|models)(?:\.\w+)+")
 # a stage of dvc.yaml: its name, what comes before its dependencies, and those
 STAGE = re.compile(
     r"^  (\w+):((?:(?!^  \w|^    deps:).)*?)(^    deps:.*?\n)(?=^    \w)", re.MULTILINE | re.DOTALL
@@ -111,9 +112,11 @@ def _used(file: Path, root: Path) -> Iterator[Path]:
                 if (node.module, alias.name) == ("tasks.prompts", "prompt"):
                     asks.add(alias.asname or alias.name)
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or not node.args:
+        if isinstance(node, ast.Constant) and MODULE.fullmatch(str(node.value)):
+            yield from _modules(node.value, root)  # a process that is started with it
+        if not isinstance(node, ast.Call):
             continue
-        called, named = ast.unparse(node.func), node.args[0]
+        called, named = ast.unparse(node.func), node.args[0] if node.args else node
         if called in asks:
             yield root / "tasks" / "prompts" / f"{_literal(named, file, 'prompt')}.txt"
         elif called.endswith(".get_template"):

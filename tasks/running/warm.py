@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import secrets
 import select
 import signal
@@ -181,7 +182,5 @@ if __name__ == "__main__":
     be_quiet()
     die_with_parent()
     _serve(int(sys.argv[1]))
-    from tasks.run import main
-
-    main()
+    runpy.run_module("tasks.run", run_name="__main__", alter_sys=True)
     finished.append(True)

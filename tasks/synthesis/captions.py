@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from models.statistics import known, mean
 from tasks.asking.local import Asker
-from tasks.benchmarks.statistics import known, mean
 from tasks.records.rows import Sample
 from tasks.rewards.captions import sentences
 

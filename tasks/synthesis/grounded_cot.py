@@ -12,10 +12,10 @@ synthesis`.
 import re
 from dataclasses import dataclass, replace
 
+from models.statistics import known, mean
 from tasks.asking.answers import first_box, keeps_contract, tagged_answer, tagged_thought
 from tasks.asking.coordinates import Coordinates
 from tasks.asking.local import Asker
-from tasks.benchmarks.statistics import known, mean
 from tasks.prompts import prompt
 from tasks.records.boxes import Box, boxes_from, iou
 from tasks.records.images import crop, open_image, to_png

@@ -4,7 +4,6 @@ Children, because accelerate's picture of the processes is one per process, and 
 stays a single one that DVC, MLflow and Prefect know.
 """
 
-import argparse
 import json
 import os
 import shlex
@@ -15,12 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, load_from_disk
+from datasets import Dataset
 
-from models.engine.whole import write_whole
-from tasks.running.errors import UserError, without_trace
-from tasks.running.process import SECONDS_TO_STOP, as_child, be_quiet, die_with_parent
-from tasks.training.objective import Objective, load_order, save_order
+from tasks.running.errors import UserError
+from tasks.running.process import SECONDS_TO_STOP, as_child
+from tasks.training.objective import Objective, save_order
 from tasks.training.plan import Plan
 
 
@@ -82,7 +80,7 @@ def run_node(plan: Plan, folder: Path, node: int) -> None:
 
 
 def _command(folder: Path) -> list[str]:
-    return [sys.executable, "-m", "tasks.training.launch", "work", str(folder)]
+    return [sys.executable, "-m", "tasks.training.work", str(folder)]
 
 
 def _end(processes: list[subprocess.Popen]) -> None:
@@ -96,65 +94,3 @@ def _end(processes: list[subprocess.Popen]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _work(folder: Path) -> None:
-    """Train in this process, alone or as the one that its variables name."""
-    import torch.distributed as dist
-
-    from tasks.training.fitting import train
-
-    objective, plan = load_order(folder / "order.json")
-    if plan.processes > 1:
-        _meet(plan, folder)
-    dev = load_from_disk(str(folder / "dev")) if (folder / "dev").exists() else None
-    report = train(objective, plan, load_from_disk(str(folder / "data")), dev)
-    if report:  # the first process's
-        write_whole(folder / "report.json", json.dumps(report))
-    if plan.processes > 1:
-        dist.destroy_process_group()  # one that is left to the exit may abort it
-
-
-def _meet(plan: Plan, folder: Path) -> None:
-    """Join the others before Lightning, accelerate and DeepSpeed look: they take what is there."""
-    import torch
-
-    from models.engine.meeting import meet_between_machines, meet_on_one_machine
-
-    rank, backend = int(os.environ["RANK"]), "gloo"
-    if not plan.on_cpu:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        backend = "nccl"
-    if plan.nodes == 1:
-        meet_on_one_machine(folder / "store", rank, plan.processes, backend)
-        return
-    try:
-        meet_between_machines(plan.rendezvous, rank, plan.processes, backend)
-    except (OSError, RuntimeError) as error:
-        raise UserError(
-            f"The machines could not meet at {plan.rendezvous}",
-            str(error).split("\n")[0],
-            "let `trainer.rendezvous` name an address of the first machine and a free port, which "
-            "the others can reach",
-        ) from error
-
-
-def main(words: list[str]) -> None:
-    """Run `work FOLDER`, one process of a training, or with `--node N` all of machine N."""
-    parser = argparse.ArgumentParser(prog="python -m tasks.training.launch")
-    parser.add_argument("what", choices=["work"])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--node", type=int, help="number of this machine; the first is 0")
-    told = parser.parse_args(words)
-    with without_trace():
-        if told.node is None:
-            _work(told.folder)
-        else:
-            _, plan = load_order(told.folder / "order.json")
-            run_node(plan, told.folder, told.node)
-
-
-if __name__ == "__main__":
-    die_with_parent()
-    be_quiet()
-    main(sys.argv[1:])

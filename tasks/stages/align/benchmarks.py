@@ -2,15 +2,16 @@
 
 import json
 
+from tasks.asking.resolving import folder_of
 from tasks.asking.turns import asking
+from tasks.benchmarks.comparison import compare_policies
 from tasks.benchmarks.perception import SCORES, benchmark, score_row
 from tasks.job import Job, Metrics, need
 from tasks.questions import kind_of
 from tasks.records.choosing import fewer_of_each, of_each
 from tasks.records.rows import read_samples, write_shards, write_summary
-from tasks.reporting.comparison import compare_policies
 from tasks.settings import Settings
-from tasks.stages.common import coordinates, model_of
+from tasks.stages.common import coordinates
 
 POLICIES = ("base", "policy_sft", "policy_dpo", "policy_grpo")
 
@@ -24,7 +25,9 @@ def benchmarks(settings: Settings, job: Job) -> Metrics:
     samples = of_each(there, s.per_task)
     results, unanswered = {}, {}
     for policy in POLICIES:
-        folder = model_of(settings.model, job) if policy == "base" else str(job.input(policy))
+        folder = (
+            str(folder_of(settings.model, job.root)) if policy == "base" else str(job.input(policy))
+        )
         frames = coordinates(settings, folder)
         title = f"benchmarking {policy}"
         with asking(folder, job.scratch / policy, settings.device) as asker:

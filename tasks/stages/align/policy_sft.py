@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from tasks.asking.resolving import folder_of
 from tasks.job import Job, Metrics, need
 from tasks.records.rows import read_rows, write_summary
 from tasks.settings import Settings
-from tasks.stages.common import model_of
 from tasks.stages.training import planned, trained, with_looks
 from tasks.training.sft import Sft, train_sft
 
@@ -21,7 +21,7 @@ def policy_sft(settings: Settings, job: Job) -> Metrics:
     history = train_sft(
         [_turn(row) for row in rows],
         Sft(learning_rate=s.learning_rate),
-        planned(settings, job, model_of(settings.model, job), s.steps, s.batch, **looks),
+        planned(settings, job, str(folder_of(settings.model, job.root)), s.steps, s.batch, **looks),
         dev=[_turn(row) for row in dev],
     )
     write_summary(job.out, fewer=less)

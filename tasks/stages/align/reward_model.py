@@ -1,11 +1,11 @@
 """Train the judge and measure it on held-out judgements."""
 
+from tasks.asking.resolving import folder_of
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics
 from tasks.records.choosing import fewer_of_each, spread
 from tasks.records.rows import write_summary
 from tasks.settings import Settings
-from tasks.stages.common import model_of
 from tasks.stages.needs import judgements_of
 from tasks.stages.training import fewer_looks, planned, write_history
 from tasks.training.reward_model import measure_reward_model, train_reward_model
@@ -23,7 +23,7 @@ def reward_model(settings: Settings, job: Job) -> Metrics:
     history = train_reward_model(
         judged,
         spread(dev, settings.trainer.evaluated),
-        planned(settings, job, model_of(settings.model, job), s.steps, s.batch),
+        planned(settings, job, str(folder_of(settings.model, job.root)), s.steps, s.batch),
         s.learning_rate,
     )
     with asking(str(job.out), job.scratch, settings.device) as judge:

@@ -5,6 +5,7 @@ from typing import Any
 from datasets import Features
 
 from tasks.asking.local import pick_device
+from tasks.asking.resolving import folder_of
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics
 from tasks.prompts import prompt
@@ -20,7 +21,7 @@ from tasks.records.rows import (
 )
 from tasks.running.workers import spread_over
 from tasks.settings import Settings
-from tasks.stages.common import coordinates, model_of
+from tasks.stages.common import coordinates
 from tasks.stages.needs import check_needs, value_questions
 from tasks.synthesis.captions import synthesize_captions
 from tasks.synthesis.grounded_cot import check_yield, synthesize_chains
@@ -42,7 +43,7 @@ def synthesis(settings: Settings, job: Job) -> Metrics:
     """Write grounded chains of thought and captions with the model itself."""
     s, data = settings.synthesis, job.input("intake")
     check_needs(data, settings)
-    model = model_of(settings.model, job)
+    model = str(folder_of(settings.model, job.root))
     there = value_questions(data)
     questions = spread(there, s.questions)
     described = read_samples(data, "train", ["caption"])

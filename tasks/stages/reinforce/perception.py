@@ -2,6 +2,7 @@
 
 import json
 
+from tasks.asking.resolving import folder_of
 from tasks.asking.turns import asking
 from tasks.benchmarks.perception import SCORES, benchmark, score_row
 from tasks.benchmarks.visual_rft import before_and_after
@@ -10,13 +11,13 @@ from tasks.records.rows import write_shards
 from tasks.reporting.few_shot_page import write_few_shot_page
 from tasks.settings import Settings
 from tasks.stages.asked import asked
-from tasks.stages.common import coordinates, model_of
+from tasks.stages.common import coordinates
 
 
 def perception(settings: Settings, job: Job) -> Metrics:
     """Ask the starting model and the adapted one the same held-out questions, and compare."""
     s, data = settings.reinforced, job.input("shots")
-    start = model_of(s.model, job)
+    start = str(folder_of(s.model, job.root))
     frames = coordinates(settings, start)
     samples = asked(data, "test", settings, frames)
     need(samples, "there are no test questions", "shots.data")

@@ -3,6 +3,7 @@
 import json
 
 from tasks.asking.coordinates import Coordinates
+from tasks.asking.resolving import folder_of
 from tasks.asking.turns import asking
 from tasks.benchmarks.headroom import headroom, warning
 from tasks.job import Job, Metrics, need
@@ -15,7 +16,7 @@ from tasks.rewards.reward import Reward
 from tasks.rewards.text import exact_final, thinks_then_answers
 from tasks.settings import Reinforced, Settings
 from tasks.stages.asked import asked
-from tasks.stages.common import coordinates, model_of
+from tasks.stages.common import coordinates
 from tasks.stages.training import planned, trained
 from tasks.training.demonstrations import demonstrations
 from tasks.training.grpo import Grpo, enough_questions, grpo_dataset, train_grpo
@@ -27,7 +28,7 @@ PROBED = 32  # dev questions of the headroom probe
 def reinforced(settings: Settings, job: Job) -> Metrics:
     """Adapt the model to the shots: GRPO with verifiable rewards, or fine-tuning."""
     s, data = settings.reinforced, job.input("shots")
-    model = model_of(s.model, job)
+    model = str(folder_of(s.model, job.root))
     frames = coordinates(settings, model)
     train, dev = (asked(data, split, settings, frames) for split in ("train", "dev"))
     need(train, "there are no examples to learn from", "shots.data")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tasks.records import images
 from tasks.records.boxes import Box
 from tasks.records.images import FORMATS, MAX_PIXELS, BadPicture, crop, open_image, to_png
-from tasks.records.rows import images
 
 
 def noise(seed: int, width: int = 30, height: int = 20) -> Image.Image:

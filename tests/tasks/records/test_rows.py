@@ -10,6 +10,7 @@ from datasets import load_dataset
 from PIL import Image
 from pydantic import ValidationError
 
+from tasks.records import rows as records
 from tasks.records.boxes import Box
 from tasks.records.images import to_png
 from tasks.records.rows import (
@@ -27,7 +28,6 @@ from tasks.records.rows import (
     write_summary,
     write_table,
 )
-from tasks.records import rows as records
 from tasks.running.errors import UserError
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tasks.benchmarks.comparison import compare_policies
 from tasks.benchmarks.perception import score_row
 from tasks.questions import score
 from tasks.records.rows import REJECTED, SAMPLES, Sample, sample_row, write_shards, write_summary
-from tasks.reporting.comparison import compare_policies
 from tasks.world.shards import make_sample
 
 FRAME = (100, 100)

@@ -15,8 +15,8 @@ import pytest
 import torch
 from distributed import Client
 
-from tasks.asking.local import Asker
 from tasks.asking import local as asking
+from tasks.asking.local import Asker
 from tasks.running.errors import UserError
 from tasks.running.workers import CLUSTER, Spread, spread_over
 from tasks.world.shards import make_sample

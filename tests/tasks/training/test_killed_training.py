@@ -27,7 +27,7 @@ STEPS = 12
 
 def start(folder: Path) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "tasks.training.launch", "work", str(folder)],
+        [sys.executable, "-m", "tasks.training.work", str(folder)],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip

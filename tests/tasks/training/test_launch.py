@@ -119,7 +119,7 @@ def test_two_machines_meet_at_the_named_address(rows, common, tmp_path):
     def start_the_other() -> None:
         while not (folder / "order.json").exists():
             time.sleep(0.05)
-        command = [sys.executable, "-m", "tasks.training.launch", "work", str(folder)]
+        command = [sys.executable, "-m", "tasks.training.work", str(folder)]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         others.append(subprocess.Popen([*command, "--node", "1"], cwd=ROOT, env=environment))
 

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from models.statistics import compare, holm, interval, known, mean, smallest_seen, told
 from tasks.asking.coordinates import Coordinates
+from tasks.benchmarks.comparison import compare_policies
 from tasks.benchmarks.headroom import headroom, warning
 from tasks.benchmarks.perception import by_task
-from tasks.benchmarks.statistics import compare, holm, interval, known, mean, smallest_seen, told
 from tasks.benchmarks.visual_rft import before_and_after, measures
 from tasks.questions import score
-from tasks.reporting.comparison import compare_policies
 from tasks.reporting.scores import standings
 from tasks.world.shards import make_sample
 

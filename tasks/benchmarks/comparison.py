@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.benchmarks.statistics import Comparison, compare, interval, told
+from models.statistics import Comparison, compare, interval, told
 from tasks.questions import Score
 from tasks.records.rows import Sample
 
