@@ -14,7 +14,8 @@ from tasks.rewards.detection import honest_confidence, overlap_with_true_boxes
 from tasks.rewards.grounding import closeness_to_pointed_box, overlap_with_pointed_box
 from tasks.rewards.reward import Reward
 from tasks.rewards.text import exact_final, thinks_then_answers
-from tasks.settings import Reinforced, Settings
+from tasks.settings import Settings
+from tasks.settings.reinforce import Reinforced
 from tasks.stages.asked import asked
 from tasks.stages.common import coordinates
 from tasks.stages.training import planned, trained

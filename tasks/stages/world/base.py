@@ -34,7 +34,7 @@ def base(settings: Settings, job: Job) -> Metrics:
     )
     save_base(model, tokenizer, job.out)
     del model
-    per_task = max(1, s.evaluated // 30)
+    per_task = max(1, s.asked // 30)
     samples = of_each(read_samples(job.root / "data", "test"), per_task)
     frames = coordinates(settings, str(job.out))
     with asking(str(job.out), job.scratch, settings.device) as asker:

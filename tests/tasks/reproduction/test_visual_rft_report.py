@@ -9,7 +9,7 @@ import pytest
 from tasks.asking.coordinates import Coordinates
 from tasks.reproduction.visual_rft import QUESTIONS, jobs
 from tasks.reproduction.visual_rft_report import SFT_BEST, experiment_table
-from tasks.settings import VisualRft
+from tasks.settings.reinforce import VisualRft
 
 SEEDS, ITEMS = 3, 40
 LEVEL = {"base": 0.2, "sft 0.0001": 0.6, "sft on bare labels": 0.5, "grpo": 0.7}

@@ -1,11 +1,18 @@
 """Settings: the defaults hold, every mistake is named at once, and files survive a round trip."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import yaml
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from tasks.running.errors import UserError
 from tasks.settings import Section, Settings, check_settings, load_settings, save_settings
+from tasks.settings.files import RENAMED
+
+ROOT = Path(__file__).resolve().parents[3]
 
 SECTIONS = {
     name: field.annotation
@@ -117,3 +124,43 @@ def test_a_missing_file_and_a_broken_file_say_what_to_do(tmp_path):
     (tmp_path / "params.yaml").write_text("seed: [1\n")
     with pytest.raises(UserError, match=r"is not YAML(?s:.*)line 2"):
         load_settings(tmp_path / "params.yaml")
+
+
+def sections(form: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in form.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from sections(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def test_equal_names_are_equal_fields():
+    seen: dict[str, tuple] = {}
+    several = 0
+    for name, field in sections():
+        facts = (field.annotation, str(field.metadata), field.title, field.description)
+        last = name.rpartition(".")[2]
+        several += last in seen
+        assert seen.setdefault(last, facts) == facts, name
+    assert several > 20
+
+
+def test_a_title_and_its_text_do_not_say_the_same():
+    for name, field in sections():
+        assert field.description and field.title, name
+        assert not field.description.lower().startswith(field.title.lower()), name
+
+
+@pytest.mark.parametrize("name", RENAMED)
+def test_who_uses_a_name_of_before_is_told_what_it_is_now(name, tmp_path):
+    section, _, last = name.rpartition(".")
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump({section: {last: 1}}))
+    now, when = RENAMED[name]
+    with pytest.raises(UserError) as error:
+        load_settings(file)
+    assert (
+        f"{name} was re" in error.value.why and now in error.value.why and when in error.value.why
+    )
+    assert name in (ROOT / "CHANGELOG.md").read_text()
+    assert name not in dict(sections()) and (not now or now in dict(sections()))

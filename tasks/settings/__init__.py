@@ -1,0 +1,16 @@
+"""Every setting: the schema of `params.yaml`, of the Prefect form and of `--help`.
+
+One file per flow, and the fields that several sections have in `fields.py`. Settings stop at
+`tasks/stages/`: the functions behind it take plain values.
+"""
+
+from tasks.settings.align import AlignSettings
+from tasks.settings.files import Settings, check_settings, load_settings, save_settings
+from tasks.settings.reinforce import ReinforceSettings
+from tasks.settings.section import Form, Section, lay_over, referring
+from tasks.settings.shared import Shared
+
+__all__ = [
+    "AlignSettings", "Form", "ReinforceSettings", "Section", "Settings", "Shared",
+    "check_settings", "lay_over", "load_settings", "referring", "save_settings",
+]  # fmt: skip

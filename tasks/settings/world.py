@@ -1,0 +1,43 @@
+"""Settings of the stages that made the embedded default (shipped; nobody has to run them)."""
+
+from pydantic import Field
+
+from tasks.settings.fields import PerTask, Processes, Rate, Steps
+from tasks.settings.section import Section
+
+
+class Base(Section):
+    """Pretraining of the embedded tiny model (shipped; nobody has to run it)."""
+
+    steps: Steps = 4800
+    perception_share: float = Field(
+        0.3125, ge=0, le=1, description="Share of the steps that only ask plain questions on scenes"
+    )
+    learning_rate: Rate = 2.5e-3
+    documents_steps: int = Field(
+        1500, ge=1, description="Steps of the second cycle, with more documents"
+    )
+    judgement_steps: int = Field(
+        600, ge=1, description="Steps of the third cycle, with more answers to judge"
+    )
+    refinement_steps: int = Field(
+        1600, ge=1, description="Steps of the fourth cycle: close judgements, tables cell by cell"
+    )
+    consolidation_steps: int = Field(
+        600, ge=1, description="Steps of the last cycle, with everything again"
+    )
+    later_learning_rate: float = Field(1e-3, gt=0, description="Peak rate of the later cycles")
+    hidden: int = Field(192, ge=64, multiple_of=64, description="Width of the language model")
+    layers: int = Field(4, ge=1, le=64, description="Of the model, and of its tower")
+    processes: Processes = 2
+    compile: bool = Field(True, description="Compile the model (needs a C compiler; 1.2x faster)")
+    asked: int = Field(4800, ge=1, description="Held-out questions at the end")
+
+
+class Habits(Section):
+    """Teaching the embedded base two new phrases, carelessly (shipped; nobody has to run it)."""
+
+    steps: Steps = 300
+    learning_rate: Rate = 1e-3
+    processes: Processes = 2
+    per_task: PerTask = 20
