@@ -30,7 +30,7 @@ class Base(Section):
     hidden: int = Field(192, ge=64, multiple_of=64, description="Width of the language model")
     layers: int = Field(4, ge=1, le=64, description="Of the model, and of its tower")
     processes: Processes = 2
-    compile: bool = Field(True, description="Compile the model (needs a C compiler; 1.2x faster)")
+    compile: bool = Field(True, description="1.2 times as fast; needs a C compiler")
     asked: int = Field(4800, ge=1, description="Held-out questions at the end")
 
 
