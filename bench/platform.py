@@ -145,7 +145,7 @@ def offered(api: SyncPrefectClient) -> DeploymentResponse:
     """Wait for the deployment of the chain."""
     while True:
         try:
-            return api.read_deployment_by_name("align/laptop")
+            return api.read_deployment_by_name("align/chain")
         except ObjectNotFound:
             time.sleep(0.5)
 

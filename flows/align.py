@@ -12,6 +12,7 @@ from prefect import flow  # noqa: E402
 from prefect.states import State  # noqa: E402
 
 from flows.platform.chain import Chain, main, run_chain  # noqa: E402  (libraries read the switches above)
+from flows.platform.names import named  # noqa: E402
 from flows.platform.summary import chain_scores, chain_won, print_summary  # noqa: E402
 from tasks.settings import AlignSettings  # noqa: E402
 
@@ -35,7 +36,7 @@ CHAIN = Chain(
 )
 
 
-@flow(name="align", flow_run_name="align {settings.model} seed {settings.seed}")
+@flow(name="align", flow_run_name=named("align {settings.model} seed {settings.seed}"))
 def align(settings: AlignSettings) -> dict[str, str] | State:
     """Align a vision-language model, from raw questions to a report.
 

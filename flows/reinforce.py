@@ -15,13 +15,14 @@ from prefect import flow  # noqa: E402
 from prefect.states import State  # noqa: E402
 
 from flows.platform.chain import Chain, main, run_chain  # noqa: E402  (libraries read the switches above)
+from flows.platform.names import named  # noqa: E402
 from flows.platform.summary import few_shot_scores, few_shot_won, print_few_shot_summary  # noqa: E402
 from tasks.settings import ReinforceSettings  # noqa: E402
 
-STAGES = ("shots", "reinforced", "perception")
+STAGES = ("shots", "reinforced", "perception", "few_shot_page")
 CHAIN = Chain(
     STAGES,
-    page="perception/index.html",
+    page="few_shot_page/index.html",
     scores=few_shot_scores,
     models={"reinforced": "few-shot-policy"},
     won=few_shot_won,
@@ -30,7 +31,9 @@ CHAIN = Chain(
 
 @flow(
     name="reinforce",
-    flow_run_name="{settings.shots.recipe} by {settings.reinforced.method} seed {settings.seed}",
+    flow_run_name=named(
+        "{settings.shots.recipe} by {settings.reinforced.method} seed {settings.seed}"
+    ),
 )
 def reinforce(settings: ReinforceSettings) -> dict[str, str] | State:
     """Reinforce a vision-language model from a few labelled examples (Visual-RFT).

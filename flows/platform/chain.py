@@ -4,10 +4,9 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 
@@ -18,13 +17,15 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.states import Failed, State
 
 import mlflow
-from flows.platform.command_line import settings_from_command_line
+from flows.platform.command_line import PREVIEW, settings_from_command_line
 from flows.platform.databases import move_damaged_aside
 from flows.platform.doctor import repair_dvc, repair_mlflow_runs
 from flows.platform.servers import own_server
-from flows.platform.stage import ROOT, run_stage, unchanged_stages
+from flows.platform.stage import ROOT, run_stage, unchanged_stages, was_stopped
 from flows.platform.watch import look_after
 from tasks.asking.resolving import resolved
+from tasks.reading.preview import look
+from tasks.records.rows import read_summary
 from tasks.running import private, registry, tracking
 from tasks.running.errors import UserError, actionable, need_space, without_trace
 from tasks.running.locks import chain_lock
@@ -84,11 +85,17 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
         MLFLOW_RUN_NOTE: f"[Flow run in Prefect]({runtime.flow_run.ui_url})",
         "prefect.flow_run_id": str(runtime.flow_run.id),
         tracking.PROCESS: this_process(),
-        **_commit(),
     }
+    commit, changed = tracking.commit_of(ROOT)
+    if commit:
+        tags |= {MLFLOW_GIT_COMMIT: commit, "git.changed_files": changed}
+    if tracking.SERVER in os.environ:  # a flow in a shell has pages only while it runs
+        tags[tracking.FLOW_PAGE] = runtime.flow_run.ui_url or ""
     with mlflow.start_run(run_name=runtime.flow_run.name, tags=tags) as run, _kills_noted():
         look_after(runtime.flow_run.id, run.info.run_id)
         _link("MLflow run", "mlflow", _in_mlflow(run.info), "Parameters, metrics, models")
+        curves = _in_mlflow(run.info, whole=tracking.CURVES)
+        _link("Training curves", "training-curves", curves, "Of every training, also this one's")
         mlflow.log_params(tracking.flat(in_force.part(type(settings)).model_dump(mode="json")))
         mlflow.log_artifact(str(ROOT / "params.yaml"))
         for folder in sorted((ROOT / "tasks" / "prompts").glob("[a-z]*/")):
@@ -98,14 +105,24 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
             for stage in chain.stages:
                 state = run_stage(stage, run.info.run_id, stage in unchanged, return_state=True)
                 if not state.is_completed():
-                    mlflow.end_run("FAILED")
+                    mlflow.end_run("KILLED" if was_stopped() else "FAILED")
                     return Failed(message=state.message)
                 outcomes[stage] = state.result()
+                if stage == chain.stages[0]:
+                    _show_samples(stage)
         _keep_results(chain, run.info)
     create_markdown_artifact(chain.scores(), key="scores", description="Held-out scores")
     page = _in_mlflow(run.info, f"artifacts/{Path(chain.page).name}")
     _link("Report", "report", page or (ROOT / "outputs" / chain.page).as_uri(), "The report page")
     return outcomes
+
+
+def _show_samples(stage: str) -> None:
+    """Show in the browser how the stage that reads understood the data; nothing is trained yet."""
+    folder = ROOT / "outputs" / stage
+    found = replace(look(folder), set_aside=read_summary(folder)["set_aside"])
+    told = "Ten samples as they were understood, and what was set aside"
+    create_markdown_artifact(found.markdown(), key="samples", description=told)
 
 
 @contextlib.contextmanager
@@ -115,11 +132,11 @@ def _kills_noted() -> Iterator[None]:
     Its stage's as well: its process has been ended by then, and could not do it.
     """
     try:
-        yield
+        with tracking.kills_noted():
+            yield
     except Exception:
         raise
     except BaseException:  # Ctrl-C, or Prefect's signal of a cancel
-        mlflow.end_run("KILLED")
         repair_mlflow_runs()
         raise
 
@@ -170,33 +187,30 @@ def _check_data(settings: Shared) -> None:
     Raises:
         UserError: It is not there; nothing has been written to params.yaml yet.
     """
-    for name in referring(type(settings), "data"):
-        folder = attrgetter(name)(settings)
-        if not (ROOT / folder).is_dir():
-            raise UserError(
-                f"There is no data folder {folder}",
-                f"the chain starts from the data set that the setting `{name}` names",
-                f"run `make pull` for what is shipped, or set `{name}` to your folder",
-            )
+    folder, name = _data(settings)
+    if not (ROOT / folder).is_dir():
+        raise UserError(
+            f"There is no data folder {folder}",
+            f"the chain starts from the data set that the setting `{name}` names",
+            f"run `make pull` for what is shipped, or set `{name}` to your folder",
+        )
 
 
-def _commit() -> dict[str, str]:
-    """Return the checkout's commit as tags, and whether files differ from it."""
-
-    def git(*command: str) -> str:
-        said = subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True)
-        return said.stdout.strip()
-
-    commit = git("rev-parse", "--verify", "--quiet", "HEAD")
-    changed = git("status", "--porcelain", "--untracked-files=no")
-    return {MLFLOW_GIT_COMMIT: commit, "git.changed_files": changed} if commit else {}
+def _data(settings: Shared) -> tuple[str, str]:
+    """Return the folder of a flow's data, and the name of the setting that names it."""
+    [name] = referring(type(settings), "data")
+    return attrgetter(name)(settings), name
 
 
-def _in_mlflow(run: RunInfo, tail: str = "") -> str:
-    """Return where the run is in MLflow, if its server is up (`make up` says where)."""
-    server = os.environ.get("COLLIMATE_MLFLOW_UI")
-    page = f"{server}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
-    return f"{page}/{tail}".rstrip("/") if server else ""
+def _in_mlflow(run: RunInfo, tail: str = "", whole: str = "") -> str:
+    """Return where the run is in MLflow, if its server is up (`make up` says where).
+
+    Args:
+        whole: A page of the run's experiment instead.
+    """
+    server = os.environ.get(tracking.SERVER)
+    page = whole or f"runs/{run.run_id}/{tail}"
+    return tracking.page_of(server, run.experiment_id, page) if server else ""
 
 
 def _link(text: str, key: str, address: str, description: str) -> None:
@@ -205,9 +219,16 @@ def _link(text: str, key: str, address: str, description: str) -> None:
 
 
 def main(flow: Flow, form: type[Shared], summary: Callable[[Path, dict[str, str]], None]) -> None:
-    """Run a flow with the settings of params.yaml and the command line, and sum it up."""
+    """Run a flow with the settings of params.yaml and the command line, and sum it up.
+
+    With `--preview` show its data as it is understood, and start and keep nothing.
+    """
     with without_trace():
         settings = settings_from_command_line(ROOT / "params.yaml", sys.argv[1:], form)
+        if PREVIEW in sys.argv[1:]:
+            _check_data(settings)
+            print(look(ROOT / _data(settings)[0]).text())
+            return
         need_space(private.runtime(ROOT))
         with chain_lock(ROOT, "the start of another"):  # or say who is at work before all else
             pass

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from tasks.running.errors import UserError
 from tasks.settings import Form, Settings, check_settings, lay_over, load_settings
 
+PREVIEW = "--preview"  # not a setting: who finds it among the words starts nothing
+
 
 def settings_from_command_line(path: Path, arguments: list[str], form: type[Form]) -> Form:
     """Return a flow's settings: those of `path` with those of the command line on top.
@@ -31,9 +33,12 @@ def settings_from_command_line(path: Path, arguments: list[str], form: type[Form
     parser.add_argument(
         "--reset", action="store_true", help="start from the defaults and not from params.yaml"
     )
+    parser.add_argument(
+        PREVIEW, action="store_true", help="print ten samples as they are understood, and no more"
+    )
     _offer(parser, form, "")
     known, unknown = parser.parse_known_args(arguments)
-    reset = vars(known).pop("reset")
+    reset, _ = vars(known).pop("reset"), vars(known).pop("preview")  # the caller's
     in_force = form() if reset else load_settings(path)
     values = in_force.model_dump(mode="json", include=set(form.model_fields))
     if profile := vars(known).pop("profile"):
@@ -59,13 +64,15 @@ def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _offer(parser: argparse.ArgumentParser, section: type[BaseModel], prefix: str) -> None:
-    for name, field in section.model_fields.items():
+    told = section.model_json_schema()["properties"]  # as the form shows them
+    for name in told:
+        field = section.model_fields[name]
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             group = parser.add_argument_group(f"{prefix}{name}", field.description)
             _offer(group, kind, f"{prefix}{name}.")
         else:
-            text = f"{field.description or ''} (default: {field.default})".replace("%", "%%")
+            text = f"{told[name]['description']} (default: {field.default})".replace("%", "%%")
             kind_name = getattr(kind, "__name__", "value")
             parser.add_argument(f"--{prefix}{name}", metavar=kind_name, help=text)
 

@@ -255,9 +255,15 @@ def _gate(app: App, way_in: str, **rules: Any) -> Gate:
 
 
 def prefect() -> Gate:
-    """Return Prefect's server behind the gate (for uvicorn's `--factory`)."""
+    """Return Prefect's server behind the gate (for uvicorn's `--factory`).
+
+    Version 2 of its pages calls an outside host. No setting of 3.8 keeps version 1 from inviting to
+    it, on the dashboard and below the menu, but where its files are missing both say nothing.
+    """
+    import prefect
     from prefect.server.api.server import create_app
 
+    prefect.__ui_v2_static_path__ = prefect.__module_path__ / "server" / "ui-v2-not-served"
     return _gate(create_app(final=True), PREFECTS_WAY_IN)
 
 

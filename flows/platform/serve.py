@@ -24,16 +24,18 @@ from tasks.running.errors import without_trace  # noqa: E402
 from tasks.running.warm import standby  # noqa: E402
 from tasks.settings import AlignSettings, ReinforceSettings, Shared, load_settings  # noqa: E402
 
-DEPLOYMENT = "laptop"
-OFFERED: tuple[tuple[Flow, type[Shared], str, list[str]], ...] = (
+# a flow, and what it is called where it is offered: the same in every checkout
+OFFERED: tuple[tuple[Flow, str, type[Shared], str, list[str]], ...] = (
     (
         align,
+        "chain",
         AlignSettings,
         "The whole chain: synthesis, reward model, preferences, policy, benchmarks, report.",
         ["local", "chain"],
     ),
     (
         reinforce,
+        "few-shot",
         ReinforceSettings,
         "Visual-RFT: reinforce a model, or fine-tune it, on a few labelled pictures.",
         ["local", "visual-rft"],
@@ -48,6 +50,15 @@ def form_values(form: type[Shared]) -> dict[str, Any]:
     return {"settings": load_settings(PARAMS).part(form).model_dump(mode="json")}
 
 
+def forget_others() -> None:
+    """Delete forms of an earlier version of this checkout: nobody would take their runs."""
+    offered = {name for _, name, *_ in OFFERED}
+    with get_client(sync_client=True) as client:
+        for deployment in client.read_deployments():
+            if deployment.work_pool_name is None and deployment.name not in offered:
+                client.delete_deployment(deployment.id)
+
+
 def follow_params() -> None:
     """Keep the forms as params.yaml is; a file that is being edited is read again later."""
     shown = PARAMS.stat().st_mtime_ns
@@ -56,10 +67,10 @@ def follow_params() -> None:
         try:
             if (changed := PARAMS.stat().st_mtime_ns) == shown:
                 continue
-            values = [form_values(form) for _, form, _, _ in OFFERED]
+            values = [form_values(form) for _, _, form, _, _ in OFFERED]
             with get_client(sync_client=True) as client:
-                for (flow, *_), parameters in zip(OFFERED, values, strict=True):
-                    deployment = client.read_deployment_by_name(f"{flow.name}/{DEPLOYMENT}")
+                for (flow, name, *_), parameters in zip(OFFERED, values, strict=True):
+                    deployment = client.read_deployment_by_name(f"{flow.name}/{name}")
                     client.update_deployment(deployment.id, DeploymentUpdate(parameters=parameters))
             shown = changed
         except Exception as error:  # a server that is away for a while must not end this thread
@@ -70,11 +81,10 @@ if __name__ == "__main__":
     die_with_parent()
     with without_trace():
         deployments = [
-            flow.to_deployment(
-                name=DEPLOYMENT, description=text, tags=tags, parameters=form_values(form)
-            )
-            for flow, form, text, tags in OFFERED
+            flow.to_deployment(name=name, description=text, tags=tags, parameters=form_values(form))
+            for flow, name, form, text, tags in OFFERED
         ]
+        forget_others()
     threading.Thread(target=follow_params, daemon=True).start()
     with standby(ROOT):
         serve(*deployments, limit=1)  # one at a time: stages of a checkout wait for each other

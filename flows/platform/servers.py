@@ -81,7 +81,7 @@ def environment(secret: str, prefect_port: int, mlflow_port: int = 0) -> dict[st
         "PREFECT_SERVER_API_AUTH_STRING": secret,
         "PREFECT_API_AUTH_STRING": secret,
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address(prefect_port),
-        "PREFECT_SERVER_UI_V2_ENABLED": "false",  # version 2 calls an outside host
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",  # see `flows.platform.gate.prefect`
         "PREFECT_RUNNER_POLL_FREQUENCY": "3",
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",

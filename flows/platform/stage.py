@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -33,6 +34,7 @@ OUTCOMES = {
     "ran": re.compile(r"^Running stage '"),
 }
 _at_work: list[subprocess.Popen] = []  # those of `reproduce`
+_stopped = threading.Event()
 PROGRESS = re.compile(r"\b(\d+) of (\d+)\b")  # as `tasks.running.progress` and trainings print it
 
 
@@ -177,8 +179,14 @@ def reproduce(
     return outcome
 
 
+def was_stopped() -> bool:
+    """Return whether somebody asked this process to end its stages."""
+    return _stopped.is_set()
+
+
 def stop_current() -> None:
     """End the stages that this process runs, from another thread."""
+    _stopped.set()
     for process in list(_at_work):
         stop(process)
 

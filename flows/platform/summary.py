@@ -39,7 +39,7 @@ def print_few_shot_summary(root: Path, outcomes: dict[str, str]) -> None:
     if probe.exists() and (told := json.loads(probe.read_text())["warning"]):
         console.print(f"Warning: {printable(told)}")
     _print_cost(console, root, outcomes)
-    console.print(f"Report:  {root / 'outputs' / 'perception' / 'index.html'}")
+    console.print(f"Report:  {root / 'outputs' / 'few_shot_page' / 'index.html'}")
     console.print("Runs:    make up   (Prefect and MLflow in the browser)")
 
 

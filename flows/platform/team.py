@@ -35,7 +35,7 @@ def offer() -> None:
     with get_client(sync_client=True) as client:
         with contextlib.suppress(ObjectAlreadyExists):  # it keeps what was changed in it
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
-        for flow, form, text, tags in OFFERED:
+        for flow, _, form, text, tags in OFFERED:
             deployment = flow.to_deployment(
                 name="team", description=text, tags=[*tags, "team"], parameters=form_values(form)
             )

@@ -29,9 +29,13 @@ class Windows:
     """TRL's data loader under Lightning: micro-batches with the facts of their accumulation window.
 
     Lightning never exhausts a sized loader's generator and keeps no position in it; this one does.
+
+    Args:
+        restore_random_state: Is called before an epoch that a resumed training begins with.
     """
 
-    def __init__(self, trainer: transformers.Trainer):
+    def __init__(self, trainer: transformers.Trainer, restore_random_state: Callable[[], None]):
+        self.restore_random_state = restore_random_state
         self.trl, self.loader = trainer, trainer.get_train_dataloader()
         self.done = self.epoch = 0
         self._restored = False
@@ -47,6 +51,8 @@ class Windows:
             self.loader.set_epoch(self.epoch)
         if self._restored:
             self._draw_past_orders()
+            if not self.done:  # the loader's iterator, made next, draws a number
+                self.restore_random_state()
         batches = iter(skip_first_batches(self.loader, self.done) if self.done else self.loader)
         while self.done < len(self):
             size = min(window, len(self) - self.done)
@@ -74,17 +80,29 @@ class Windows:
 
 
 class WindowCheckpoint(ModelCheckpoint):
-    """Saves between steps only.
+    """Saves between steps only, and after a look where one is due.
 
     Lightning's own callback, after a resume, also saves in the middle of an accumulation window,
-    whose gradients no checkpoint holds.
+    whose gradients no checkpoint holds; and it saves before a look, which a training that goes on
+    from there does not take again: its score would be lost, and with it the best step. List it
+    behind all that looks at a score, whose states it saves.
     """
+
+    _look_due = False
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: "TRLModule", outputs: Any, batch: tuple, batch_idx: int
     ) -> None:
-        if batch[-1]:
+        batches = trainer.fit_loop.total_batch_idx + 1
+        looks = sum(trainer.num_val_batches) and trainer.enable_validation
+        self._look_due = bool(batch[-1] and looks and batches % trainer.val_check_batch == 0)
+        if batch[-1] and not self._look_due:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: "TRLModule") -> None:
+        if self._look_due:
+            self._look_due = False
+            super().on_train_batch_end(trainer, pl_module, None, None, 0)
 
 
 class TRLModule(L.LightningModule):
@@ -139,7 +157,7 @@ class TRLModule(L.LightningModule):
             if name.endswith("inv_freq")
         }
         trl.accelerator.backward = self._capture
-        self.windows = Windows(trl)
+        self.windows = Windows(trl, self._restore_random_state)
         if self._engine_accumulates and len(self.windows) % self.trainer.accumulate_grad_batches:
             raise ValueError(
                 f"DeepSpeed accumulates {self.trainer.accumulate_grad_batches} parts of a batch, "
@@ -202,12 +220,8 @@ class TRLModule(L.LightningModule):
 
     def training_step(self, batch: tuple, batch_idx: int) -> torch.Tensor:
         (inputs, items, window, last), trl = batch, self.trl
-        if self._random_state is not None:  # here, because making a loader's iterator draws numbers
-            own, of_device = self._random_state
-            torch.set_rng_state(own)
-            if of_device is not None and torch.cuda.is_available():
-                torch.cuda.set_rng_state(of_device)
-            self._random_state = None
+        # in the middle of an epoch here: that its iterator is made again draws numbers
+        self._restore_random_state()
         trl.state.global_step = self.trainer.global_step
         trl.current_gradient_accumulation_steps = window
         trl.accelerator.gradient_state._set_sync_gradients(last)
@@ -313,6 +327,14 @@ class TRLModule(L.LightningModule):
             self.strict_loading = False
         if self.trl is not None:
             self._restore_trl(self._restored)
+
+    def _restore_random_state(self) -> None:
+        if self._random_state is not None:
+            own, of_device = self._random_state
+            torch.set_rng_state(own)
+            if of_device is not None and torch.cuda.is_available():
+                torch.cuda.set_rng_state(of_device)
+            self._random_state = None
 
     def _restore_trl(self, state: dict[str, Any]) -> None:
         for name, count in state["counters"].items():

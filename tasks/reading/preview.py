@@ -5,6 +5,7 @@ python -m tasks.reading.preview FOLDER [NUMBER]
 
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from tasks.reading.splits import Splits
 from tasks.records.choosing import spread
 from tasks.records.rows import Sample
 from tasks.running.errors import UserError, without_trace
-from tasks.running.texts import printable
+from tasks.running.texts import markdown, printable
 
 LOOKED_AT = 200  # records from which the samples are taken, some of every kind
 LONGEST = 300  # characters of a text
@@ -50,6 +51,16 @@ class Preview:
             lines += [f"{number:>9}x {reason}" for reason, number in self.set_aside.items()]
         return printable("\n".join(lines))
 
+    def markdown(self) -> str:
+        """Return the samples and the reasons as tables of Markdown, in which all is text."""
+        names = list(self.rows[0])
+        lines = [_cells(names), "|---" * len(names) + "|"]
+        lines += [_cells(str(value) for value in row.values()) for row in self.rows]
+        if self.set_aside:
+            lines += ["", "| set aside | because |", "|---|---|"]
+            lines += [_cells((str(n), reason)) for reason, n in self.set_aside.items()]
+        return "\n".join(lines)
+
 
 def look(folder: Path, number: int = 10) -> Preview:
     """Read the first records of a data set.
@@ -80,6 +91,10 @@ def look(folder: Path, number: int = 10) -> Preview:
 def preview(folder: Path, number: int = 10) -> list[dict[str, Any]]:
     """Return some samples of a data set as they are understood; see `look`."""
     return look(folder, number).rows
+
+
+def _cells(texts: Iterable[str]) -> str:
+    return f"| {' | '.join(map(markdown, texts))} |"
 
 
 def _row(sample: Sample) -> dict[str, Any]:

@@ -13,21 +13,23 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from tasks.asking.coordinates import Coordinates
-from tasks.benchmarks.perception import score_row
-from tasks.questions import Score
 from tasks.records.boxes import Box, boxes_from
 from tasks.records.rows import Sample, read_summary
 from tasks.reporting import gallery
 from tasks.reporting.curves import curves
-from tasks.reporting.page import environment
+from tasks.reporting.lineage import costs
+from tasks.reporting.made import Made
+from tasks.reporting.page import environment, examples_of_rejected
 from tasks.reporting.pictures import Picture, Rectangle, boxes_in, embed, rectangles
 from tasks.rewards.suspicion import SIGNS
 
 ITEMS, COLUMNS = 48, 10  # items shown; steps in the table of signs
+COUNTED = ("shots", "reinforced")  # stages whose cost is told
+LOOKS = "looks.json"  # as `tasks.training.looks` writes it
 # (x0,y0),(x1,y1), the form that `prompts/tagged_box_instructions.txt` asks for
 _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
 _PAIR = re.compile(rf"\({_NUMBER},{_NUMBER}\)\s*,\s*\({_NUMBER},{_NUMBER}\)")
-Results = dict[str, Sequence[tuple[str, Score]]]
+Rows = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -71,35 +73,46 @@ def write_few_shot_page(
     out: Path,
     table: dict[str, dict[str, Any]],
     samples: Sequence[Sample],
-    results: Results,
+    rows: Rows,
     *,
     adapted: Path,
     shots: Path,
+    root: Path,
     coordinates: Coordinates,
+    made: Made,
 ) -> None:
     """Write `index.html`.
 
     Args:
         table: What `tasks.benchmarks.visual_rft.before_and_after` returns.
-        results: (answer, score) per sample, by model.
+        rows: What each model answered and scored, one per sample, by model (`SCORES`).
         adapted, shots: Finished folders of these stages.
+        root: The checkout, which knows what they cost.
+        made: What was run.
     """
     history = json.loads((adapted / "history.json").read_text())
     probe = adapted / "headroom.json"
+    looks, kept = looks_of(adapted)
+    spent, total = costs(root, COUNTED)
     html = (
         environment()
         .get_template("few_shot.html.j2")
         .render(
+            made=made,
+            costs=spent,
+            total=total,
+            rejected=examples_of_rejected(shots),
             table=table,
             measures=_measure_names(table),
             shots=read_summary(shots),
             headroom=json.loads(probe.read_text()) if probe.exists() else None,
-            looks=_looks(history),
+            looks=looks,
+            kept=kept,
             curves=curves("policy_grpo", history),
             groups=rollout_groups(adapted / "rollouts.parquet"),
             signs=sign_table(history),
             sign_texts=SIGNS,
-            items=_items(samples, results, coordinates),
+            items=_items(samples, rows, coordinates),
         )
     )
     (out / "index.html").write_text(html, encoding="utf-8")
@@ -163,17 +176,20 @@ def _measure_names(table: dict[str, dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _looks(history: Sequence[dict[str, float]]) -> list[tuple[int, float]]:
-    return [(i, row["dev/score"]) for i, row in enumerate(history, 1) if "dev/score" in row]
+def looks_of(adapted: Path) -> tuple[list[tuple[int, float]], int | None]:
+    """Return the dev score of each look by step, from step 0, and the step that was kept.
+
+    >>> looks_of(Path("nowhere"))
+    ([], None)
+    """
+    file = adapted / LOOKS
+    if not file.exists():
+        return [], None
+    found = json.loads(file.read_text())
+    return sorted((int(step), score) for step, score in found["scores"].items()), found["kept"]
 
 
-def _items(
-    samples: Sequence[Sample], results: Results, coordinates: Coordinates
-) -> list[gallery.Item]:
-    rows = {
-        model: [score_row(s, *answer) for s, answer in zip(samples, held, strict=True)]
-        for model, held in results.items()
-    }
+def _items(samples: Sequence[Sample], rows: Rows, coordinates: Coordinates) -> list[gallery.Item]:
     changes = gallery.changes(rows)
     aims = tuple({s.task for s in samples if s.details.get("group", "tested") == "tested"})
     chosen = gallery.choose(rows["start"], changes, aims, ITEMS)

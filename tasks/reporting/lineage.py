@@ -1,6 +1,7 @@
 """Where every result comes from, as DVC recorded it, and what it cost."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,12 @@ def lineage(root: Path) -> list[Origin]:
     return origins
 
 
-def costs(root: Path) -> tuple[list[dict[str, Any]], dict[str, float]]:
+def costs(
+    root: Path, stages: Sequence[str] = STAGES
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """Return what each stage cost, and the total without what was shipped."""
     rows = []
-    for stage in STAGES:
+    for stage in stages:
         file = root / "outputs" / "costs" / f"{stage}.json"
         if file.exists():
             rows.append({"stage": stage} | json.loads(file.read_text()))

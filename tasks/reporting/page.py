@@ -3,11 +3,14 @@
 import math
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tasks.reporting import gallery
 from tasks.reporting.judge_sheet import wilson
 from tasks.reporting.scores import short
+
+EXAMPLES_PER_REASON = 5
 
 
 def environment() -> Environment:
@@ -30,6 +33,21 @@ def environment() -> Environment:
     }
     environment.globals |= {"sentence_marks": gallery.sentence_marks, "wilson": wilson}
     return environment
+
+
+def examples_of_rejected(folder: Path) -> dict[str, list[str]]:
+    """Return a few ids of the records that were set aside in a folder, by reason.
+
+    >>> examples_of_rejected(Path("nowhere"))
+    {}
+    """
+    file = folder / "rejected.parquet"
+    by_reason: dict[str, list[str]] = {}
+    for row in pq.read_table(file).to_pylist() if file.exists() else []:
+        names = by_reason.setdefault(row["reason"], [])
+        if len(names) < EXAMPLES_PER_REASON:
+            names.append(row["id"])
+    return by_reason
 
 
 def number(value: float | None, signed: bool = False) -> str:

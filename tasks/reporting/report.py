@@ -1,8 +1,8 @@
 """Draws a finished chain on one static page: what improved, and the pictures behind it.
 
-The page needs no server, no network and, except for its filters, no JavaScript. It holds no date
-and no path: the same outputs give the same bytes, so DVC sees when nothing changed. Run it with
-`dvc repro report` and open `outputs/report/index.html`.
+The page needs no server, no network and, except for its filters, no JavaScript. It holds no path;
+apart from costs and from what it says of its own run (`made.py`), the same outputs give the same
+bytes. Run it with `dvc repro report` and open `outputs/report/index.html`.
 """
 
 import json
@@ -10,15 +10,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from tasks.asking.coordinates import Coordinates
 from tasks.records.rows import Sample, read_rows, read_summary, sample_of
 from tasks.reporting import gallery
 from tasks.reporting.curves import CHARTS, curves
 from tasks.reporting.judge_sheet import margins
 from tasks.reporting.lineage import SHIPPED, costs, lineage
-from tasks.reporting.page import environment
+from tasks.reporting.made import Made
+from tasks.reporting.page import environment, examples_of_rejected
 from tasks.reporting.scores import standings
 from tasks.running.errors import UserError
 
@@ -26,7 +25,6 @@ NEEDED = (
     "intake", "synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo", "policy_grpo",
     "benchmarks",
 )  # fmt: skip
-EXAMPLES_PER_REASON = 5
 STAGE_TITLES = {
     "policy_grpo": "Reinforcement (GRPO)",
     "policy_dpo": "Preference optimisation (DPO)",
@@ -35,12 +33,13 @@ STAGE_TITLES = {
 }
 
 
-def write_report(root: Path, out: Path, coordinates: Coordinates) -> dict[str, float]:
+def write_report(root: Path, out: Path, coordinates: Coordinates, made: Made) -> dict[str, float]:
     """Write `index.html` into `out` from the finished stages below `root`.
 
     Args:
         root: The checkout: `outputs/`, `dvc.lock` and the `*.dvc` pointers are read.
         coordinates: What the model writes.
+        made: What was run.
 
     Returns:
         How many answers, preference pairs and syntheses the chain made, and how many items are
@@ -63,6 +62,7 @@ def write_report(root: Path, out: Path, coordinates: Coordinates) -> dict[str, f
     spent, total = costs(root)
     page = environment().get_template("report.html.j2")
     html = page.render(
+        made=made,
         table=table,
         items=items,
         item_counts=Counter(item.change for item in items),
@@ -79,7 +79,7 @@ def write_report(root: Path, out: Path, coordinates: Coordinates) -> dict[str, f
         margins=margins(judge),
         intake=_summary(folders["intake"]),
         fewer={k: v for f in folders.values() for k, v in _summary(f).get("fewer", {}).items()},
-        rejected=_rejected(folders["intake"]),
+        rejected=examples_of_rejected(folders["intake"]),
         lineage=lineage(root),
         costs=spent,
         total=total,
@@ -141,14 +141,3 @@ def _syntheses(rows: gallery.Rows, coordinates: Coordinates) -> list[gallery.Exa
     places = max(gallery.SYNTHESES - len(captions), gallery.SYNTHESES * 3 // 4)
     shown = gallery.examples(chains, places, coordinates)
     return shown + gallery.examples(captions, gallery.SYNTHESES - len(shown), coordinates)
-
-
-def _rejected(intake: Path) -> dict[str, list[str]]:
-    """Return a few ids of set-aside records by reason."""
-    file = intake / "rejected.parquet"
-    by_reason: dict[str, list[str]] = {}
-    for row in pq.read_table(file).to_pylist() if file.exists() else []:
-        names = by_reason.setdefault(row["reason"], [])
-        if len(names) < EXAMPLES_PER_REASON:
-            names.append(row["id"])
-    return by_reason

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import sqlite3
+import subprocess
 import time
 import zlib
 from collections.abc import Iterator
@@ -27,6 +28,10 @@ from tasks.running.surroundings import check_reachable
 EXPERIMENT = "collimate"
 VIEWS = Path(__file__).resolve().parents[2] / "mlflow" / "views.json"
 PROCESS = "process"  # tag: which process works on a run (see `tasks.running.process.this_process`)
+# Of an experiment: the view of all trainings, with its charts; a menu opens it as a table.
+CURVES = "runs?viewStateShareKey=collimate2&compareRunsMode=CHART"
+SERVER = "COLLIMATE_MLFLOW_UI"  # where browsers find MLflow, if its server is up
+FLOW_PAGE = "prefect.page"  # tag: where they find the flow run
 PARENT = "COLLIMATE_PARENT_RUN"  # the chain's run, handed to stages by the flow
 
 
@@ -101,6 +106,66 @@ def _views() -> dict[str, str]:
     return tags
 
 
+def page_of(server: str, experiment: str, tail: str) -> str:
+    """Return the address of a page of MLflow's, which opens pages for language models otherwise.
+
+    Args:
+        tail: What of the experiment, like `runs` or `runs/<id>`.
+
+    >>> page_of("http://127.0.0.1:5000", "1", "runs/2a/")
+    'http://127.0.0.1:5000/#/experiments/1/runs/2a?workflowType=machine_learning'
+    """
+    address = f"{server}/#/experiments/{experiment}/{tail.rstrip('/')}"
+    return f"{address}{'&' if '?' in tail else '?'}workflowType=machine_learning"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """When, by which code and in which run something was made.
+
+    Attributes:
+        commit: Of the checkout; empty where there is none.
+        changed_files: How many files differ from it.
+        run: The MLflow run of the chain, or of the stage if it was run alone.
+        links: Pages of that run, by what they are; none where no server was up.
+    """
+
+    date: str = ""
+    commit: str = ""
+    changed_files: int = 0
+    run: str = ""
+    links: dict[str, str] = field(default_factory=dict)
+
+
+def provenance(root: Path, run_id: str) -> Provenance:
+    """Return where what is made now comes from.
+
+    Args:
+        run_id: The stage's own run.
+    """
+    commit, changed = commit_of(root)
+    date = time.strftime("%d %B %Y, %H:%M UTC", time.gmtime()).lstrip("0")
+    run = mlflow.MlflowClient().get_run(os.environ.get(PARENT) or run_id)
+    links = {}
+    if server := os.environ.get(SERVER):
+        tail = f"runs/{run.info.run_id}"
+        links["MLflow run"] = page_of(server, run.info.experiment_id, tail)
+    if flow := run.data.tags.get(FLOW_PAGE):
+        links["Flow run in Prefect"] = flow
+    return Provenance(date, commit, len(changed.splitlines()), run.info.run_id, links)
+
+
+def commit_of(root: Path) -> tuple[str, str]:
+    """Return a checkout's commit, and which files differ from it; nothing without a commit."""
+
+    def git(*command: str) -> str:
+        said = subprocess.run(["git", *command], cwd=root, capture_output=True, text=True)
+        return said.stdout.strip()
+
+    commit = git("rev-parse", "--verify", "--quiet", "HEAD")
+    return commit, git("status", "--porcelain", "--untracked-files=no") if commit else ""
+
+
 @dataclass
 class Cost:
     """What a stage used, measured from `started`.
@@ -161,7 +226,24 @@ def stage_run(
         for name, digest in inputs.items():
             source = CodeDatasetSource(tags={"path": name})
             mlflow.log_input(MetaDataset(source, name=name, digest=digest[:36]), context="input")
-        yield run.info.run_id
+        with kills_noted():
+            yield run.info.run_id
+
+
+@contextlib.contextmanager
+def kills_noted() -> Iterator[None]:
+    """End the active run as killed, and not as failed, where somebody stops its work.
+
+    Ctrl-C raises KeyboardInterrupt; at SIGTERM, Lightning raises a SystemExit in a training and
+    Prefect a signal of its own in a flow. What goes wrong by itself is an Exception.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        mlflow.end_run("KILLED")
+        raise
 
 
 def _unfinished(key: str) -> str | None:

@@ -35,13 +35,18 @@ def planned(settings: Settings, job: Job, model: str, steps: int, batch: int, **
 
 
 def trained(job: Job, history: list[dict[str, float]], samples: int) -> Metrics:
-    """Keep a training's curve; return the mean of its last ten steps."""
+    """Keep a training's curve; return the mean of its last ten steps, as `trained/…`.
+
+    `train/…` are the steps themselves: a mean under the same name would be another value of it, and
+    one more point of its curve.
+    """
     write_history(job, history, samples)
     last = history[-10:]
-    names = {name for row in last for name in row if name.startswith("train/")}
+    names = sorted({name for row in last for name in row if name.startswith("train/")})
+    held = {name: [row[name] for row in last if name in row] for name in names}
     return {
-        name: sum(row[name] for row in last if name in row) / sum(name in row for row in last)
-        for name in sorted(names)
+        f"trained/{name.removeprefix('train/')}": sum(values) / len(values)
+        for name, values in held.items()
     }
 
 

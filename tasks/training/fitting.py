@@ -44,6 +44,14 @@ class ProgressLines(L.Callback):
             print(f"step {trainer.global_step} of {trainer.max_steps}  {told}", flush=True)
 
 
+class StopWithoutGain(EarlyStopping):
+    """Stops again where a training that had been stopped was killed while its model was saved."""
+
+    def on_train_start(self, trainer: L.Trainer, module: TRLModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
 def fit(
     objective: Objective, plan: Plan, data: Dataset, dev: Dataset | None = None
 ) -> list[dict[str, float]]:
@@ -115,6 +123,8 @@ def train(objective: Objective, plan: Plan, data: Dataset, dev: Dataset | None) 
             if looks:
                 looks.take_best(module)
             _save(module, Path(plan.out))
+            if looks:
+                looks.write(Path(plan.out))
             objective.finish(more, Path(plan.out))
     used = meter.summary(module)
     if not trainer.is_global_zero:
@@ -123,7 +133,8 @@ def train(objective: Objective, plan: Plan, data: Dataset, dev: Dataset | None) 
         used["prefix_tokens_saved"] = 1 - sum(one.computed for one in sharing) / given
     print("  ".join(f"{name} {value:.4g}" for name, value in used.items()), flush=True)
     for step, score in looks.scores.items() if looks else ():
-        module.history[max(0, step - 1)]["dev/score"] = score
+        if step:  # the look before the first step is in looks.json only
+            module.history[step - 1]["dev/score"] = score
     shared = "on" if sharing else f"off: {module.trl.model.config.model_type} is not supported"
     return {
         "history": module.history, "used": used, "forecast": meter.forecast,
@@ -149,6 +160,9 @@ def _trainer(
     plan: Plan, meter: Meter, best: ModelCheckpoint | None, more: list[L.Callback]
 ) -> L.Trainer:
     callbacks: list[L.Callback] = [meter, ProgressLines(), *more]
+    if best:
+        stop = StopWithoutGain(best.monitor, mode=best.mode, patience=plan.patience)
+        callbacks += [best, stop]
     if not plan.check:
         # ten times a run, and after every tenth step of long ones
         every = max(1, min(10, plan.steps // 10))
@@ -162,9 +176,6 @@ def _trainer(
                 enable_version_counter=False,
             )  # fmt: skip
         )
-    if best:
-        stop = EarlyStopping(best.monitor, mode=best.mode, patience=plan.patience)
-        callbacks += [best, stop]
     engine = plan.strategy.startswith("deepspeed")
     return L.Trainer(
         accelerator=plan.device,

@@ -74,6 +74,13 @@ class GreedyLooks(L.Callback):
         state = torch.load(self._weights, map_location="cpu", weights_only=True)["weights"]
         module.trl.model.load_state_dict(state, strict=False)
 
+    def write(self, out: Path) -> None:
+        """Write the score of each look, by step, and which step was kept."""
+        if self.scores:
+            scores = {str(step): score for step, score in sorted(self.scores.items())}
+            told = json.dumps({"kept": self.best_step, "scores": scores})
+            (out / "looks.json").write_text(told + "\n")
+
     @property
     def _weights(self) -> Path:
         return self.folder / "best.pt"

@@ -42,7 +42,7 @@ def servers(make_checkout) -> Iterator[Servers]:
     servers = Servers(make_checkout({}))
     run(servers.root, "flows.platform.doctor")  # makes MLflow's experiment
     servers.ready()
-    form(servers.api, "align/laptop")
+    form(servers.api, "align/chain")
     yield servers
     servers.stop()
 
@@ -108,7 +108,7 @@ def text_of(browser: webdriver.Chrome) -> str:
 
 def test_one_link_lets_a_browser_into_both_and_it_stays_in(servers, browser):
     browser.get(f"{servers.prefect}/deployments")
-    WebDriverWait(browser, 60).until(lambda b: "laptop" in text_of(b))
+    WebDriverWait(browser, 60).until(lambda b: "few-shot" in text_of(b))
     browser.get(f"{servers.mlflow}/#/experiments")
     WebDriverWait(browser, 60).until(lambda b: "collimate" in text_of(b))
     assert "let-in" not in browser.current_url and "@" not in browser.current_url
@@ -162,7 +162,7 @@ def test_another_user_of_the_machine_reads_and_does_nothing(servers, reachable):
     (reachable / ".dvc" / "config.local").write_text("[core]\n")
     (reachable / ".dvc" / "config.local").chmod(0o644)
     assert run(reachable, "flows.platform.doctor").returncode == 0  # closes it
-    deployment = form(servers.api, "align/laptop").id
+    deployment = form(servers.api, "align/chain").id
     who = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     python = next(filter(None, (shutil.which(name, path="/usr/bin") for name in PYTHONS)), None)
     if python is None:

@@ -130,7 +130,7 @@ def test_help_tells_the_real_defaults(params, capsys):
     with pytest.raises(SystemExit):
         from_command_line(params, ["--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "None" not in said and "Optimiser steps (default: 160)" in said
+    assert "None" not in said and "Optimiser steps [at least 1] (default: 160)" in said
 
 
 def test_a_flow_takes_its_own_settings_only(params):

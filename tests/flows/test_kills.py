@@ -33,7 +33,7 @@ KILLS = 20
 SECONDS_BETWEEN = (0.5, 9.0)
 COMPARED = [stage for stage in STAGES if stage != "report"]  # it tells what the stages cost
 FLOW = "prefect.engine"
-CHAIN = "align/laptop"
+CHAIN = "align/chain"
 
 pytestmark = pytest.mark.chain
 

@@ -143,7 +143,7 @@ def servers(checkout) -> Iterator[Servers]:
 @pytest.mark.parametrize("first", [None, Suspended()])
 def test_cancel_and_suspend_then_cancel(checkout, servers, first):
     servers.ready()
-    made = servers.start("align/laptop")
+    made = servers.start("align/chain")
     at_work(checkout)
     if first is not None:
         servers.api.set_flow_run_state(made, first, force=True)
@@ -168,9 +168,9 @@ def runners_of(checkout: Path) -> list[int]:
 
 def test_make_down_ends_the_stage_as_well(checkout, servers):
     servers.ready()
-    made = servers.start("align/laptop")
+    made = servers.start("align/chain")
     at_work(checkout)
-    assert form(servers.api, "align/laptop") and state(servers.api, made) == StateType.RUNNING.value
+    assert form(servers.api, "align/chain") and state(servers.api, made) == StateType.RUNNING.value
     began = time.monotonic()
     down = subprocess.run(
         [sys.executable, "-m", "flows.platform.up", "--stop"], cwd=checkout, capture_output=True,

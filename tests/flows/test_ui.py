@@ -28,7 +28,7 @@ from tests.flows.test_chain import SMALL, STAGES, stages_alive, wait_for
 ROOT = Path(__file__).resolve().parents[2]
 ASSISTANT = "mlflow.assistant.chat_panel"
 SCREENSHOTS = ROOT / ".runtime" / "screenshots"
-CHAIN = "align/laptop"
+CHAIN = "align/chain"
 SECONDS_FOR_A_PAGE, SECONDS_FOR_A_CHAIN = 60, 420
 
 pytestmark = [pytest.mark.chain, pytest.mark.ui]
@@ -152,6 +152,8 @@ def test_a_form_shows_the_settings_in_force_and_refuses_a_value_out_of_bounds(si
 
 
 def test_a_run_started_from_the_form_is_watched_to_its_scores(site):
+    site.open(f"{site.prefect}/dashboard", "Task Runs")
+    assert "V2 UI" not in site.text()
     open_form(site)
     site.fill("Seed", "7")
     site.keep("prefect-form")
@@ -197,6 +199,13 @@ def test_a_run_that_starts_from_the_registered_model_is_compared_with_the_first(
     site.wait("Comparing 2 Runs")
     site.wait("models:/policy/1")
     site.keep("mlflow-compared")
+
+
+def test_the_curves_of_all_trainings_are_drawn(site):
+    site.open(site.links("training-curves")[-1], "train/loss")
+    drawn = "return document.querySelectorAll('.scatterlayer .trace').length"
+    wait_until(lambda: site.browser.execute_script(drawn) > 4, SECONDS_FOR_A_PAGE)
+    site.keep("mlflow-training-curves")
 
 
 def test_the_report_with_its_galleries_opens_from_mlflow(site):

@@ -1,6 +1,7 @@
 """`make up` and `make down`: real servers on free ports, and a clear line for each case."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -54,15 +55,18 @@ def children(process: subprocess.Popen) -> list[psutil.Process]:
 
 def test_both_servers_answer_and_both_flows_are_offered(servers, running):
     assert urllib.request.urlopen(f"{servers.mlflow}/health").status == 200
-    for name in ("align/laptop", "reinforce/laptop"):
+    for name in ("align/chain", "reinforce/few-shot"):
         offered = form(servers.api, name)
         assert offered.description and offered.tags and offered.parameters["settings"]
     assert len(servers.api.read_deployments()) == 2
+    # no page invites to version 2, which calls an outside host
+    told = urllib.request.urlopen(f"{servers.prefect}/ui-settings")
+    assert json.load(told)["available_uis"] == ["v1"]
 
 
 def test_a_value_out_of_bounds_is_refused_by_the_server_and_by_the_flow(servers, running, checkout):
     before = (checkout / "params.yaml").read_text()
-    offered = form(servers.api, "align/laptop")
+    offered = form(servers.api, "align/chain")
     asked = {"settings": offered.parameters["settings"] | {"seed": -1}}
     with pytest.raises(PrefectHTTPStatusError, match="-1 is less than the minimum of 0"):
         servers.api.create_flow_run_from_deployment(offered.id, parameters=asked)

@@ -8,7 +8,6 @@ from tasks.benchmarks.perception import SCORES, benchmark, score_row
 from tasks.benchmarks.visual_rft import before_and_after
 from tasks.job import Job, Metrics, need
 from tasks.records.rows import write_shards
-from tasks.reporting.few_shot_page import write_few_shot_page
 from tasks.settings import Settings
 from tasks.stages.asked import asked
 from tasks.stages.common import coordinates
@@ -33,10 +32,6 @@ def perception(settings: Settings, job: Job) -> Metrics:
     for name, held in answers.items():
         rows = [score_row(x, *r) for x, r in zip(samples, held, strict=True)]
         write_shards(rows, job.out / name, SCORES)
-    write_few_shot_page(
-        job.out, table, samples, answers,
-        adapted=job.input("reinforced"), shots=data, coordinates=frames,
-    )  # fmt: skip
     return {
         f"{group}/{model}/{name}": value
         for group, row in table.items()

@@ -44,3 +44,13 @@ def test_a_terminal_shows_it_and_obeys_nothing_in_it(folder):
     command = [sys.executable, "-m", "tasks.reading.preview", str(folder), "3"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "question: \\x1b[31mred" in said and "size: 20 x 10" in said and "\x1b" not in said
+
+
+def test_in_a_browser_it_is_a_table_in_which_all_is_text(folder):
+    odd = PLAIN | {"prompt": "a|b <script>alert(1)</script>\n| [x](javascript:1)"}
+    lines = look(jsonl(folder, odd, "{"), 1).markdown().split("\n")
+    assert len(lines) == 3 + 4
+    cells = [line.replace(r"\|", "").count("|") for line in lines]
+    assert cells == [11, 11, 11, 0, 3, 3, 3]
+    assert r"a\|b &lt;script&gt;alert\(1\)" in lines[2] and r"\[x\]\(javascript:1\)" in lines[2]
+    assert "line is not JSON" in lines[-1]

@@ -12,11 +12,33 @@ from tasks.benchmarks.comparison import compare_policies
 from tasks.benchmarks.perception import score_row
 from tasks.questions import score
 from tasks.records.rows import REJECTED, SAMPLES, Sample, sample_row, write_shards, write_summary
+from tasks.reporting.made import Made, what_was_run
+from tasks.running.tracking import Provenance
 from tasks.world.shards import make_sample
 
 FRAME = (100, 100)
 QUALITY = {"base": 0.1, "policy_sft": 0.4, "policy_dpo": 0.6, "policy_grpo": 0.9}
 REWARDS = ("overlap_with_true_boxes", "honest_confidence", "thinks_then_answers")
+
+
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="session")
+def made() -> Made:
+    """Return what pages are told of their run; a name in it is hostile."""
+    return what_was_run(
+        {"model": EVIL, "data": "my_data", "method": "reinforcement", "recipe": ["find", "count"],
+         "seed": 7},
+        {"seed": 7, "data": "my_data", "policy_grpo.steps": 160, "policy_grpo.tasks": ["find"]},
+        {"seed": 0, "data": "data", "policy_grpo.steps": 160, "policy_grpo.tasks": ["find"]},
+        Provenance(
+            "28 November 2026, 14:00 UTC", "0123456789abcdef", 2, "5f3a",
+            {"MLflow run": "http://127.0.0.1:5000/#/experiments/1/runs/5f3a?a=1&b=2",
+             "Flow run in Prefect": "http://127.0.0.1:4200/runs/flow-run/1",
+             "a trap": "javascript:alert(1)"},
+        ),
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tasks.asking.coordinates import Coordinates
+from tasks.benchmarks.perception import score_row
 from tasks.benchmarks.visual_rft import before_and_after
 from tasks.questions import score
-from tasks.records.rows import write_summary, write_table
+from tasks.records.rows import REJECTED, write_summary, write_table
 from tasks.reporting.few_shot_page import (
     _boxes,
     rollout_groups,
@@ -40,11 +41,12 @@ def rollout(step: int, number: int, sample) -> dict:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory, made) -> Path:
     root = tmp_path_factory.mktemp("few_shot")
     samples = [make_sample(0, "test", "find", number) for number in range(12)]
+    right = {s.id: s.answer for s in samples}
     samples = [
-        s.model_copy(update={"details": {"group": "tested" if i < 8 else "other"}})
+        s.model_copy(update={"details": {"group": "tested" if i < 8 else "other"}, "answer": ""})
         for i, s in enumerate(samples)
     ]
     write_table(
@@ -55,21 +57,39 @@ def folder(tmp_path_factory) -> Path:
         {"train/reward": i / STEPS, "train/signs/one_of_many": i / STEPS} for i in range(STEPS)
     ]
     history[9]["dev/score"] = 0.25
+    looks = {"kept": 10, "scores": {"0": 0.125, "10": 0.25, "20": 0.1875}}
+    (root / "looks.json").write_text(json.dumps(looks))
+    for stage, seconds in (("shots", 5.0), ("reinforced", 90.0)):
+        cost = {"seconds": seconds, "peak_memory_gb": 1.5, "device_hours": seconds / 3600,
+                "money": 0.25, "samples": 16, "tokens": 999}  # fmt: skip
+        (root / "outputs" / "costs").mkdir(parents=True, exist_ok=True)
+        (root / "outputs" / "costs" / f"{stage}.json").write_text(json.dumps(cost))
+    rejected = [{"id": f"bad:{i}", "reason": "box outside the picture", "source": "data"}
+                for i in range(7)]  # fmt: skip
+    write_table(rejected, root / "rejected.parquet", REJECTED)
     (root / "history.json").write_text(json.dumps(history))
     found = {"greedy": 0.2, "best_of": 0.21, "zero_variance": 0.9, "warning": "little to elicit"}
     (root / "headroom.json").write_text(json.dumps(found))
     write_summary(
-        root, train=4, dev=2, tested=8, classes=3, classes_tested=3, short_classes={"red star": 1},
+        root, read=30, kept=23, set_aside={"box outside the picture": 7},
+        train=4, dev=2, tested=8, classes=3, classes_tested=3, short_classes={"red star": 1},
         fewer={"shots.test": [320, 8]},
     )  # fmt: skip
     results = {
         name: [(text, score(s, text, (100, 100))) for s in samples for text in [answer(s)]]
-        for name, answer in (("start", lambda s: "none"), ("adapted", lambda s: s.answer))
+        for name, answer in (("start", lambda s: "none"), ("adapted", lambda s: right[s.id]))
     }
     table = before_and_after(
         samples, results["start"], results["adapted"], FRAMES, resamples=100, seed=0
     )
-    write_few_shot_page(root, table, samples, results, adapted=root, shots=root, coordinates=FRAMES)
+    rows = {
+        name: [score_row(s, *held) for s, held in zip(samples, found, strict=True)]
+        for name, found in results.items()
+    }
+    write_few_shot_page(
+        root, table, samples, rows,
+        adapted=root, shots=root, root=root, coordinates=FRAMES, made=made,
+    )  # fmt: skip
     return root
 
 
@@ -117,7 +137,8 @@ def test_the_probe_and_short_classes_are_told(page):
 
 
 def test_nothing_comes_from_outside(page):
-    assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page) == []
+    asked = re.findall(r'(?:src|href)="(?!data:|#)([^"]*)"', page)
+    assert len(asked) == 2 and all(a.startswith("http://127.0.0.1:") for a in asked)
 
 
 def test_fine_tuning_has_no_rollouts_and_says_so(folder, tmp_path):
@@ -136,3 +157,22 @@ def test_fine_tuning_has_no_rollouts_and_says_so(folder, tmp_path):
 )
 def test_boxes_are_drawn_in_every_form_that_a_prompt_asks_for(text, corners):
     assert [box.corners() for box in _boxes(text, (100, 100))] == corners
+
+
+def test_looks_begin_at_step_0_and_the_kept_one_is_named(page):
+    told = page[page.index('class="soft looks"') : page.index("</p>", page.index("soft looks"))]
+    assert re.findall(r'([\d.]+) <span class="range">\((\d+)\)', told) == [
+        ("0.12", "0"), ("0.25", "10"), ("0.19", "20")
+    ]  # fmt: skip
+    assert re.findall(r'class="look kept">([\d.]+)', told) == ["0.25"]
+    assert "Kept is step <b>10</b>" in told
+
+
+def test_a_question_with_boxes_only_names_them_as_its_reference(page):
+    assert page.count("true box") > 12 and "empty answer</div>" not in page
+
+
+def test_costs_are_those_of_the_stages_behind_the_page(page):
+    cost = page[page.index('id="cost"') :]
+    assert re.search(r"shots</td><td class=\"n\">5 s", cost)
+    assert re.search(r"total</td><td class=\"n\">1 min 35 s", cost) and "0.50" in cost

@@ -151,12 +151,16 @@ def test_a_frozen_vision_tower_stays_as_it_is(samples, common):
 
 def test_looks_stop_a_training_that_gains_nothing_and_keep_the_best(samples, common, capsys):
     options = {"evaluate_every": 1, "patience": 2, "evaluated": 4}
-    history = fine_tuned(
-        rows_of(samples), dev=rows_of(samples[:4]), learning_rate=3.0, batch=4,
-        **options, **{**common, "steps": 40},
-    )  # fmt: skip
+    options |= {"dev": rows_of(samples[:4]), "learning_rate": 3.0, "batch": 4}
+    common |= {"steps": 40}
+    history = fine_tuned(rows_of(samples), **options, **common)
     assert 3 <= len(history) < 40  # with this rate every look is worse than the first
     assert "keeping the best look: val/loss" in capsys.readouterr().out
+    # killed while it is saved, it stops at the same step again
+    more = {**common, "out": common["out"] + "_resumed"}
+    assert fine_tuned(rows_of(samples), **options, **more) == history
+    for file in Path(common["out"]).iterdir():
+        assert (Path(more["out"]) / file.name).read_bytes() == file.read_bytes(), file.name
 
 
 def test_grpo_looks_at_the_held_out_reward(samples, common, capsys):

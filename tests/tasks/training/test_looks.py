@@ -65,7 +65,12 @@ def test_a_look_is_the_benchmark_and_the_best_look_is_what_is_saved(samples, opt
     best, last = (greedy(options[k], samples, tmp_path / k) for k in ("out", "keep_last"))
     assert best == pytest.approx(max(taken.values()), abs=0.1)
     assert last == pytest.approx(taken[60], abs=0.1)
-    assert history[59]["dev/score"] == taken[60]
+    told = json.loads((Path(options["out"]) / "looks.json").read_text())
+    assert {int(step): score for step, score in told["scores"].items()} == taken
+    assert taken[told["kept"]] == max(taken.values())
+    # each look stands at its own step, and the one before all steps at none
+    looked = {step: row["dev/score"] for step, row in enumerate(history, 1) if "dev/score" in row}
+    assert looked == {step: score for step, score in taken.items() if step}
 
 
 def test_looks_do_not_change_a_training(samples, options, tmp_path):
