@@ -9,7 +9,8 @@ from prefect.utilities.callables import parameter_schema
 from pydantic import ValidationError
 
 from flows.platform.serve import OFFERED
-from tasks.settings import Trainer, bounds
+from tasks.settings.section import bounds
+from tasks.settings.shared import Trainer
 
 LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 FORMS = {f"{flow.name}/{name}": parameter_schema(flow) for flow, name, *_ in OFFERED}

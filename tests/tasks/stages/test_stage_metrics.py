@@ -5,9 +5,9 @@ import json
 import pytest
 
 import mlflow
-from tasks.run import Job
+from tasks.job import Job
 from tasks.running.tracking import Cost, finish
-from tasks.stages.common import trained
+from tasks.stages.training import trained
 
 
 def test_a_mean_of_steps_has_another_name_than_the_steps(tmp_path):
