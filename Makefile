@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/installed
+TESTING := .venv/installed-for-tests
 export DVC_NO_ANALYTICS := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # what tests drive besides Python: a browser, and a database server for the team set-up
@@ -10,15 +11,30 @@ PACKAGES := chromium chromium-driver postgresql
 NGINX := .venv/nginx/usr/sbin/nginx
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: bench-detection bench-grpo bench-platform demo demote doctor down packages promote pull repro reproduce test test-ui up world
+.PHONY: bench-detection bench-grpo bench-platform demo demote deps doctor down packages promote pull repro reproduce test \
+  test-attack test-night test-ui up world
 
 demo: pull ## the main job on the embedded default
-	$(BIN)/python -m flows.align
+	@$(BIN)/python -m flows.align
 
-test: pull packages $(NGINX) ## everything: style, types, unit tests, whole chains, kills, a browser, a team's servers
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test: $(TESTING) pull packages $(NGINX) ## everything: style, types, unit tests, whole chains, kills, a browser, a team's servers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+test-night: $(TESTING) pull packages $(NGINX) ## what takes too long for every change: twenty kills of the whole chain
+	$(PYTEST) -m night
+
+test-attack: $(TESTING) pull packages ## what a stranger would try: web pages, users, data, models, texts
+	$(PYTEST) -m attack $(ATTACKS)
+# named, as to collect all tests takes 20 s; the longest first
+ATTACKS := tests/flows/test_attacks.py tests/tasks/reading/test_hostile_data.py tests/models/vlm tests/flows/test_gate.py \
+  tests/tasks/running/test_texts.py
+
+deps: $(STAMP) ## the code dependencies of dvc.yaml, from what the stages import
+	$(BIN)/python -m tasks.running.closure
 
 test-ui: pull packages ## a browser starts, watches, cancels and compares runs; pictures in .runtime/screenshots
 	$(BIN)/python -m pytest -m ui
@@ -33,7 +49,7 @@ packages:
 	echo "Without $(PACKAGES) the tests that drive them are skipped."
 
 pull: $(STAMP) ## the data and the embedded models, from store/
-	$(BIN)/python -m tasks.running.pull data.dvc base few_shot_world habits
+	@$(BIN)/python -m tasks.running.pull data.dvc base few_shot_world habits
 
 reproduce: pull ## Visual-RFT's claim on the embedded default: 45 minutes on two cores
 	$(BIN)/dvc repro visual_rft
@@ -61,16 +77,22 @@ world: $(STAMP) ## draw the embedded data set again
 
 # torch is asked for by its exact version first: where a CPU build is offered it is the one taken
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install torch==2.13.0
-	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[dev]"
-	touch $(STAMP)
+	@$(PYTHON) -m venv .venv
+	@echo "Installing into .venv; it takes some minutes."
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet torch==2.13.0
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $(STAMP)
+
+# what tests need besides: DeepSpeed, an S3 server, a browser's driver
+$(TESTING): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $(TESTING)
 
 bench-grpo: pull ## a GRPO step, stock TRL beside ours: bench/grpo.json
 	$(BIN)/python -m bench.grpo
 
-bench-detection: $(STAMP) ## average precision, both libraries beside ours: bench/detection.json
+bench-detection: $(TESTING) ## average precision, both libraries beside ours: bench/detection.json
 	$(BIN)/python -m bench.detection
 
 bench-platform: pull ## what Prefect, DVC and MLflow cost beside a plain script: bench/platform.json

@@ -325,6 +325,15 @@ def _deps(spec: dict[str, Any]) -> list[str]:
     return [dep if isinstance(dep, str) else next(iter(dep)) for dep in spec.get("deps", [])]
 
 
+def number(value: float) -> str:
+    """Return a figure for people: counts whole, all else to four digits.
+
+    >>> number(13160.0), number(0.92917)
+    ('13,160', '0.9292')
+    """
+    return f"{value:,.0f}" if value == round(value) else f"{value:.4g}"
+
+
 def main() -> None:
     """Run the stage named on the command line; errors to act on are printed without a trace.
 
@@ -345,7 +354,7 @@ def main() -> None:
         else:
             with chain_lock(root, f"stage {asked.stage}"):
                 metrics = run_stage(asked.stage, root)
-    print("  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+    print("  ".join(f"{name} {number(value)}" for name, value in metrics.items()))
 
 
 if __name__ == "__main__":

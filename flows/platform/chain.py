@@ -22,6 +22,7 @@ from flows.platform.databases import move_damaged_aside
 from flows.platform.doctor import repair_dvc, repair_mlflow_runs
 from flows.platform.servers import own_server
 from flows.platform.stage import ROOT, run_stage, unchanged_stages, was_stopped
+from flows.platform.terminal import SHOWN, only_what_matters
 from flows.platform.watch import look_after
 from tasks.asking.resolving import resolved
 from tasks.reading.preview import look
@@ -76,7 +77,7 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
     tracking.use_tracking(ROOT)
     # DVC waits for a killed reader or writer as long as its parent has not taken note of its end
     for told in repair_dvc(ROOT):
-        get_run_logger().info(told)
+        get_run_logger().info(told, extra=SHOWN)
     in_force = load_settings(ROOT / "params.yaml").with_part(_resolved(settings))
     _check_data(in_force.part(type(settings)))
     save_settings(in_force, ROOT / "params.yaml")
@@ -160,7 +161,7 @@ def _keep_results(chain: Chain, run: RunInfo) -> None:
     if won := chain.won():
         registry.promote(versions[0])
     told = "won against its start, and is the best now" if won else "is no better than its start"
-    get_run_logger().info("%s %s", versions[0], told)
+    get_run_logger().info("%s %s", versions[0], told, extra=SHOWN)
     mlflow.set_tag("won", str(won).lower())
 
 
@@ -235,6 +236,7 @@ def main(flow: Flow, form: type[Shared], summary: Callable[[Path, dict[str, str]
         for told in move_damaged_aside(ROOT / ".runtime"):
             print(told, flush=True)
         own_server()
+        only_what_matters()
     for asked_to_end in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: records get their end
         signal.signal(asked_to_end, signal.default_int_handler)
     try:

@@ -13,16 +13,17 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.states import Failed, State
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from flows.platform import terminal
+from tasks.running import private
 from tasks.running.process import as_child, stop
 from tasks.running.texts import printable
 from tasks.running.tracking import PARENT
@@ -33,6 +34,14 @@ OUTCOMES = {
     "restored": re.compile(r"^Stage '.*' is cached - skipping run"),
     "ran": re.compile(r"^Running stage '"),
 }
+# what DVC advises after each stage, and does not fit here: stages are nobody's to add or push
+HINTS = (
+    "To track the changes with git, run:",
+    "To enable auto staging, run:",
+    "git add dvc.lock",
+    "dvc config core.autostage true",
+    "Use `dvc push` to send your updates to remote storage.",
+)
 _at_work: list[subprocess.Popen] = []  # those of `reproduce`
 _stopped = threading.Event()
 PROGRESS = re.compile(r"\b(\d+) of (\d+)\b")  # as `tasks.running.progress` and trainings print it
@@ -56,18 +65,22 @@ def run_stage(
         "ran", "restored" (from DVC's run cache) or "skipped" (nothing changed); a failed state with
         the stage's own message, because a trace of this bridge would tell a user nothing.
     """
+    said = get_run_logger()
     if unchanged:
-        get_run_logger().info("Stage '%s' didn't change, skipping", stage)
+        said.info(terminal.line_of(stage, "skipped", 0, root), extra=terminal.SHOWN)
         return "skipped"
     progress = create_progress_artifact(
         0.0, key=stage.replace("_", "-"), description="How far the stage's longest loop is"
     )
-    said = get_run_logger()
-    with terminal_bar() as bar:
+    began, log = time.monotonic(), private.runtime(root) / "logs" / f"{stage}.log"
+    log.parent.mkdir(exist_ok=True)
+    with terminal.bar() as bar, log.open("w") as kept:
         shown = bar.add_task(stage, total=None)
 
         def follow(line: str) -> None:
-            said.info(printable(line))
+            line = printable(line)
+            print(line, file=kept, flush=True)
+            said.log(logging.WARNING if line.startswith("WARNING: ") else logging.INFO, line)
             if (found := PROGRESS.search(line)) and int(found[2]):
                 done, total = int(found[1]), int(found[2])
                 update_progress_artifact(progress, 100 * min(1.0, done / total))
@@ -79,29 +92,12 @@ def run_stage(
                 said.warning("Damaged in DVC's cache, so made again: %s", ", ".join(damaged))
                 outcome = reproduce(stage, root, follow, {PARENT: parent_run})
         except StageFailed as error:
-            return Failed(message=printable(str(error)))
+            return Failed(message=printable(f"{error}\nAll that it said is in {log}"))
     update_progress_artifact(progress, 100.0)
-    return outcome
-
-
-def terminal_bar() -> Progress:
-    """Return a bar below the log, for those who watch a terminal; elsewhere it shows nothing.
-
-    It is drawn on the console of Prefect's log, so that neither writes over the other. That console
-    knows none of rich's named styles.
-    """
-    logs = (h for h in logging.getLogger().handlers if isinstance(h, PrefectConsoleHandler))
-    console = next((handler.console for handler in logs), None)
-    plain = {"style": "grey37", "complete_style": "cyan", "finished_style": "cyan"}
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(pulse_style="cyan", **plain),
-        MofNCompleteColumn(separator=" of "),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=console is None or not console.is_terminal,
+    said.info(
+        terminal.line_of(stage, outcome, time.monotonic() - began, root), extra=terminal.SHOWN
     )
+    return outcome
 
 
 def unchanged_stages(stages: Sequence[str], root: Path = ROOT) -> set[str]:
@@ -163,7 +159,7 @@ def reproduce(
     try:
         for line in process.stdout:
             line = line.rstrip()
-            if not line:
+            if not line or line.strip() in HINTS:
                 continue
             outcome = next((o for o, sign in OUTCOMES.items() if sign.match(line)), outcome)
             tail = [*tail, line][-40:]

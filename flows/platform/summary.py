@@ -85,13 +85,16 @@ def print_summary(root: Path, outcomes: dict[str, str]) -> None:
     policies = _policies(rows)
     for name in ("task", "n", "majority", *policies):
         scores.add_column(name, justify="left" if name == "task" else "right")
-    for row in rows:
+    shown = [row for row in rows if row["task"] in AIMS or _differs(row, policies)]
+    for row in shown:
         cells = [_cell(row[policy], row["task"] in AIMS) for policy in policies]
         style = "bold" if row["task"] in AIMS else None
         scores.add_row(
             one_line(row["task"]), str(row["n"]), f"{row['majority']:.2f}", *cells, style=style
         )
     console.print(scores)
+    if left := len(rows) - len(shown):
+        console.print(f"{left} other tasks do not differ from the base; the report has them.")
     if told := smallest_differences(rows):
         console.print(f"These differences would have been seen with a probability of 80 %: {told}")
     _print_cost(console, root, outcomes)
@@ -132,6 +135,10 @@ def _won(tests: list[dict[str, float]]) -> bool:
     """
     sure = [test["difference"] for test in tests if test.get("p_adjusted", 1.0) < 0.05]
     return bool(sure) and min(sure) > 0
+
+
+def _differs(row: dict[str, Any], policies: list[str]) -> bool:
+    return any(row[policy].get("p_adjusted", 1.0) < 0.05 for policy in policies)
 
 
 def _console() -> Console:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -29,13 +30,20 @@ QUIET = {
 }
 
 
-# What libraries say to each other, not to a user.
+# What libraries say to each other, not to a user: one message each.
 NOISE = (
     ".*is deprecated and will be removed in v6.*",  # transformers 5.23 about TRL 1.16's names
     ".*is deprecated, use `isinstance.*",  # torch 2.13 about Lightning 2.6.6's trees
     ".*module\\(s\\) in eval mode at the start of training.*",  # TRL sets train mode at each step
     ".*does not have many workers.*",  # the pictures of these stages are in memory
+    "Total length of .* across ranks is zero.*",  # Lightning 2.6.6 of a training without looks
 )
+# Lightning 2.6.6 says which accelerators it does not use, and advertises its maker's services;
+# MLflow 3.17 that it makes its tables.
+TALKATIVE = (
+    "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero",
+    "mlflow.store.db.utils",
+)  # fmt: skip
 
 
 def be_quiet() -> None:
@@ -49,8 +57,13 @@ def be_quiet() -> None:
         os.environ.setdefault(name, value)
     for message in NOISE:
         warnings.filterwarnings("ignore", message)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if not any(Path(device).exists() for device in GPUS):
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # or DeepSpeed warns that it is
 
 
+GPUS = ("/dev/nvidiactl", "/dev/kfd")
 SECONDS_TO_STOP = 10  # between asking politely and a kill
 PARENT_PROCESS = "COLLIMATE_PARENT_PROCESS"  # variable: the number of whoever started a process
 

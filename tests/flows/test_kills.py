@@ -1,4 +1,4 @@
-"""Twenty kills at random moments: what is left is repaired, and the results are those of no kill.
+"""Kills at random moments: what is left is repaired, and the results are those of no kill.
 
 Flow, stage, runner and server die by SIGKILL while chains run one after the other. A chain that got
 through is compared with an undisturbed one, forgotten, and run again. Half of the moments are
@@ -10,13 +10,14 @@ import random
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
 
+from flows import reinforce
 from tests.flows.conftest import SHIPPED
 from tests.flows.servers import (
     ENDED,
@@ -28,12 +29,16 @@ from tests.flows.servers import (
     wait_until,
 )
 from tests.flows.test_chain import SMALL, STAGES, stages_alive
+from tests.flows.test_reinforce import SMALL as SMALL_REINFORCE
 
-KILLS = 20
 SECONDS_BETWEEN = (0.5, 9.0)
-COMPARED = [stage for stage in STAGES if stage != "report"]  # it tells what the stages cost
+PAGES = ("report", "few_shot_page")  # they tell what the stages cost, and when
 FLOW = "prefect.engine"
-CHAIN = "align/chain"
+# the short flow for every change; the long one, whose synthesis answers in two processes, at night
+CHAINS = [
+    pytest.param("reinforce/few-shot", reinforce.STAGES, 12, id="reinforce"),
+    pytest.param("align/chain", STAGES, 20, id="align", marks=pytest.mark.night),
+]
 
 pytestmark = pytest.mark.chain
 
@@ -66,8 +71,8 @@ class Site(Servers):
             found["stage"] = asking
         return found
 
-    def forget_results(self) -> None:
-        for stage in STAGES:
+    def forget_results(self, stages: Sequence[str]) -> None:
+        for stage in stages:
             shutil.rmtree(self.root / "outputs" / stage, ignore_errors=True)
             (self.root / "outputs" / "metrics" / f"{stage}.json").unlink(missing_ok=True)
         shutil.rmtree(self.root / ".dvc" / "cache" / "runs", ignore_errors=True)
@@ -85,34 +90,37 @@ class Site(Servers):
             time.sleep(0.2)
         return state(self.api, flow_run) in ENDED
 
-    def results(self) -> dict[str, str]:
+    def results(self, stages: Sequence[str]) -> dict[str, str]:
         lock = yaml.safe_load((self.root / "dvc.lock").read_text())["stages"]
         return {
             out["path"]: out["md5"]
-            for stage in COMPARED
+            for stage in stages if stage not in PAGES
             for out in lock[stage]["outs"]
         }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def site(make_checkout) -> Iterator[Site]:
-    site = Site(make_checkout(SMALL | {"synthesis": SMALL["synthesis"] | {"processes": 2}}))
+    both = SMALL_REINFORCE | SMALL | {"synthesis": SMALL["synthesis"] | {"processes": 2}}
+    site = Site(make_checkout(both))
     site.ready()
     yield site
     site.stop()
 
 
 @pytest.mark.timeout(1500)
-def test_results_after_twenty_kills_are_those_of_an_undisturbed_run(site):
-    completes(site.api, site.start(CHAIN))
-    expected = site.results()
-    site.forget_results()
+@pytest.mark.parametrize(("chain", "stages", "kills"), CHAINS)
+def test_results_after_kills_are_those_of_an_undisturbed_run(site, chain, stages, kills):
+    site.ready()
+    completes(site.api, site.start(chain))
+    expected = site.results(stages)
+    site.forget_results(stages)
 
     draw, killed, finished, flow_run = random.Random(20), Counter(), 0, None
-    while killed.total() < KILLS:
+    while killed.total() < kills or flow_run is not None:
         site.ready()
         if flow_run is None:
-            flow_run = site.start(CHAIN)
+            flow_run = site.start(chain)
             wait_for_state(site.api, flow_run, ("RUNNING", *ENDED), 120)
         if draw.random() < 0.5:
             wait_until(lambda run=flow_run: site.works_or_ended(run), 120)
@@ -128,17 +136,17 @@ def test_results_after_twenty_kills_are_those_of_an_undisturbed_run(site):
         elif part == "waiting process" and not site.ends(flow_run):
             continue  # no stage was at work: the chain goes on without it
         elif (ended := wait_for_state(site.api, flow_run, ENDED, 60)) == "COMPLETED":
-            assert site.results() == expected
-            site.forget_results()
+            assert site.results(stages) == expected
+            site.forget_results(stages)
             finished += 1
         else:
             assert ended == ("CRASHED" if part == "flow" else "FAILED"), part
         wait_for_nobody(site.root)
         flow_run = None
     site.ready()
-    completes(site.api, site.start(CHAIN))
+    completes(site.api, site.start(chain))
     print(f"killed {dict(killed)}; {finished + 1} chains got through")
-    assert site.results() == expected
+    assert site.results(stages) == expected
     assert {"server", "runner", "flow", "dvc", "stage"} <= set(killed), killed
     states = Counter(run.state_type.value for run in site.api.read_flow_runs())
     assert not set(states) & set(UNDER_WAY), states
