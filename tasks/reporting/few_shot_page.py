@@ -1,6 +1,6 @@
 """Draws a few-shot adaptation on one page: scores, rollouts side by side, signs of tricks, items.
 
-Run it with `python -m flows.reinforce` and open `outputs/perception/index.html`.
+Run it with `python -m flows.reinforce` and open `outputs/few_shot_page/index.html`.
 """
 
 import json

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 import mlflow
-from tasks.run import publish, run_stage
+from tasks.run import input_hashes, publish, run_stage, stage_function, stage_key
 from tasks.running import tracking
 from tasks.running.errors import UserError
 from tasks.running.locks import HOLDER, Taken, chain_lock, take
@@ -63,7 +64,7 @@ def edit_the_data(root: Path) -> None:
 
 
 def edit_a_source(root: Path) -> None:
-    with (root / "tasks" / "boxes.py").open("a") as source:
+    with (root / "tasks" / "records" / "boxes.py").open("a") as source:
         source.write("# edited\n")
 
 
@@ -96,6 +97,63 @@ def test_a_setting_of_another_stage_may_be_changed_meanwhile(root, monkeypatch):
     assert run_stage("intake", root)["kept"] > 0
     assert os.environ.get("TMPDIR") == before
     assert not list((root / ".runtime" / "scratch").iterdir())
+
+
+def test_the_hash_of_the_data_that_a_setting_names_reaches_the_key_and_mlflow(root):
+    """In two ways: DVC's own of the same folder, and another one once the data has changed."""
+    run_stage("intake", root)
+    spec = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]["intake"]
+    before = input_hashes(root, spec, Settings())
+    edit_the_data(root)
+    after = input_hashes(root, spec, Settings())
+    assert before.keys() == after.keys() == {"data"} and before != after
+    keys = {stage_key(spec, Settings(), "sources", found) for found in (before, after)}
+    assert len(keys) == 2
+    [logged] = mlflow.search_runs(
+        experiment_names=["collimate"], output_format="list", max_results=1
+    )
+    found = {i.dataset.name: i.dataset.digest for i in logged.inputs.dataset_inputs}
+    assert found == before
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    for words in (["init", "-q"], ["add", "-q", "data"]):
+        subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, check=True)
+    assert tracking.dvc_hashes(root) == after == input_hashes(root, spec, Settings())
+    for made in (".git", ".dvc", ".dvcignore", "data.dvc", ".gitignore"):
+        (shutil.rmtree if (root / made).is_dir() else Path.unlink)(root / made)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (None, "There is no file tasks/stages/<flow>/odd.py"),
+        ("", "tasks/stages/align/odd.py has no function odd"),
+    ],
+)
+def test_a_stage_without_its_file_or_function_is_explained(text, what, monkeypatch, tmp_path):
+    folder = tmp_path / "tasks" / "stages" / "align"
+    folder.mkdir(parents=True)
+    if text is not None:
+        (folder / "odd.py").write_text(text)
+    monkeypatch.setattr("tasks.run.__file__", str(tmp_path / "tasks" / "run.py"))
+    monkeypatch.setattr("tasks.stages.align.__path__", [str(folder)])
+    with pytest.raises(UserError) as error:
+        stage_function("odd")
+    assert error.value.what == what and error.value.why and error.value.todo
+
+
+def test_a_stage_that_dvc_does_not_have_is_answered_with_those_that_it_has(root):
+    with pytest.raises(UserError, match="There is no stage 'intakes'") as error:
+        run_stage("intakes", root)
+    assert "intake, synthesis" in error.value.why
+
+
+def test_intake_imports_no_torch():
+    code = (
+        "import sys; from tasks.run import stage_function; stage_function('intake');"
+        "print([m for m in ('torch', 'transformers', 'trl', 'lightning') if m in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert said.stdout.strip() == "[]", said.stderr
 
 
 def test_names_from_data_become_names_of_metrics(root, monkeypatch):

@@ -1,0 +1,126 @@
+"""What becomes stale when something changes: asked of DVC itself, on results that are committed.
+
+Every stage has a result that was never computed: DVC looks at hashes alone.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tasks.settings import load_settings, save_settings
+from tests.flows.conftest import SHIPPED, run
+
+ASK = {"synthesis", "reward_model", "preferences"}
+TRAIN = {"reward_model", "policy_sft", "policy_dpo", "policy_grpo", "reinforced", "visual_rft"}
+# stages that know the kinds of questions, and by them the rewards
+KNOW_KINDS = {
+    "intake", "synthesis", "reward_model", "policy_grpo", "benchmarks", "report", "shots",
+    "reinforced", "perception", "few_shot_page", "visual_rft",
+}  # fmt: skip
+
+
+def appended(name: str, text: str = "# edited\n") -> Callable[[Path], None]:
+    def change(root: Path) -> None:
+        with (root / name).open("a") as file:
+            file.write(text)
+
+    return change
+
+
+def setting(section: str, name: str, value: object) -> Callable[[Path], None]:
+    def change(root: Path) -> None:
+        held = load_settings(root / "params.yaml")
+        setattr(getattr(held, section) if section else held, name, value)
+        save_settings(held, root / "params.yaml")
+
+    return change
+
+
+def heavier(root: Path) -> None:
+    """Other weights under the same name."""
+    file = root / "outputs" / "base" / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.unlink()  # it may be a link into DVC's cache
+    file.write_bytes(data)
+
+
+CHANGES = {
+    "how a stage is run": (appended("tasks/running/progress.py"), set()),
+    "how settings are read": (appended("tasks/settings/files.py"), set()),
+    "a flow": (appended("flows/platform/chain.py"), set()),
+    "a constant of one stage": (appended("tasks/stages/align/synthesis.py"), {"synthesis"}),
+    "a reward": (appended("tasks/rewards/detection.py"), KNOW_KINDS),
+    "the signs of tricks": (appended("tasks/rewards/suspicion.py"), KNOW_KINDS),
+    "a kind of question": (appended("tasks/questions/tagged_box.py"), KNOW_KINDS),
+    "GRPO": (appended("tasks/training/grpo.py"), {"policy_grpo", "reinforced", "visual_rft"}),
+    "DPO": (appended("tasks/training/dpo.py"), {"policy_dpo"}),
+    "the loop of all trainings": (appended("tasks/training/fitting.py"), TRAIN),
+    "how processes train together": (appended("tasks/training/work.py"), TRAIN),
+    "a prompt of the judge": (
+        appended("tasks/prompts/judge/pairwise.txt", "!"), {"reward_model", "preferences"},
+    ),
+    "a prompt of the synthesis": (
+        appended("tasks/prompts/ground/read_crop.txt", "!"), {"synthesis"},
+    ),
+    "a style sheet": (
+        appended("tasks/reporting/page.css.j2", "\n"), {"report", "few_shot_page"},
+    ),
+    "weights under the same name": (
+        heavier, {"synthesis", "reward_model", "policy_sft", "benchmarks"},
+    ),
+    "the data": (appended("data/summary.json", "\n"), {"intake", "visual_rft"}),
+    "a setting of one stage": (setting("policy_dpo", "beta", 0.2), {"policy_dpo"}),
+    "the seed": (
+        setting("", "seed", 7),
+        {"synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo", "policy_grpo",
+         "benchmarks", "report", "shots", "reinforced", "perception", "few_shot_page"},
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checkout(make_checkout) -> Path:
+    root = make_checkout({})
+    pipeline = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    made = [stage for stage in pipeline if stage not in SHIPPED]
+    for stage in made:
+        (root / "outputs" / stage).mkdir()
+        (root / "outputs" / stage / "result").write_text(stage)
+        for file in pipeline[stage].get("metrics", []):
+            (root / file).write_text("{}")
+    done = run(root, "dvc", "commit", "-q", "-f", *made)
+    assert done.returncode == 0, done.stderr
+    assert stale(root) == set()
+    return root
+
+
+def stale(root: Path) -> set[str]:
+    """Return the stages of which DVC says that something they depend on has changed."""
+    told = run(root, "dvc", "status", "--json")
+    assert told.returncode == 0, told.stderr
+    return set(json.loads(told.stdout)) - {"data.dvc"}
+
+
+@pytest.fixture
+def kept(checkout) -> Iterator[None]:
+    """Put back what a test changes."""
+    changed = (checkout / name for name in ("tasks", "flows", "data", "outputs/base"))
+    files = [checkout / "params.yaml", *(file for part in changed for file in part.rglob("*.*"))]
+    files = [file for file in files if file.is_file()]
+    before = {file: file.read_bytes() for file in files}
+    yield
+    for file, data in before.items():
+        if file.read_bytes() != data:
+            file.unlink()
+            file.write_bytes(data)
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_makes_stale_what_depends_on_it_and_nothing_else(checkout, kept, what):
+    change, expected = CHANGES[what]
+    change(checkout)
+    assert stale(checkout) - set(SHIPPED) == expected
