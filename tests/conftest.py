@@ -1,7 +1,9 @@
 """Real, small objects that several test files share; everything runs offline on one thread."""
 
+import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -64,3 +66,34 @@ def model_folder(tmp_path_factory, tiny_model, tokenizer) -> str:
     folder = tmp_path_factory.mktemp("model")
     save_base(tiny_model(hidden=64, layers=2, weight_scale=3.0), tokenizer, folder)
     return str(folder)
+
+
+# Seconds that the tests of a file may take on one of two idle cores. Ten systems have to fit into
+# 35 minutes; a busy machine is no fault, so what is over is named, and fails nothing.
+BUDGET = 60
+BUDGETS = {
+    "tests/deploy/test_team.py": 150, "tests/flows/test_attacks.py": 90,
+    "tests/flows/test_chain.py": 180, "tests/flows/test_dvc_verbs.py": 90,
+    "tests/flows/test_kills.py": 300, "tests/flows/test_obstacles.py": 90,
+    "tests/flows/test_reinforce.py": 150, "tests/flows/test_stopping.py": 180,
+    "tests/flows/test_ui.py": 180, "tests/tasks/training/test_checkpoints.py": 150,
+    "tests/tasks/training/test_killed_phases.py": 150,
+}  # fmt: skip
+DURATIONS = Path(".runtime") / "test-durations.json"
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Write how long each file's tests took, and name those that are over their budget."""
+    spent: dict[str, float] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                file = report.nodeid.partition("::")[0]
+                spent[file] = spent.get(file, 0.0) + report.duration
+    if len(spent) < 20:  # somebody runs a few tests
+        return
+    DURATIONS.parent.mkdir(exist_ok=True)
+    DURATIONS.write_text(json.dumps(dict(sorted(spent.items(), key=lambda row: -row[1])), indent=1))
+    for file, seconds in spent.items():
+        if seconds > (most := BUDGETS.get(file, BUDGET)):
+            terminalreporter.write_line(f"over its budget: {file} {seconds:.0f} s of {most} s")
