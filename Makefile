@@ -10,7 +10,7 @@ PACKAGES := chromium chromium-driver postgresql
 NGINX := .venv/nginx/usr/sbin/nginx
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: bench-detection bench-grpo bench-platform demo demote deps docs doctor down packages promote pull repro reproduce test test-ui up world
+.PHONY: bench-detection bench-grpo bench-platform demo demote doctor down packages promote pull repro reproduce test test-ui up world
 
 demo: pull ## the main job on the embedded default
 	$(BIN)/python -m flows.align
@@ -59,12 +59,6 @@ repro: pull ## the same chain without Prefect
 world: $(STAMP) ## draw the embedded data set again
 	$(BIN)/python -m tasks.world.shards data && $(BIN)/dvc add data
 
-deps: $(STAMP) ## dvc.yaml's code dependencies, from what the stages import
-	$(BIN)/python -m tasks.running.closure
-
-docs: pull ## the measured tables of README.md and docs/, from bench/*.json and the base's scores
-	$(BIN)/python -m bench.docs
-
 # torch is asked for by its exact version first: where a CPU build is offered it is the one taken
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -81,3 +75,7 @@ bench-detection: $(STAMP) ## average precision, both libraries beside ours: benc
 
 bench-platform: pull ## what Prefect, DVC and MLflow cost beside a plain script: bench/platform.json
 	$(BIN)/python -m bench.platform
+
+.PHONY: docs
+docs: pull ## the measured tables of README.md and docs/, from bench/*.json and the base's scores
+	$(BIN)/python -m bench.docs
