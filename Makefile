@@ -97,3 +97,7 @@ bench-detection: $(TESTING) ## average precision, both libraries beside ours: be
 
 bench-platform: pull ## what Prefect, DVC and MLflow cost beside a plain script: bench/platform.json
 	$(BIN)/python -m bench.platform
+
+.PHONY: docs
+docs: pull ## the measured tables of README.md and docs/, from bench/*.json and the base's scores
+	$(BIN)/python -m bench.docs

@@ -1,0 +1,207 @@
+"""The measured tables of the pages, each made of the file that has what was measured."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from statistics import mean
+from textwrap import fill
+from typing import Any
+
+BEST = "GRPO, best on dev"
+SFT, BARE = "SFT, best on dev", "SFT on bare labels, best on dev"
+AGAINST_SFT, AGAINST_BASE = f"against {SFT}", "against base"
+# tasks of the base: what readers call them, the measure, whether a majority answer makes sense
+BASE = {
+    "attribute questions": ("attribute/score", "exact", True),
+    "counting": ("count/score", "exact", True),
+    "region to words": ("region/score", "exact", True),
+    "caption": ("caption/score", "sentence F1", False),
+    "reading in a box": ("read_box/score", "exact", True),
+    "chart value": ("chart_value/score", "exact", True),
+    "table value": ("table_value/score", "exact", True),
+    "table value, reasoning with boxes": ("table_reasoned/score", "exact", True),
+    "receipt value": ("receipt_value/score", "exact", True),
+    "detection of one shape": ("detect/f1_at_50", "F1@0.5", False),
+    "detection of all objects": ("detect_all/f1_at_50", "F1@0.5", False),
+    "grounding": ("ground/score", "mean IoU", False),
+    "instruction following": ("instruct/score", "exact", True),
+    "text only": ("text_only/score", "exact", True),
+    "which of two captions is better, one order": ("judge_pair/score", "exact", True),
+    '"Find every …" (careless on purpose)': ("find/score", "strict overlap", False),
+    '"Tell me what you see." (careless on purpose)': ("tell/score", "sentence F1", False),
+    "relations": ("relation/score", "exact", True),
+    "chart differences": ("chart_difference/score", "exact", True),
+    "motion in a clip": ("motion/score", "exact", True),
+}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table of Markdown.
+
+    >>> print(table(["a", "b"], [["1", "2"]]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    names = list(head)
+    lines = [names, *rows]
+    told = ["| " + " | ".join(cells) + " |" for cells in lines]
+    return "\n".join([told[0], "|---" * len(names) + "|", *told[1:]])
+
+
+def base(facts: dict) -> str:
+    """Return the shipped model's scores on held-out pictures, in percent."""
+    rows = []
+    for name, (key, measure, guessed) in BASE.items():
+        task = key.partition("/")[0]
+        majority = f"{100 * facts[f'{task}/majority']:.0f}" if guessed else "–"
+        rows.append(
+            (name, f"{100 * facts[key]:.0f}", measure, f"{facts[f'{task}/n']:.0f}", majority)
+        )
+    return table(("held-out task", "score", "measure", "n", "majority baseline"), rows)
+
+
+def grpo(facts: dict) -> str:
+    """Return a GRPO step of stock TRL beside ours."""
+    rows = []
+    for case in facts["cases"]:
+        stock, ours = (case["seconds"][who]["step"] for who in ("stock", "ours"))
+        target = f" ({case['target']:.1f})" if case["target"] else ""
+        limit, share = case["limit"], case["share_of_limit"]
+        rows.append((
+            case["case"].replace(" answers", "").replace("tiny model", "shipped tiny model"),
+            f"{stock:.1f} s", f"{ours:.1f} s", f"**{case['ratio']:.2f}**{target}",
+            f"{limit:.2f}" if limit else "–", f"{100 * share:.0f}%" if share else "–",
+            f"{case['ratio_generate']:.1f} / {case['ratio_train']:.1f}",
+            f"{case['peak_gb']['stock']:.1f} → {case['peak_gb']['ours']:.1f} GB",
+        ))  # fmt: skip
+    return table(
+        ("prompt + answer tokens, answers per prompt", "stock", "ours", "ratio (target)", "limit",
+         "share of it", "generate / train", "peak memory"), rows,
+    )  # fmt: skip
+
+
+def early_exit(facts: dict) -> str:
+    """Return how much faster sampling is where ended answers leave the batch."""
+    found = facts["early_exit"]
+    return (
+        f"With the shipped model's own answers ({found['mean_length']:.0f} tokens on average, "
+        f"{found['longest']:.0f} the longest), letting\nended answers leave the batch makes "
+        f"sampling {found['ratio']:.2f} times as fast."
+    )
+
+
+def detection(facts: dict) -> str:
+    """Return the time that average precision takes, by library."""
+    ours = facts["ratio_to_ours"]
+    rows = ((name, f"{s:.1f} s", f"{ours[name]:.1f}") for name, s in facts["seconds"].items())
+    return table(("COCO's average precision", "seconds", "times ours"), rows)
+
+
+def platform(facts: dict) -> str:
+    """Return what Prefect, DVC and MLflow cost beside a plain script."""
+    found, limits = facts["found"], facts["limits"]
+    chain, script = (mean(run["seconds"] for run in facts[kind]) for kind in ("platform", "plain"))
+    return table(("", "measured", "promised"), [
+        ("a chain, from its form to *Completed*", f"{chain:.0f} s beside {script:.0f} s: "
+         f"+{found['overhead_seconds']:.0f} s, {100 * found['overhead_share']:.1f} %",
+         f"{limits['overhead_seconds']:.0f} s, {100 * limits['overhead_share']:.0f} %"),
+        ("of it outside the stages (processes, hashes, databases)",
+         f"{found['outside_stages_seconds']:.0f} s, "
+         f"{100 * found['outside_stages_share']:.1f} %", ""),
+        ("the script's own runs", f"differ by {found['plain_runs_differ_seconds']:.0f} s", ""),
+        ("a chain in which nothing has changed", f"{found['cached_seconds']:.1f} s",
+         f"{limits['cached_seconds']:.0f} s"),
+        ("`make up`, until the forms are there", f"{found['ready_seconds']:.0f} s",
+         f"{limits['ready_seconds']:.0f} s"),
+        ("`make up`, memory of all its processes", f"{found['memory_gb']:.2f} GB",
+         f"{limits['memory_gb']} GB"),
+    ])  # fmt: skip
+
+
+def arms(question: str, facts: dict) -> str:
+    """Return every arm of the experiment on one question; boxes have AP and calibration."""
+    boxes = "ap50" in facts[question][0]
+    rows = []
+    for row in facts[question]:
+        score, known, others = row["score"], row["known"], row["others"]
+        rows.append((
+            "start" if row["arm"] == "base" else row["arm"], _share(score),
+            _change(score[AGAINST_SFT]) if row["arm"] not in ("base", SFT) else "–",
+            *(f"{100 * row[name]:.1f}" for name in ("ap50", "ece") if boxes),
+            *([] if boxes else [f"{100 * row['format']:.0f}"]),
+            f"{100 * known['mean']:.1f}",
+            _change(others[AGAINST_BASE]) if AGAINST_BASE in others else _share(others),
+            ", ".join(map(str, row["best_steps"])) if "best_steps" in row else "–",
+            f"{row['seconds']:.0f}" if "seconds" in row else "–",
+        ))  # fmt: skip
+    return table(
+        ("arm", "score", f"against {SFT}", *(("AP50", "ECE") if boxes else ("format",)),
+         "known classes", "other tasks, change", "best steps", "core-s"), rows,
+    )  # fmt: skip
+
+
+def verdict(facts: dict) -> str:
+    """Return GRPO at its best beside fine-tuning at its best, paired, for every question."""
+    rows = []
+    for question in facts:
+        start, ours, sft, bare = (_arm(facts, question, a) for a in ("base", BEST, SFT, BARE))
+        rows.append((
+            question, f"{100 * start['score']['mean']:.1f} → {100 * ours['score']['mean']:.1f}",
+            *(_change(ours[part][AGAINST_SFT]) for part in ("score", "known", "others")),
+            " / ".join(
+                f"{100 * arm['others'][AGAINST_BASE]['mean']:+.1f}" for arm in (ours, sft, bare)
+            ),
+        ))  # fmt: skip
+    return table(
+        ("", "start → GRPO", "GRPO − SFT, what was learnt", "known classes", "other tasks",
+         "other tasks change under GRPO / SFT / bare labels"), rows,
+    )  # fmt: skip
+
+
+def headline(facts: dict) -> str:
+    """Return what reinforcement elicits, and what it gains over fine-tuning, in one line."""
+    told = (
+        f"{question} {100 * _arm(facts, question, 'base')['score']['mean']:.1f} → "
+        f"{100 * (ours := _arm(facts, question, BEST))['score']['mean']:.1f} "
+        f"({100 * ours['score'][AGAINST_SFT]['mean']:+.1f} against SFT)"
+        for question in facts
+    )
+    return ", ".join(told)
+
+
+def _arm(facts: dict, question: str, arm: str) -> dict[str, Any]:
+    return next(row for row in facts[question] if row["arm"] == arm)
+
+
+def _share(cell: dict) -> str:
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * cell[name] for name in ("mean", "low", "high")))
+
+
+def _change(cell: dict) -> str:
+    mean, low, high = (100 * cell[name] for name in ("mean", "low", "high"))
+    told = f"{mean:+.1f} [{low:+.1f}, {high:+.1f}], {_p(cell['p_value'])}"
+    adjusted = cell.get("p_adjusted")
+    return told if adjusted is None else f"{told} (Holm: {_p(adjusted)})"
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p {value:.3f}"
+
+
+DEMO, VISUAL_RFT = "bench/demo.json", "bench/visual_rft.json"
+QUESTIONS = ("detection", "classification", "open vocabulary")
+# what stands under a name: from which file, and how it is told
+TABLES: dict[str, tuple[str, Callable[[dict], str]]] = {
+    "demo": (DEMO, lambda facts: table(("stage", "figure"), facts["rows"].items())),
+    "demo, when": (DEMO, lambda facts: fill(f"({facts['measured']})", 110)),
+    "headline of GCoT": (DEMO, lambda facts: facts["headlines"]["GCoT"]),
+    "headline of UnifiedReward": (DEMO, lambda facts: facts["headlines"]["UnifiedReward"]),
+    "headline of Visual-RFT": (VISUAL_RFT, headline),
+    "verdict": (VISUAL_RFT, verdict),
+    **{name: (VISUAL_RFT, partial(arms, name)) for name in QUESTIONS},
+    "average precision": ("bench/detection.json", detection),
+    "grpo": ("bench/grpo.json", grpo),
+    "early exit": ("bench/grpo.json", early_exit),
+    "platform": ("bench/platform.json", platform),
+    "base": ("outputs/metrics/base.json", base),
+}  # fmt: skip
