@@ -38,7 +38,7 @@ def reproduce(checkout: Path, **changes: dict) -> None:
     for section, fields in changes.items():
         values[section] |= fields
     save_settings(Settings.model_validate(values), checkout / "params.yaml")
-    result = run(checkout, "dvc", "repro", "perception")
+    result = run(checkout, "dvc", "repro", "few_shot_page")
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-6000:]
 
 
@@ -52,7 +52,7 @@ def test_detection_ends_with_scores_a_gallery_and_a_run_in_mlflow(checkout):
         and {"score", "ap", "ap50", "f1_at_50"} <= tested["measures"]["start"].keys()
     )
     assert tested["comparisons"].keys() == {"score", "ap"}
-    page = (checkout / "outputs" / "perception" / "index.html").read_text()
+    page = (checkout / "outputs" / "few_shot_page" / "index.html").read_text()
     assert "Signs of tricks" in page and page.count('class="rollout answer') == 4 * 2 * 4
     [logged] = [r for r in runs_of(checkout) if r.data.tags.get("stage") == "reinforced"]
     expected = {"dev/score", "headroom/best_of", "train/signs/whole_picture"}
@@ -60,7 +60,7 @@ def test_detection_ends_with_scores_a_gallery_and_a_run_in_mlflow(checkout):
 
 
 def test_dvc_has_nothing_to_do_after_the_flow(checkout):
-    assert "up to date" in run(checkout, "dvc", "repro", "perception").stdout
+    assert "up to date" in run(checkout, "dvc", "repro", "few_shot_page").stdout
 
 
 @pytest.mark.parametrize(
