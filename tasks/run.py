@@ -190,7 +190,7 @@ def states(root: Path, spec: dict[str, Any], settings: Settings) -> dict[str, An
     found = {}
     for dep in (named(dep, settings) for dep in _deps(spec)):
         path = root / dep
-        if path.suffix == ".py" or not path.exists():  # sources are compared by their content
+        if is_code(dep) or not path.exists():  # sources are compared by their content
             continue
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         facts = [(str(file), file.stat()) for file in files if file.is_file()]

@@ -13,7 +13,7 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
 def test_every_stage_of_dvc_is_a_function_and_is_part_of_a_flow():
-    few_shot = ["few_shot_world", "habits", *reinforce.STAGES, "visual_rft"]
+    few_shot = ["few_shot_world", "habits", *reinforce.STAGES, "visual_rft_arms", "visual_rft"]
     assert list(PIPELINE) == ["base", *align.STAGES, *few_shot]
     files = {file.stem for file in (ROOT / "tasks" / "stages").glob("*/[a-z]*.py")}
     assert files == set(PIPELINE)

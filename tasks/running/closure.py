@@ -20,7 +20,7 @@ EXEMPT = ("tasks/running/", "tasks/settings", "tasks/run.py", "tasks/job.py")
 # a stage's rewards, prompts or benchmarks changes without the others.
 FOLDERS = (
     "models/engine", "models/prefix", "models/tiny", "models/vlm", "tasks/asking", "tasks/judging",
-    "tasks/questions", "tasks/reading", "tasks/records", "tasks/reporting", "tasks/reproduction",
+    "tasks/questions", "tasks/reading", "tasks/records", "tasks/reporting",
     "tasks/synthesis",
     "tasks/world",
 )  # fmt: skip

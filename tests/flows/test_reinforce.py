@@ -114,8 +114,9 @@ def test_a_users_coco_pictures_are_read_chosen_and_learnt(checkout):
 
 
 def test_the_experiment_compares_every_arm(checkout):
-    result = run(checkout, "tasks.run", "visual_rft")
-    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-6000:]
+    for stage in ("visual_rft_arms", "visual_rft"):
+        result = run(checkout, "tasks.run", stage)
+        assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-6000:]
     found = json.loads((checkout / "outputs" / "visual_rft" / "table.json").read_text())
     assert list(found) == ["detection", "classification", "open vocabulary"]
     arms = [row["arm"] for row in found["detection"]]

@@ -14,11 +14,11 @@ from tasks.settings import load_settings, save_settings
 from tests.flows.conftest import SHIPPED, run
 
 ASK = {"synthesis", "reward_model", "preferences"}
-TRAIN = {"reward_model", "policy_sft", "policy_dpo", "policy_grpo", "reinforced", "visual_rft"}
+TRAIN = {"reward_model", "policy_sft", "policy_dpo", "policy_grpo", "reinforced", "visual_rft_arms"}
 # stages that know the kinds of questions, and by them the rewards
 KNOW_KINDS = {
     "intake", "synthesis", "reward_model", "policy_grpo", "benchmarks", "report", "shots",
-    "reinforced", "perception", "few_shot_page", "visual_rft",
+    "reinforced", "perception", "few_shot_page", "visual_rft_arms",
 }  # fmt: skip
 
 
@@ -56,7 +56,7 @@ CHANGES = {
     "a reward": (appended("tasks/rewards/detection.py"), KNOW_KINDS),
     "the signs of tricks": (appended("tasks/rewards/suspicion.py"), KNOW_KINDS),
     "a kind of question": (appended("tasks/questions/tagged_box.py"), KNOW_KINDS),
-    "GRPO": (appended("tasks/training/grpo.py"), {"policy_grpo", "reinforced", "visual_rft"}),
+    "GRPO": (appended("tasks/training/grpo.py"), {"policy_grpo", "reinforced", "visual_rft_arms"}),
     "DPO": (appended("tasks/training/dpo.py"), {"policy_dpo"}),
     "the loop of all trainings": (appended("tasks/training/fitting.py"), TRAIN),
     "how processes train together": (appended("tasks/training/work.py"), TRAIN),
@@ -67,13 +67,15 @@ CHANGES = {
         appended("tasks/prompts/ground/read_crop.txt", "!"), {"synthesis"},
     ),
     "a style sheet": (
-        appended("tasks/reporting/page.css.j2", "\n"), {"report", "few_shot_page"},
+        appended("tasks/reporting/page.css.j2", "\n"), {"report", "few_shot_page", "visual_rft"},
     ),
     "weights under the same name": (
         heavier, {"synthesis", "reward_model", "policy_sft", "benchmarks"},
     ),
-    "the data": (appended("data/summary.json", "\n"), {"intake", "visual_rft"}),
-    "a setting of one stage": (setting("policy_dpo", "beta", 0.2), {"policy_dpo"}),
+    "the data": (appended("data/summary.json", "\n"), {"intake", "visual_rft_arms"}),
+    "a setting of one stage, which the report tells": (
+        setting("policy_dpo", "beta", 0.2), {"policy_dpo", "report"},
+    ),
     "the seed": (
         setting("", "seed", 7),
         {"synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo", "policy_grpo",

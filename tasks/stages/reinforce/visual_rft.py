@@ -1,22 +1,13 @@
-"""Run the experiment behind Visual-RFT's claim: every arm, every seed, one table."""
+"""Put what the arms scored into one table and on one page, and their runs into MLflow."""
 
-from tasks.asking.coordinates import Coordinates
+import json
+
 from tasks.job import Job, Metrics
-from tasks.reproduction import visual_rft as experiment
 from tasks.reproduction.visual_rft_report import write_experiment
 from tasks.settings import Settings
 
 
 def visual_rft(settings: Settings, job: Job) -> Metrics:
-    """Run the experiment behind Visual-RFT's claim: every arm, every seed, one table."""
-    s = settings.visual_rft
-    jobs = experiment.jobs(
-        data=str(job.input("few_shot_world")),
-        others=str(job.root / "data"),
-        start=str(job.input("habits")),
-        folder=job.scratch,
-        coordinates=Coordinates(100),
-        **s.model_dump(exclude={"processes"}),
-    )
-    results = experiment.run(jobs, s.processes)
+    """Put what the arms scored into one table and on one page, and their runs into MLflow."""
+    results = json.loads((job.input("visual_rft_arms") / "results.json").read_text())
     return write_experiment(job.out, results, job.run_id, settings.benchmarks.resamples)

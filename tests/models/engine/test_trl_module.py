@@ -196,7 +196,7 @@ def test_every_column_a_reward_reads_is_in_the_dataset(samples):
     count = make_sample(0, "train", "count", 0)
     table = make_sample(0, "train", "table_reasoned", 0)
     data: Dataset = grpo_dataset([samples[0], ground, count, table], Coordinates(100))
-    assert [row["tagged"] for row in data] == [True, False, False, True]
+    assert [row["tagged"] for row in data] == [True, None, None, True]
     assert [row["boxes"] is None for row in data] == [False, True, True, True]
     assert [row["box"] is None for row in data] == [True, False, True, True]
     assert [row["answer"] for row in data] == [None, None, count.answer, None]

@@ -42,7 +42,7 @@ def test_dvc_names_the_import_closure_of_every_stage(stage):
     assert [dep for dep in code if not any(covered(name, [dep]) for name in files)] == []
 
 
-@pytest.mark.parametrize("stage", ["intake", "policy_grpo", "report", "visual_rft"])
+@pytest.mark.parametrize("stage", ["intake", "policy_grpo", "report", "visual_rft_arms"])
 def test_what_python_imports_for_a_stage_is_named(stage):
     """The same found in another way: by importing it."""
     module = ".".join(file_of(stage).relative_to(ROOT).with_suffix("").parts)

@@ -31,6 +31,8 @@ def main():
         raise RuntimeError("the reason")
     print(os.getpid(), flush=True)
     time.sleep(600)
+
+main()
 """
 
 
@@ -40,17 +42,8 @@ def tree(tmp_path_factory) -> Iterator[Path]:
         pytest.skip("stages start warm on Linux only")
     root = tmp_path_factory.mktemp("tree")
     (root / "tasks").mkdir()
-    for name in (
-        "__init__",
-        "errors",
-        "obstacles",
-        "private",
-        "process",
-        "surroundings",
-        "texts",
-        "warm",
-    ):
-        shutil.copy(ROOT / "tasks" / f"{name}.py", root / "tasks")
+    shutil.copy(ROOT / "tasks" / "__init__.py", root / "tasks")
+    shutil.copytree(ROOT / "tasks" / "running", root / "tasks" / "running")
     with standby(root):
         yield root
 
@@ -79,7 +72,7 @@ def test_an_error_and_a_kill_look_as_they_would_alone(tree):
 
 def test_a_stage_is_the_code_on_disk(tree):
     assert ask(tree, "end", "0").wait() == 0
-    (tree / "tasks" / "run.py").write_text("def main():\n    raise SystemExit(7)\n")
+    (tree / "tasks" / "run.py").write_text("raise SystemExit(7)\n")
     assert subprocess.run([sys.executable, "-c", ASK], cwd=tree).returncode == 7
 
 

@@ -25,7 +25,7 @@ def test_finishing_a_stage_adds_no_point_to_its_curves(tmp_path):
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
     (tmp_path / "out").mkdir()
     try:
-        with mlflow.start_run() as run:
+        with mlflow.start_run(experiment_id="0") as run:
             history = [{"train/reward": float(i)} for i in range(12)]
             for step, row in enumerate(history):
                 mlflow.log_metrics(row, step=step)
