@@ -161,7 +161,7 @@ def team(secrets, database, store, tmp_path_factory) -> Iterator[Team]:
         )
         return ports.get(text, text).replace("/etc/collimate/mlflow_auth.ini", str(ini))
 
-    shutil.copy(DEPLOY.parent / "flows" / "gate.py", home)  # as the image does
+    shutil.copy(DEPLOY.parent / "flows" / "platform" / "gate.py", home)  # as the image does
     ini.write_text(here((DEPLOY / "mlflow_auth.ini").read_text()))
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     servers = []
