@@ -35,7 +35,7 @@ Share = Annotated[
         description="The stage fails when more of the records cannot be used",
     ),
 ]
-Steps = Annotated[int, Field(ge=1, description="Of the optimiser")]
+Steps = Annotated[int, Field(ge=1, description="Optimiser steps")]
 Rate = Annotated[float, Field(gt=0, le=1, description="Of AdamW, at its peak")]
 Batch = Annotated[
     int, Field(ge=1, title="Batch size", description="Examples per step (of DPO: pairs)")
