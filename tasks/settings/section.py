@@ -26,7 +26,7 @@ def bounds(schema: dict[str, Any]) -> str:
     if low is not None and high is not None:
         told = [f"{low:g} to {high:g}"]
     else:
-        ends = (("at least", low), ("at most", high), ("above", above), ("below", below))
+        ends = (("at least", low), ("above", above), ("at most", high), ("below", below))
         told = [f"{words} {end:g}" for words, end in ends if end is not None]
     if "multipleOf" in schema:
         told.append(f"a multiple of {schema['multipleOf']:g}")
