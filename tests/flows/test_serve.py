@@ -41,7 +41,7 @@ def test_bounds_are_told_in_words():
     told = {
         name: field["description"] for _, s in sections("align/chain") for name, field in s.items()
     }
-    assert told["seed"] == "Seed of everything that is drawn [at least 0]"
+    assert told["seed"] == "Of everything that is drawn [at least 0]"
     assert told["lora_rank"].endswith("[0 to 1024]")
     assert told["candidates"].endswith("[2 to 64, a multiple of 2]")
     assert "[" not in told["data"] + told["precision"]
