@@ -311,7 +311,7 @@ def test_two_runners_work_at_once_in_their_own_worktrees(team, worktrees):
     seeds = {yaml.safe_load((root / "params.yaml").read_text())["seed"] for root in worktrees}
     assert seeds == {1, 2}
     for root in worktrees:
-        assert (root / "outputs" / "perception" / "index.html").exists()
+        assert (root / "outputs" / "few_shot_page" / "index.html").exists()
     assert_runs_are_kept(team, flow_runs)
 
 
