@@ -79,7 +79,7 @@ BUDGETS = {
     "tests/flows/test_ui.py": 180, "tests/tasks/training/test_checkpoints.py": 150,
     "tests/tasks/training/test_killed_phases.py": 150,
 }  # fmt: skip
-DURATIONS = Path(".runtime") / "test-durations.json"
+DURATIONS = "test-durations.json"  # in .runtime
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
@@ -92,8 +92,10 @@ def pytest_terminal_summary(terminalreporter) -> None:
                 spent[file] = spent.get(file, 0.0) + report.duration
     if len(spent) < 20:  # somebody runs a few tests
         return
-    DURATIONS.parent.mkdir(exist_ok=True)
-    DURATIONS.write_text(json.dumps(dict(sorted(spent.items(), key=lambda row: -row[1])), indent=1))
+    from tasks.running.private import runtime
+
+    slowest_first = dict(sorted(spent.items(), key=lambda row: -row[1]))
+    (runtime(Path.cwd()) / DURATIONS).write_text(json.dumps(slowest_first, indent=1))
     for file, seconds in spent.items():
         if seconds > (most := BUDGETS.get(file, BUDGET)):
             terminalreporter.write_line(f"over its budget: {file} {seconds:.0f} s of {most} s")

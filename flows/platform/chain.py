@@ -7,7 +7,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
+from functools import reduce
+from operator import attrgetter, getitem
 from pathlib import Path
 
 from mlflow.entities import RunInfo
@@ -78,7 +79,8 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
     # DVC waits for a killed reader or writer as long as its parent has not taken note of its end
     for told in repair_dvc(ROOT):
         get_run_logger().info(told, extra=SHOWN)
-    in_force = load_settings(ROOT / "params.yaml").with_part(_resolved(settings))
+    in_force = load_settings(ROOT / "params.yaml").with_part(settings)
+    in_force = in_force.with_part(_resolved(in_force.part(type(settings))))
     _check_data(in_force.part(type(settings)))
     save_settings(in_force, ROOT / "params.yaml")
     tags = {
@@ -171,14 +173,11 @@ def _resolved(settings: Shared) -> Shared:
     An alias of the registry can move and an id of the hub can stand for another commit tomorrow:
     DVC would not see it, and it could not hash them.
     """
-    values = settings.model_dump(exclude_unset=True)
+    values = settings.model_dump()
     for name in referring(type(settings), "model"):
         *sections, last = name.split(".")
-        inside = values
-        for section in sections:
-            inside = inside.get(section, {})
-        if last in inside:
-            inside[last] = resolved(inside[last], ROOT)
+        inside = reduce(getitem, sections, values)
+        inside[last] = resolved(inside[last], ROOT)
     return type(settings).model_validate(values)
 
 

@@ -1,5 +1,6 @@
 """What a kind of question knows about itself, and how an answer to it is scored."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -33,7 +34,7 @@ class Score:
     unanswered: bool = False
 
 
-class Kind:
+class Kind(ABC):
     """A kind of question: a sample's `metric` names it.
 
     Attributes:
@@ -61,6 +62,7 @@ class Kind:
         """Return what no other split may contradict; None where answers may differ."""
         return None
 
+    @abstractmethod
     def score(self, sample: Sample, text: str, frame: Frame) -> Score:
         """Score an answer.
 
@@ -71,7 +73,6 @@ class Kind:
         Raises:
             Malformed: The answer has the wrong form, and scores 0.
         """
-        raise NotImplementedError
 
     def columns(self, sample: Sample, corners: list[list[float]]) -> dict[str, Any]:
         """Return what the rewards read of a sample, one value for each of `features`.

@@ -2,6 +2,7 @@
 
 import json
 import pkgutil
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -36,7 +37,7 @@ TRL_DEFAULTS: dict[str, Any] = {
 LANGUAGE_PROJECTIONS = r".*(language_model|text_model).*\.(q|k|v|o|gate|up|down)_proj"
 
 
-class Objective(BaseModel):
+class Objective(BaseModel, ABC):
     """The values of one objective, and the TRL trainer that they make.
 
     Attributes:
@@ -53,6 +54,7 @@ class Objective(BaseModel):
     def room(self) -> int:
         return 0
 
+    @abstractmethod
     def build(
         self, plan: Plan, network: PreTrainedModel, common: dict[str, Any], parts: dict[str, Any]
     ) -> transformers.Trainer:
@@ -63,7 +65,6 @@ class Objective(BaseModel):
             common: Fields of TRL's configuration that all objectives share.
             parts: Arguments of TRL's trainers: data, processor, adapter.
         """
-        raise NotImplementedError
 
     def callbacks(self, plan: Plan) -> list[L.Callback]:
         """Return what else looks on, besides what every training has."""

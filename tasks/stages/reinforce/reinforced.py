@@ -94,7 +94,7 @@ def _probe(
 
 
 def _rewards(s: Reinforced, kind: Kind) -> tuple[Reward, ...]:
-    """Return the rewards of a kind with the weights of the settings; 0 leaves one out."""
+    """Return the rewards of a kind with the weights of the settings, if any; 0 leaves one out."""
     weights = {
         overlap_with_true_boxes: s.overlap_weight,
         honest_confidence: s.confidence_weight,
@@ -108,5 +108,5 @@ def _rewards(s: Reinforced, kind: Kind) -> tuple[Reward, ...]:
     return tuple(
         Reward(function=near.get(reward.function, reward.function), weight=weight)
         for reward in kind.rewards
-        if (weight := weights[reward.function])
+        if (weight := weights.get(reward.function, reward.weight))
     )
