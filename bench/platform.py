@@ -58,7 +58,7 @@ for name in NAMES:
     scratch = root / ".runtime" / "scratch" / name
     out, final = scratch / "out", root / "outputs" / name
     out.mkdir(parents=True)
-    cost = Cost(settings.rate_per_hour)
+    cost = Cost(settings.machine.rate_per_hour)
     metrics = stage_function(name)(settings, Job(root, out, scratch, "", cost))
     os.replace(out, final)
     for folder, facts in (("metrics", metrics), ("costs", cost.summary())):

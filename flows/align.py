@@ -24,6 +24,10 @@ STAGES = (
     "preferences",
     "policy_dpo",
     "policy_grpo",
+    "answers_base",
+    "answers_policy_sft",
+    "answers_policy_dpo",
+    "answers_policy_grpo",
     "benchmarks",
     "report",
 )

@@ -100,7 +100,7 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
 
     function = stage_function(stage)
     tracking.use_tracking(root)
-    cost = tracking.Cost(settings.rate_per_hour, _earlier_seconds(scratch))
+    cost = tracking.Cost(settings.machine.rate_per_hour, _earlier_seconds(scratch))
     parameters = parameters_of(spec[stage], settings)
     with (
         _temporary_files_in(scratch),
@@ -253,7 +253,7 @@ def check_stage(stage: str, root: Path) -> dict[str, float]:
     parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{stage}-check-", dir=parent) as folder:
         scratch = Path(folder)
-        cost = tracking.Cost(settings.rate_per_hour)
+        cost = tracking.Cost(settings.machine.rate_per_hour)
         try:
             stage_function(stage)(
                 settings, Job(root, scratch / "out", scratch, "", cost, check=True)
@@ -267,8 +267,13 @@ def parameters_of(spec: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the settings that a stage depends on, flat: `{"policy_grpo.steps": 100, ...}`."""
     from tasks.running.tracking import flat
 
-    values = settings.model_dump(mode="json")
-    return flat({name: values[name] for name in spec.get("params", [])})
+    values = flat(settings.model_dump(mode="json"))
+    wanted = tuple(spec.get("params", []))
+    return {
+        name: value
+        for name, value in values.items()
+        if name in wanted or name.startswith(tuple(f"{section}." for section in wanted))
+    }
 
 
 def input_hashes(root: Path, spec: dict[str, Any], settings: Settings) -> dict[str, str]:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from models.statistics import Comparison, compare, interval, told
-from tasks.questions import Score
 from tasks.records.rows import Sample
 
 BASE = "base"
@@ -17,7 +16,7 @@ OTHERS = "other tasks"
 
 def compare_policies(
     samples: list[Sample],
-    results: dict[str, list[tuple[str, Score]]],
+    scores: dict[str, list[float]],
     *,
     resamples: int,
     seed: int,
@@ -26,7 +25,7 @@ def compare_policies(
     """Compare policies on the same items.
 
     Args:
-        results: (answer, score) per sample, by policy; `base` must be among them.
+        scores: The score of each sample, by policy; `base` must be among them.
         aims: Tasks that the policies were trained for; the rest is also summed up as one row.
 
     Returns:
@@ -40,7 +39,7 @@ def compare_policies(
         groups[sample.task].append(i)
         if sample.task not in aims:
             groups[OTHERS].append(i)
-    values = {p: np.array([s.value for _, s in rows]) for p, rows in results.items()}
+    values = {policy: np.array(held) for policy, held in scores.items()}
     order = [*aims, OTHERS, *sorted(set(groups) - {*aims, OTHERS})]
     table: list[dict[str, Any]] = []
     made: list[tuple[dict[str, Any], Comparison]] = []
@@ -52,10 +51,10 @@ def compare_policies(
             "n": len(chosen),
             "majority": max(answers.values()) / len(chosen),
         }
-        for policy, scores in values.items():
-            found = interval(scores[chosen], resamples, seed)
+        for policy, held in values.items():
+            found = interval(held[chosen], resamples, seed)
             row[policy] = asdict(found) if found else {}
-            test = compare(scores[chosen], values[BASE][chosen], resamples, seed)
+            test = compare(held[chosen], values[BASE][chosen], resamples, seed)
             if policy != BASE and test:
                 made.append((row[policy], test))
         table.append(row)

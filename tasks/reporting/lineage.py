@@ -12,7 +12,8 @@ from tasks.running.tracking import dvc_hashes
 
 STAGES = (
     "base", "intake", "synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo",
-    "policy_grpo", "benchmarks",
+    "policy_grpo", "answers_base", "answers_policy_sft", "answers_policy_dpo",
+    "answers_policy_grpo", "benchmarks",
 )  # fmt: skip
 SHIPPED = "base"  # made once and delivered with the project; a run does not pay for it again
 _MEASURES = ("seconds", "device_hours", "money", "samples", "tokens")

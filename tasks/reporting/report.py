@@ -23,7 +23,7 @@ from tasks.running.errors import UserError
 
 NEEDED = (
     "intake", "synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo", "policy_grpo",
-    "benchmarks",
+    "answers_base", "answers_policy_sft", "answers_policy_dpo", "answers_policy_grpo", "benchmarks",
 )  # fmt: skip
 STAGE_TITLES = {
     "policy_grpo": "Reinforcement (GRPO)",
@@ -50,7 +50,7 @@ def write_report(root: Path, out: Path, coordinates: Coordinates, made: Made) ->
     """
     folders = {stage: _folder(root, stage) for stage in NEEDED}
     table = standings(json.loads((folders["benchmarks"] / "table.json").read_text()))
-    results = {policy: _scores(folders["benchmarks"], policy) for policy in table.policies}
+    results = {policy: list(read_rows(folders[f"answers_{policy}"])) for policy in table.policies}
     changes = gallery.changes(results)
     first = results[table.policies[0]] if table.policies else []
     chosen = gallery.choose(first, changes, table.aims)
@@ -103,17 +103,6 @@ def _folder(root: Path, stage: str) -> Path:
             f"run `dvc repro {stage}`",
         )
     return folder
-
-
-def _scores(benchmarks: Path, policy: str) -> gallery.Rows:
-    folder = benchmarks / policy
-    if not folder.is_dir():
-        raise UserError(
-            f"outputs/benchmarks/{policy} is missing",
-            f"table.json has scores of {policy}, and the answers behind them are needed",
-            "run `dvc repro --force benchmarks`",
-        )
-    return list(read_rows(folder))
 
 
 def _summary(folder: Path) -> dict[str, Any]:

@@ -5,18 +5,14 @@ Follows arXiv 2503.01785, section 4, and repairs its protocol where the released
 that is best on dev, thoughts in the model's own words), every arm has the same pictures, every
 choice is made on dev, and the test questions are asked once. Run it with `make reproduce`.
 
-Every (question, seed, arm) is one job with a folder of its own, two jobs at a time; a killed
-experiment goes on with the job it was in.
+How the arms are run, and go on after a kill: `tasks/reproduction/arms.py`.
 """
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 from tasks.asking.coordinates import Coordinates
 from tasks.asking.turns import asking
@@ -26,7 +22,7 @@ from tasks.questions import kind_of
 from tasks.reading.shots import choose_shots, spread_over_classes
 from tasks.records.choosing import of_each
 from tasks.records.rows import Sample, read_samples
-from tasks.running.progress import track
+from tasks.reproduction.arms import Result, best_on_dev, learnt, run_trials
 from tasks.training.demonstrations import demonstrations
 from tasks.training.grpo import Grpo, grpo_dataset, train_grpo
 from tasks.training.plan import Plan
@@ -80,7 +76,7 @@ QUESTIONS = (
 
 
 @dataclass(frozen=True)
-class Job:
+class Trial:
     """One arm of one question with one seed, in plain values."""
 
     question: Question
@@ -101,8 +97,13 @@ class Job:
     batch: int
     max_new_tokens: int
 
+    @property
+    def length(self) -> int:
+        """How long it takes, compared with others."""
+        return self.arm.steps
 
-def jobs(
+
+def trials(
     *,
     data: str,
     others: str,
@@ -115,14 +116,14 @@ def jobs(
     grpo_steps: int,
     grpo_rate: float,
     **sizes: int,
-) -> list[Job]:
-    """Return the jobs of the experiment; the ablations are of detection only.
+) -> list[Trial]:
+    """Return the trials of the experiment; the ablations are of detection only.
 
     Args:
         data: Folder of the few-shot sets.
         others: Folder of a data set whose test questions show what is forgotten.
         start: Folder of the model that all arms start from.
-        sizes: The fields of `Job` from `dev` on.
+        sizes: The fields of `Trial` from `dev` on.
     """
     sft = [Arm(f"sft {rate:g}", "sft", rate, sft_steps, rate_is_chosen=True) for rate in sft_rates]
     bare = Arm("sft on bare labels", "sft", sft_rates[-1], sft_steps, thoughts=False)
@@ -139,7 +140,7 @@ def jobs(
             for seed in range(seeds):
                 place = folder / "jobs" / "-".join((question.name, arm.name, str(seed)))
                 found.append(
-                    Job(
+                    Trial(
                         question,
                         arm,
                         seed,
@@ -154,144 +155,111 @@ def jobs(
     return found
 
 
-def run(jobs: Sequence[Job], processes: int) -> list[dict[str, Any]]:
-    """Train what has not been trained, then ask the models that count; return their results.
+def run(trials: Sequence[Trial]) -> list[Result]:
+    """Train every arm, then ask the models that count; return their results.
 
     Of the learning rates of fine-tuning only the one that is best on dev is asked test questions.
     """
-    _each(_train_job, [job for job in jobs if not _file(job, "training").exists()], processes)
-    counting = [job for job in jobs if _counts(job, jobs)]
-    _each(_ask_job, [job for job in counting if not _file(job, "answers").exists()], processes)
-    return [_read(job, "training") | _read(job, "answers") for job in counting]
+
+    def counts(trial: Trial) -> bool:
+        rates = [
+            other for other in trials
+            if other.arm.rate_is_chosen
+            and (other.question, other.seed) == (trial.question, trial.seed)
+        ]  # fmt: skip
+        return not trial.arm.rate_is_chosen or trial is best_on_dev(rates)
+
+    return run_trials(trials, train_trial, ask_trial, counts)
 
 
-def _counts(job: Job, jobs: Sequence[Job]) -> bool:
-    rates = [
-        other for other in jobs
-        if (other.question, other.seed) == (job.question, job.seed) and other.arm.rate_is_chosen
-    ]  # fmt: skip
-    return not job.arm.rate_is_chosen or job is max(rates, key=_best_dev)
-
-
-def _best_dev(job: Job) -> float:
-    return max(_read(job, "training")["dev"].values())
-
-
-def _each(work: Callable[[Job], None], jobs: Sequence[Job], processes: int) -> None:
-    # the longest first, so that no process ends alone
-    jobs = sorted(jobs, key=lambda job: -job.arm.steps)
-    # one thread each: two processes of one thread do more than one process of two
-    context = get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_alone) as pool:
-        title = work.__name__.strip("_").replace("_job", " the arms")
-        for _ in track(pool.map(work, jobs), title, total=len(jobs)):
-            pass
-
-
-def shots_of(job: Job) -> tuple[list[Sample], list[Sample], list[Sample]]:
-    """Return the pictures to learn from, the dev questions and the test questions of a job."""
-    folder, question = Path(job.data), job.question
+def shots_of(trial: Trial) -> tuple[list[Sample], list[Sample], list[Sample]]:
+    """Return the pictures to learn from, the dev questions and the test questions of a trial."""
+    folder, question = Path(trial.data), trial.question
     pool = [
         sample
         for split in ("train", "dev", "test")
         for sample in read_samples(folder, split, [question.task])
     ]
     chosen = choose_shots(
-        pool, per_class=question.shots, dev=job.dev, test=job.test,
-        base_classes=question.classes, novel=(), seed=job.seed,
+        pool, per_class=question.shots, dev=trial.dev, test=trial.test,
+        base_classes=question.classes, novel=(), seed=trial.seed,
     ).samples  # fmt: skip
     tested = [sample for sample in chosen if sample.details.get("group") == "tested"]
     parts = {split: [s for s in chosen if s.split == split] for split in ("train", "dev")}
     return parts["train"], parts["dev"], tested
 
 
-def _alone() -> None:
-    import torch
-
-    from tasks.running.process import be_quiet, die_with_parent
-
-    be_quiet()
-    die_with_parent()
-    torch.set_num_threads(1)
-
-
-def _file(job: Job, part: str) -> Path:
-    return Path(job.folder) / f"{part}.json"
-
-
-def _read(job: Job, part: str) -> dict[str, Any]:
-    return json.loads(_file(job, part).read_text())
-
-
-def _train_job(job: Job) -> None:
-    folder = Path(job.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    shots, dev, test = shots_of(job)
-    facts: dict[str, Any] = {
-        "question": job.question.name, "arm": job.arm.name, "seed": job.seed,
+def train_trial(trial: Trial) -> Result:
+    """Train one arm, and return its looks at the dev questions and its curve."""
+    folder = Path(trial.folder)
+    shots, dev, test = shots_of(trial)
+    facts: Result = {
+        "question": trial.question.name, "arm": trial.arm.name, "seed": trial.seed,
         "shots": len(shots), "dev_questions": len(dev), "test_questions": len(test),
     }  # fmt: skip
-    if job.arm.method != "none":
+    if trial.arm.method != "none":
         started = time.process_time()
-        history = _train(job, shots, dev)
+        history = _train(trial, shots, dev)
         looks = json.loads((folder / "scratch" / "looks.json").read_text())
         scores = {int(step): score for step, score in looks.items()}
         facts |= {
             "dev": scores, "best_step": max(scores, key=lambda step: (scores[step], -step)),
-            "steps": job.arm.steps, "learning_rate": job.arm.learning_rate,
+            "steps": trial.arm.steps, "learning_rate": trial.arm.learning_rate,
             "training_seconds": time.process_time() - started, "history": history,
         }  # fmt: skip
-    _file(job, "training").write_text(json.dumps(facts))
+    return facts
 
 
-def _ask_job(job: Job) -> None:
-    folder = Path(job.folder)
-    models, learnt = {"best": job.start}, _read(job, "training")
-    if job.arm.method != "none":
+def ask_trial(trial: Trial) -> Result:
+    """Ask the models of one arm the test questions, and what they may have forgotten."""
+    folder = Path(trial.folder)
+    models, found_on_dev = {"best": trial.start}, learnt(trial)
+    if trial.arm.method != "none":
         models = {"best": str(folder / "model")}
-        if learnt["best_step"] != job.arm.steps:  # otherwise both are one model
+        if found_on_dev["best_step"] != trial.arm.steps:  # otherwise both are one model
             models["last"] = str(folder / "last")
-    _, _, test = shots_of(job)
-    known = read_samples(Path(job.data), "test", ["detection_known"])
-    others = [s for s in read_samples(Path(job.others), "test") if s.task not in NOT_FORGOTTEN]
+    _, _, test = shots_of(trial)
+    known = read_samples(Path(trial.data), "test", ["detection_known"])
+    others = [s for s in read_samples(Path(trial.others), "test") if s.task not in NOT_FORGOTTEN]
     questions = {
         "test": test,
-        "known": spread_over_classes(known, job.known),
-        "others": of_each(others, job.per_task),
+        "known": spread_over_classes(known, trial.known),
+        "others": of_each(others, trial.per_task),
     }
-    result: dict[str, Any] = {}
+    result: Result = {}
     for which, model in models.items():
         with asking(model, folder / which, "cpu") as asker:
             for name, samples in questions.items():
-                title = f"{job.question.name}, {job.arm.name}, seed {job.seed}: {which} {name}"
-                answers = benchmark(asker, samples, job.coordinates, job.max_new_tokens, title)
+                answers = benchmark(
+                    asker, samples, trial.coordinates, trial.max_new_tokens, f"{which} {name}"
+                )
                 scores = [score.value for _, score in answers]
                 items = dict(zip((sample.id for sample in samples), scores, strict=True))
-                found = measures(samples, answers, job.coordinates)
+                found = measures(samples, answers, trial.coordinates)
                 result[f"{which}/{name}"] = found | {"items": items}
-    if job.arm.method != "none" and "last" not in models:
+    if trial.arm.method != "none" and "last" not in models:
         result |= {key.replace("best", "last"): found for key, found in result.items()}
-    _file(job, "answers").write_text(json.dumps(result))
+    return result
 
 
-def _train(job: Job, shots: list[Sample], dev: list[Sample]) -> list[dict[str, float]]:
-    arm, folder = job.arm, Path(job.folder)
+def _train(trial: Trial, shots: list[Sample], dev: list[Sample]) -> list[dict[str, float]]:
+    arm, folder = trial.arm, Path(trial.folder)
     kind, sft = kind_of(shots[0]), arm.method == "sft"
     plan = Plan(
-        model=job.start, out=str(folder / "model"), scratch=str(folder / "scratch"),
-        keep_last=str(folder / "last"), run_id="", seed=job.seed, device="cpu",
-        watched=kind.watched, look_tokens=job.max_new_tokens, evaluate_every=job.look_every,
+        model=trial.start, out=str(folder / "model"), scratch=str(folder / "scratch"),
+        keep_last=str(folder / "last"), run_id="", seed=trial.seed, device="cpu",
+        watched=kind.watched, look_tokens=trial.max_new_tokens, evaluate_every=trial.look_every,
         evaluated=len(dev), steps=arm.steps, section="visual_rft",
-        batch=job.batch if sft else job.prompts * job.answers,
+        batch=trial.batch if sft else trial.prompts * trial.answers,
     )  # fmt: skip
     (folder / "scratch").mkdir(exist_ok=True)
     if sft:
-        rows = demonstrations(shots, job.coordinates, arm.thoughts)
+        rows = demonstrations(shots, trial.coordinates, arm.thoughts)
         objective = Sft(learning_rate=arm.learning_rate, warmup_steps=5)
-        return train_sft(rows, objective, plan, looks=grpo_dataset(dev, job.coordinates))
+        return train_sft(rows, objective, plan, looks=grpo_dataset(dev, trial.coordinates))
     grpo = Grpo(
         rewards=tuple(reward for reward in kind.rewards if reward.name != arm.without),
-        learning_rate=arm.learning_rate, answers=job.answers, beta=arm.beta, temperature=1.0,
-        max_new_tokens=job.max_new_tokens,
+        learning_rate=arm.learning_rate, answers=trial.answers, beta=arm.beta, temperature=1.0,
+        max_new_tokens=trial.max_new_tokens,
     )  # fmt: skip
-    return train_grpo(shots, grpo, plan, coordinates=job.coordinates, dev=dev)
+    return train_grpo(shots, grpo, plan, coordinates=trial.coordinates, dev=dev)

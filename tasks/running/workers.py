@@ -52,7 +52,7 @@ def spread_over(processes: int) -> Iterator[Spread | None]:
             raise UserError(
                 "A process that answers questions was killed",
                 "most often memory has run out; each process holds a model of its own",
-                "set `processes` of this stage lower and start again: what was answered is kept",
+                "set `machine.processes` lower and start again: what was answered is kept",
             ) from None
 
 

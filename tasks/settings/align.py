@@ -8,7 +8,6 @@ from tasks.settings.fields import (
     Beta,
     Limit,
     MaxNewTokens,
-    Processes,
     Prompts,
     Rate,
     Share,
@@ -40,7 +39,6 @@ class Synthesis(Section):
     crop_margin: float = Field(
         0.2, ge=0, le=1, description="Around a box when its crop is shown for reading"
     )
-    processes: Processes = 1
 
 
 class RewardModel(Section):

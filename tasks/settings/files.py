@@ -16,7 +16,15 @@ from tasks.settings.world import Base, Habits
 
 # Names that old settings files may have: what they are now ("" for nothing), and since when. Each
 # is in CHANGELOG.md.
-RENAMED = {"base.evaluated": ("base.asked", "28 November 2026")}
+_SINCE = "28 November 2026"
+RENAMED = {
+    "base.evaluated": ("base.asked", _SINCE),
+    "rate_per_hour": ("machine.rate_per_hour", _SINCE),
+    "trainer.rendezvous": ("machine.rendezvous", _SINCE),
+    "trainer.vllm_server": ("machine.vllm_server", _SINCE),
+    "synthesis.processes": ("machine.processes", _SINCE),
+    "visual_rft.processes": ("", _SINCE),
+}
 
 
 class Settings(AlignSettings, ReinforceSettings):

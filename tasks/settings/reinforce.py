@@ -16,7 +16,6 @@ from tasks.settings.fields import (
     Model,
     Patience,
     PerTask,
-    Processes,
     Prompts,
     Rate,
     Share,
@@ -116,7 +115,6 @@ class VisualRft(Section):
     test: Test = 160
     known: int = Field(64, ge=1, description="Test questions about the classes that were known")
     per_task: PerTask = 8
-    processes: Processes = 2
 
 
 class ReinforceSettings(Shared):

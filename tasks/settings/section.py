@@ -9,7 +9,7 @@ Form = TypeVar("Form", bound=BaseModel)
 # A setting that names a folder on which the result depends: dvc.yaml has it as a dependency.
 Refers = Literal["model", "data"]
 # the order in which a form and `--help` ask: what a run is about first, sections after it
-_FIRST, _LAST = ("data", "model", "seed"), ("benchmarks", "trainer")
+_FIRST, _LAST = ("data", "model", "seed"), ("benchmarks", "trainer", "machine")
 
 
 def bounds(schema: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tasks.settings.fields import Data, MaxNewTokens, Model, Patience, PerTask
+from tasks.settings.fields import Data, MaxNewTokens, Model, Patience, PerTask, Processes
 from tasks.settings.section import Section
 
 Strategy = Literal["auto", "ddp", "deepspeed_stage_1", "deepspeed_stage_2"]
@@ -15,11 +15,6 @@ class Trainer(Section):
 
     devices: int = Field(1, ge=1, le=64, description="GPUs of a node, or processes on a CPU")
     nodes: int = Field(1, ge=1, description="Machines that train together, with a shared folder")
-    rendezvous: str = Field(
-        "127.0.0.1:29500",
-        pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
-        description="host:port of the first machine, where others join it; on a private network",
-    )
     precision: Literal["32-true", "bf16-mixed", "bf16-true"] = Field(
         "32-true", description="Numbers that training computes in"
     )
@@ -56,9 +51,6 @@ class Trainer(Section):
         "none",
         title="vLLM",
         description="Sample GRPO's answers with vLLM: on a server, or on the training GPUs",
-    )
-    vllm_server: str = Field(
-        "http://127.0.0.1:8000", title="vLLM server", description="Address of the vLLM server"
     )
 
     @field_validator("strategy", mode="before")
@@ -97,6 +89,23 @@ class Benchmarks(Section):
     )
 
 
+class Machine(Section):
+    """Where and at what price work is done: no result depends on it, so no stage does either."""
+
+    processes: Processes = 1
+    rendezvous: str = Field(
+        "127.0.0.1:29500",
+        pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
+        description="host:port of the first of `trainer.nodes`; on a private network",
+    )
+    vllm_server: str = Field(
+        "http://127.0.0.1:8000", title="vLLM server", description="Address of the vLLM server"
+    )
+    rate_per_hour: float = Field(
+        0.0, ge=0, title="Price per hour", description="Of one device, for the cost"
+    )
+
+
 class DataAndModel(Section):
     """What a chain works on."""
 
@@ -115,11 +124,9 @@ class Shared(Section):
     )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where models run")
     seed: int = Field(0, ge=0, description="Of everything that is drawn")
-    rate_per_hour: float = Field(
-        0.0, ge=0, title="Price per hour", description="Of one device, for the cost"
-    )
     trainer: Trainer = Field(default=Trainer(), description="How models are trained")
     benchmarks: Benchmarks = Field(default=Benchmarks(), description="Held-out questions")
+    machine: Machine = Field(default=Machine(), description="What changes no result")
 
     @model_validator(mode="after")
     def _batches_can_be_divided(self) -> "Shared":

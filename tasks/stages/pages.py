@@ -14,7 +14,7 @@ def made(form: type[Shared], settings: Settings, job: Job, **about: str | int | 
         about: The facts that a reader asks for first.
     """
     in_force, untouched = (
-        tracking.flat(values.model_dump(mode="json"))
+        tracking.flat(values.model_dump(mode="json", exclude={"machine"}))
         for values in (settings.part(form), Settings().part(form))
     )
     about |= {"seed": settings.seed}

@@ -19,6 +19,7 @@ def planned(settings: Settings, job: Job, model: str, steps: int, batch: int, **
     """
     job.cost.devices = settings.trainer.devices * settings.trainer.nodes
     fields = settings.trainer.model_dump() | more
+    machine = settings.machine.model_dump(exclude={"processes"})
     return Plan(
         model=model,
         steps=steps,
@@ -28,8 +29,8 @@ def planned(settings: Settings, job: Job, model: str, steps: int, batch: int, **
         scratch=str(job.scratch),
         run_id=job.run_id,
         device=settings.device,
-        rate_per_hour=settings.rate_per_hour,
         check=job.check,
+        **machine,
         **fields,
     )
 

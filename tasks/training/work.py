@@ -53,7 +53,7 @@ def _meet(plan: Plan, folder: Path) -> None:
         raise UserError(
             f"The machines could not meet at {plan.rendezvous}",
             str(error).split("\n")[0],
-            "let `trainer.rendezvous` name an address of the first machine and a free port, which "
+            "let `machine.rendezvous` name an address of the first machine and a free port, which "
             "the others can reach",
         ) from error
 

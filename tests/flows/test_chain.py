@@ -25,6 +25,7 @@ from tests.flows.conftest import environment, outcomes, run, runs_of
 
 STAGES = (
     "intake", "synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo", "policy_grpo",
+    "answers_base", "answers_policy_sft", "answers_policy_dpo", "answers_policy_grpo",
     "benchmarks", "report",
 )  # fmt: skip
 SMALL = {
@@ -84,7 +85,8 @@ def test_every_stage_has_an_mlflow_run_under_the_chains_run(checkout, first):
         assert found.data.tags["mlflow.parentRunId"] == parent.info.run_id, stage
         assert found.info.status == "FINISHED"
         assert found.data.metrics["cost/seconds"] > 0
-    hashed = {i.dataset.name: i.dataset.digest for i in stages["benchmarks"].inputs.dataset_inputs}
+    answers = stages["answers_policy_grpo"]
+    hashed = {i.dataset.name: i.dataset.digest for i in answers.inputs.dataset_inputs}
     lock = yaml.safe_load((checkout / "dvc.lock").read_text())["stages"]
     out = lock["policy_grpo"]["outs"]
     folder = next(o for o in out if o["path"] == "outputs/policy_grpo")
@@ -132,9 +134,9 @@ def test_a_check_forecasts_a_stage_and_touches_nothing(checkout, first):
 
 def test_one_changed_setting_reruns_just_what_depends_on_it(checkout, first):
     changed = in_a_terminal(checkout, "-m", "flows.align", "--benchmarks.per_task", "2")
-    expected = dict.fromkeys(STAGES, "skipped") | {"benchmarks": "ran", "report": "ran"}
+    expected = dict.fromkeys(STAGES[:7], "skipped") | dict.fromkeys(STAGES[7:], "ran")
     assert outcomes(changed, STAGES) == expected
-    bars = [line for line in changed.splitlines() if line.startswith("benchmarks ━")]
+    bars = [line for line in changed.splitlines() if line.startswith("answers_base ━")]
     assert bars and "Traceback" not in changed
 
 

@@ -101,7 +101,7 @@ class Site(Servers):
 
 @pytest.fixture(scope="module")
 def site(make_checkout) -> Iterator[Site]:
-    both = SMALL_REINFORCE | SMALL | {"synthesis": SMALL["synthesis"] | {"processes": 2}}
+    both = SMALL_REINFORCE | SMALL | {"machine": {"processes": 2}}
     site = Site(make_checkout(both))
     site.ready()
     yield site

@@ -16,7 +16,8 @@ from tests.flows.conftest import SHIPPED, run
 ASK = {"synthesis", "reward_model", "preferences"}
 TRAIN = {"reward_model", "policy_sft", "policy_dpo", "policy_grpo", "reinforced", "visual_rft_arms"}
 # stages that know the kinds of questions, and by them the rewards
-KNOW_KINDS = {
+ANSWERS = {"answers_base", "answers_policy_sft", "answers_policy_dpo", "answers_policy_grpo"}
+KNOW_KINDS = ANSWERS | {
     "intake", "synthesis", "reward_model", "policy_grpo", "benchmarks", "report", "shots",
     "reinforced", "perception", "few_shot_page", "visual_rft_arms",
 }  # fmt: skip
@@ -70,11 +71,19 @@ CHANGES = {
         appended("tasks/reporting/page.css.j2", "\n"), {"report", "few_shot_page", "visual_rft"},
     ),
     "weights under the same name": (
-        heavier, {"synthesis", "reward_model", "policy_sft", "benchmarks"},
+        heavier, {"synthesis", "reward_model", "policy_sft", "answers_base"},
     ),
     "the data": (appended("data/summary.json", "\n"), {"intake", "visual_rft_arms"}),
     "a setting of one stage, which the report tells": (
         setting("policy_dpo", "beta", 0.2), {"policy_dpo", "report"},
+    ),
+    "one policy": (
+        appended("outputs/policy_dpo/result"), {"policy_grpo", "answers_policy_dpo", "report"},
+    ),
+    "where and at what price work is done": (setting("machine", "rate_per_hour", 2.5), set()),
+    "the intervals' resamples": (
+        setting("benchmarks", "resamples", 500),
+        {"benchmarks", "report", "perception", "few_shot_page", "visual_rft"},
     ),
     "the seed": (
         setting("", "seed", 7),
@@ -110,8 +119,9 @@ def stale(root: Path) -> set[str]:
 @pytest.fixture
 def kept(checkout) -> Iterator[None]:
     """Put back what a test changes."""
-    changed = (checkout / name for name in ("tasks", "flows", "data", "outputs/base"))
-    files = [checkout / "params.yaml", *(file for part in changed for file in part.rglob("*.*"))]
+    parts = ("tasks", "flows", "data", "outputs/base", "outputs/policy_dpo")
+    files = [file for name in parts for file in (checkout / name).rglob("*")]
+    files.append(checkout / "params.yaml")
     files = [file for file in files if file.is_file()]
     before = {file: file.read_bytes() for file in files}
     yield

@@ -69,7 +69,8 @@ def test_few_items_have_a_table_a_page_and_no_nan(n, task, same):
     samples = [make_sample(0, "test", task, i) for i in range(n)]
     right = [(s.answer, score(s, s.answer, (100, 100))) for s in samples]
     other = right if same else [("?", score(s, "?", (100, 100))) for s in samples]
-    table = compare_policies(samples, {"base": other, "policy": right}, resamples=100, seed=0)
+    scores = {"base": [s.value for _, s in other], "policy": [s.value for _, s in right]}
+    table = compare_policies(samples, scores, resamples=100, seed=0)
     shown = standings(table)
     assert len(shown.lines) == (0 if not n else 1 if task == "find" else 2)
     few_shot = before_and_after(samples, other, right, FRAMES, 100, 0)

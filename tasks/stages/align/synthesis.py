@@ -53,7 +53,7 @@ def synthesis(settings: Settings, job: Job) -> Metrics:
     frames = coordinates(settings, model)
     on_gpu = pick_device(settings.device).type == "cuda"  # which one process keeps busy
     with (
-        spread_over(1 if on_gpu else s.processes) as workers,
+        spread_over(1 if on_gpu else settings.machine.processes) as workers,
         asking(model, job.scratch, settings.device, workers) as asker,
     ):
         chains, report = synthesize_chains(

@@ -13,7 +13,8 @@ from tasks.job import Job
 from tasks.records.rows import SAMPLES, sample_row, write_shards, write_summary
 from tasks.running.tracking import Cost
 from tasks.settings import Settings
-from tasks.stages.align.benchmarks import POLICIES, benchmarks
+from tasks.stages.align.answers_base import answers_base
+from tasks.stages.align.benchmarks import POLICIES
 from tasks.stages.align.preferences import preferences
 from tasks.stages.align.reward_model import reward_model
 from tasks.stages.reinforce.perception import perception
@@ -77,7 +78,7 @@ def run(stage, root: Path, tmp_path: Path) -> Job:
 
 @pytest.mark.parametrize(
     ("stage", "models"),
-    [(reward_model, 2), (preferences, 2), (benchmarks, 4),
+    [(reward_model, 2), (preferences, 2), (answers_base, 1),
      (reinforced, 2)],
     ids=lambda value: getattr(value, "__name__", None),
 )  # fmt: skip

@@ -88,8 +88,10 @@ def build_root(
         texts[-1] = known_answers[policy]
         results[policy] = [(t, score(s, t, FRAME)) for t, s in zip(texts, held_out, strict=True)]
         rows = [score_row(s, *r) for s, r in zip(held_out, results[policy], strict=True)]
-        write_shards(rows, outputs / "benchmarks" / policy, SCORES)
-    table = compare_policies(held_out, results, resamples=200, seed=0)
+        write_shards(rows, outputs / f"answers_{policy}", SCORES)
+    scores = {policy: [found.value for _, found in held] for policy, held in results.items()}
+    table = compare_policies(held_out, scores, resamples=200, seed=0)
+    (outputs / "benchmarks").mkdir()
     (outputs / "benchmarks" / "table.json").write_text(json.dumps(table))
 
     told = [make_sample(0, "train", "tell", i) for i in range(30)]

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tasks.asking.coordinates import Coordinates
-from tasks.reproduction.visual_rft import QUESTIONS, jobs
-from tasks.reproduction.visual_rft_report import SFT_BEST, experiment_table
+from tasks.reproduction.outcome import Table, experiment_table
+from tasks.reproduction.visual_rft import QUESTIONS, trials
+from tasks.reproduction.visual_rft_report import COLUMNS, SFT_BEST, questions_of
 from tasks.settings.reinforce import VisualRft
 
 SEEDS, ITEMS = 3, 40
@@ -40,7 +41,11 @@ def results() -> list[dict]:
 
 @pytest.fixture(scope="module")
 def rows(results) -> dict[str, dict]:
-    return {row["arm"]: row for row in experiment_table(results, 400)["detection"]}
+    return {row["arm"]: row for row in table_of(results, 400)["detection"]}
+
+
+def table_of(results: list[dict], resamples: int) -> Table:
+    return experiment_table(questions_of(results), COLUMNS, resamples)
 
 
 def scores(results: list[dict], arm: str, which: str = "best") -> np.ndarray:
@@ -81,16 +86,16 @@ def test_a_question_that_a_seed_did_not_ask_counts_by_the_seeds_that_did(results
             for key in ("best/test", "last/test"):
                 items = dict(list(run.get(key, run["best/test"])["items"].items())[:10])
                 run[key] = run[key] | {"items": items}
-    [row] = [r for r in experiment_table(changed, 100)["detection"] if r["arm"] == "base"]
+    [row] = [r for r in table_of(changed, 100)["detection"] if r["arm"] == "base"]
     held = scores(results, "base")
     expected = np.concatenate([held[:, :10].mean(0), held[1:, 10:].mean(0)]).mean()
     assert row["score"]["mean"] == pytest.approx(expected)
 
 
 def test_all_arms_of_a_question_and_seed_learn_from_the_same_pictures():
-    made = jobs(
+    made = trials(
         data="data", others="others", start="model", folder=Path("jobs"),
-        coordinates=Coordinates(100), **VisualRft().model_dump(exclude={"processes"}),
+        coordinates=Coordinates(100), **VisualRft().model_dump(),
     )  # fmt: skip
     assert len({job.folder for job in made}) == len(made) == 3 * (5 + 5 + 5 + 2)
     by_question = {q.name: {j.arm.name for j in made if j.question is q} for q in QUESTIONS}

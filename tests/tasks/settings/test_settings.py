@@ -155,7 +155,7 @@ def test_a_title_and_its_text_do_not_say_the_same():
 def test_who_uses_a_name_of_before_is_told_what_it_is_now(name, tmp_path):
     section, _, last = name.rpartition(".")
     file = tmp_path / "params.yaml"
-    file.write_text(yaml.safe_dump({section: {last: 1}}))
+    file.write_text(yaml.safe_dump({section: {last: 1}} if section else {last: 1}))
     now, when = RENAMED[name]
     with pytest.raises(UserError) as error:
         load_settings(file)
