@@ -23,11 +23,18 @@ def params(tmp_path):
 
 def test_given_values_replace_those_of_the_file(params):
     settings = from_command_line(
-        params, ["--policy_grpo.steps", "7", "--data", "my/data", "--policy_grpo.tasks", "[find]"]
+        params, ["--policy_grpo.steps", "7", "--data", "my/data", "--trainer.freeze_vision", "true"]
     )
     assert (settings.policy_grpo.steps, settings.data) == (7, "my/data")
-    assert settings.policy_grpo.tasks == ["find"]
+    assert settings.trainer.freeze_vision is True
     assert settings.policy_dpo == Settings().policy_dpo
+
+
+@pytest.mark.parametrize("words", ["[find, count]", '["find","count"]', "find,count"])
+def test_a_list_may_be_written_as_yaml_json_or_words(params, words):
+    assert from_command_line(params, ["--policy_grpo.tasks", words]).policy_grpo.tasks == [
+        "find", "count",
+    ]  # fmt: skip
 
 
 def test_all_mistakes_are_reported_at_once_with_the_nearest_name(params):
@@ -113,6 +120,9 @@ def test_a_text_is_taken_as_it_is(params, name):
         (["--seed", "[x"], "seed = '[x': input should be a valid integer"),
         (["--polcy_sft", "--seed", "-1"], "2 mistakes"),
         (["--data", ""], "data = '': string should have at least 1 character"),
+        (["--seed.x.y", "1"], "seed.x.y: there is no such setting"),
+        (["--data", "--seed", "3"], "--data has no value"),
+        (["--profile"], "--profile has no value"),
         (["loose"], "loose: there is no such setting"),
         (["--profile", "README.md"], "README.md is no profile"),
         (["--profile", "docs"], "docs is no profile"),
