@@ -11,6 +11,7 @@ from tasks.reading.llama_factory import INFO, described_files, described_records
 from tasks.reading.saved import is_saved, saved_dataset
 from tasks.reading.splits import Splits
 from tasks.reading.tables import json_lines, own_shards
+from tasks.reading.vlmevalkit import evaluation_records, evaluation_tables
 from tasks.running.errors import UserError
 
 
@@ -40,6 +41,8 @@ def recognised(folder: Path, splits: Splits, setting: str = "data") -> tuple[str
         return "LLaMA-Factory", described_records(folder, described, splits)
     if lines:
         return "JSONL", json_lines(folder, lines, splits)
+    if tables := evaluation_tables(folder):
+        return "VLMEvalKit", evaluation_records(folder, tables, splits)
     if (folder / INFO).exists():  # which has the rows elsewhere, if it is not half of a saved one
         return "saved by Hugging Face datasets", saved_dataset(folder, splits)
     if annotated := annotated_records(folder, splits):
@@ -51,8 +54,8 @@ def recognised(folder: Path, splits: Splits, setting: str = "data") -> tuple[str
     found = ", ".join(sorted(p.name for p in folder.iterdir())[:5]) or "nothing"
     raise UserError(
         f"{folder} is not a data set that Collimate can read",
-        "it has neither part-*.parquet, nor a *.jsonl file, nor a saved Hugging Face dataset, nor "
-        "a *.json file with images, annotations and categories, nor pictures with a JSON file "
-        f"beside each in train/, nor two class folders with pictures (found: {found})",
+        "it has neither part-*.parquet, nor a *.jsonl file, nor a *.tsv of VLMEvalKit, nor a saved "
+        "Hugging Face dataset, nor a *.json file with images, annotations and categories, nor "
+        f"pictures with a JSON file beside each in train/, nor two class folders with pictures (found: {found})",
         "see 'Your own data and model' in the README",
     )

@@ -6,6 +6,10 @@ import tasks.prompts
 from tasks.prompts import prompt
 
 RENDERED = {
+    "benchmarks/choose": (
+        {"question": "Which colour?", "options": "A. red\nB. blue"},
+        "Which colour?\nA. red\nB. blue\nAnswer with the letter of the right option.",
+    ),
     "reinforce/classify": ({}, "Which class is it?"),
     "caption/describe": ({}, "Tell me what you see."),
     "reinforce/final_instructions": (
