@@ -56,6 +56,7 @@ def recognised(folder: Path, splits: Splits, setting: str = "data") -> tuple[str
         f"{folder} is not a data set that Collimate can read",
         "it has neither part-*.parquet, nor a *.jsonl file, nor a *.tsv of VLMEvalKit, nor a saved "
         "Hugging Face dataset, nor a *.json file with images, annotations and categories, nor "
-        f"pictures with a JSON file beside each in train/, nor two class folders with pictures (found: {found})",
+        f"pictures with a JSON file beside each in train/, nor two class folders with pictures "
+        f"(found: {found})",
         "see 'Your own data and model' in the README",
     )

@@ -54,9 +54,8 @@ def test_the_name_of_a_file_may_say_the_split_and_tells_rows_of_several_apart(tm
     table(tmp_path, CHOICE | {"image": coded("c")}, name="mine_train.tsv")
     folder = table(tmp_path, CHOICE, name="mine_val.tsv")
     found = {sample.id: sample.split for sample in read(folder)}
-    assert found == {"mine_train:7": "train", "mine_val:7": "dev"} or set(found) == {
-        "mine_train:7", "mine_val:7",
-    }  # fmt: skip
+    assert found.keys() == {"mine_train:7", "mine_val:7"}
+    assert found["mine_train:7"] == "train" != found["mine_val:7"]
 
 
 def test_a_picture_may_be_that_of_an_earlier_row_or_a_file(tmp_path):
@@ -77,7 +76,7 @@ def test_a_picture_may_be_that_of_an_earlier_row_or_a_file(tmp_path):
         ({"image": ""}, "no picture"),
         ({"image": "99"}, "no picture"),
         ({"image": "?" * 80}, "picture is not base64"),
-        ({"image": coded("a")[:-40]}, "unreadable picture"),
+        ({"image": "AAAA" * 20}, "unreadable picture"),
         ({"answer": ""}, "answer that is the letter of no option"),
         ({"answer": "C"}, "answer that is the letter of no option"),
         ({"A": "", "B": "", "answer": "['x', 'y']"}, "answer is a list of several"),
