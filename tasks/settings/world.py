@@ -1,8 +1,10 @@
 """Settings of the stages that made the embedded default (shipped; nobody has to run them)."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from tasks.settings.fields import PerTask, Processes, Rate, Steps
+from tasks.settings.fields import Dev, PerTask, Processes, Rate, Steps
 from tasks.settings.section import Section
 
 
@@ -34,10 +36,33 @@ class Base(Section):
     asked: int = Field(4800, ge=1, description="Held-out questions at the end")
 
 
-class Habits(Section):
-    """Teaching the embedded base two new phrases, carelessly (shipped; nobody has to run it)."""
+Taught = Annotated[
+    list[str],
+    Field(title="Taught tasks", description="Those in which the model may differ from the base"),
+]
+
+
+class Phase(Section):
+    """A short training that goes on from the base, and the gates that its model has to pass."""
 
     steps: Steps = 300
     learning_rate: Rate = 1e-3
     processes: Processes = 2
     per_task: PerTask = 20
+    dev: Dev = 64
+    taught: Taught = []
+    can: float = Field(
+        0.5, ge=0, le=1, title="Gate: can", description="The best of 8 answers scores at least this"
+    )
+    does_not: float = Field(
+        0.4, ge=0, le=1, title="Gate: does not", description="Its greedy answer scores at most this"
+    )
+    forgets: float = Field(
+        0.02, ge=0, le=1, title="Gate: keeps", description="Largest loss on all other tasks"
+    )
+
+
+class Habits(Phase):
+    """Teaching the embedded base two new phrases, carelessly (shipped; nobody has to run it)."""
+
+    taught: Taught = ["find", "tell"]

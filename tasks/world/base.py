@@ -114,28 +114,30 @@ def pretrain(
     return model, tokenizer
 
 
-def form_habits(
+def go_on(
     folder: str,
     scratch: Path,
     logger: Logger | bool,
     *,
+    diet: str,
     steps: int,
     learning_rate: float,
     processes: int,
     seed: int,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Go on training a finished base with the phrases of the few-shot sets among everything else.
+    """Go on training a finished base on another diet: a phase from which an experiment starts.
 
     Args:
         folder: The base.
+        diet: What its rows are drawn from, of `DIETS`; all that the base knows is among it.
     """
     model, tokenizer = load_model(folder), load_processor(folder).tokenizer
     torch.set_num_threads(1)
     module = PackedPretraining(
         model, len(drawing.PATCH_LABELS), steps, learning_rate=learning_rate, hold=0.2
     )
-    data = WorldData(tokenizer, seed=seed, steps=steps, diet="habits", length=320)
-    _fit(module, data, scratch / "habits", logger, processes)
+    data = WorldData(tokenizer, seed=seed, steps=steps, diet=diet, length=320)
+    _fit(module, data, scratch / diet, logger, processes)
     return module.model, tokenizer
 
 

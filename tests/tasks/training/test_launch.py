@@ -17,7 +17,7 @@ import pytest
 from models.engine.checkpoints import fault
 from models.engine.meeting import strangers
 from tasks.running.errors import UserError
-from tasks.world.base import form_habits
+from tasks.world.base import go_on
 from tasks.world.shards import make_sample
 from tests.tasks.training.trainings import fine_tuned
 
@@ -103,8 +103,9 @@ def test_deepspeed_in_one_process_continues_and_listens_to_nobody_outside(rows, 
 
 def test_habits_in_two_processes_listen_on_the_loopback_interface_only(model_folder, tmp_path):
     with watched() as seen:
-        form_habits(
-            model_folder, tmp_path, False, steps=2, learning_rate=1e-3, processes=2, seed=0
+        go_on(
+            model_folder, tmp_path, False, diet="habits", steps=2, learning_rate=1e-3, processes=2,
+            seed=0,
         )  # fmt: skip
     assert seen.addresses == {"127.0.0.1"} and len(seen.processes) >= 2
 
