@@ -4,7 +4,7 @@ from tasks.job import Job, Metrics
 from tasks.records.choosing import spread
 from tasks.records.rows import read_samples
 from tasks.settings import Settings
-from tasks.stages.world.phase import phase
+from tasks.stages.phase import phase
 
 
 def habits(settings: Settings, job: Job) -> Metrics:
