@@ -51,8 +51,9 @@ packages:
 pull: $(STAMP) ## the data and the embedded models, from store/
 	@$(BIN)/python -m tasks.running.pull data.dvc base few_shot_world habits
 
-reproduce: pull ## Visual-RFT's claim on the embedded default: 45 minutes on two cores
-	$(BIN)/dvc repro visual_rft
+SYSTEM ?= visual_rft
+reproduce: pull ## a paper's claim on the embedded default: make reproduce SYSTEM=visual_rft (45 minutes)
+	$(BIN)/dvc repro $(SYSTEM)
 
 up: pull ## Prefect and MLflow in the browser, on 127.0.0.1
 	$(BIN)/python -m flows.platform.up

@@ -1,10 +1,12 @@
 """dvc.yaml, the stages, the settings and the flows name the same things."""
 
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 
 import yaml
 
-from flows import align, reinforce
+import flows
 from tasks.run import stage_function
 from tasks.settings import Settings, load_settings, referring
 
@@ -12,9 +14,28 @@ ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
-def test_every_stage_of_dvc_is_a_function_and_is_part_of_a_flow():
-    few_shot = ["few_shot_world", "habits", *reinforce.STAGES, "visual_rft_arms", "visual_rft"]
-    assert list(PIPELINE) == ["base", *align.STAGES, *few_shot]
+FLOWS = [
+    import_module(f"flows.{module.name}")
+    for module in pkgutil.iter_modules(flows.__path__) if not module.ispkg
+]  # fmt: skip
+
+
+def test_every_flow_has_its_stages_in_the_order_of_dvc_yaml():
+    assert len(FLOWS) > 1
+    for flow in FLOWS:
+        assert [stage for stage in PIPELINE if stage in flow.STAGES] == list(flow.STAGES)
+
+
+def test_what_is_in_no_flow_is_shipped_or_an_experiment():
+    in_flows = {stage for flow in FLOWS for stage in flow.STAGES}
+    left = {
+        stage for stage in PIPELINE if stage not in in_flows and not PIPELINE[stage].get("frozen")
+    }
+    experiments = {stage.removesuffix("_arms") for stage in left}
+    assert left == experiments | {f"{name}_arms" for name in experiments}
+
+
+def test_every_stage_of_dvc_is_a_function():
     files = {file.stem for file in (ROOT / "tasks" / "stages").glob("*/[a-z]*.py")}
     assert files == set(PIPELINE)
     for name, stage in PIPELINE.items():

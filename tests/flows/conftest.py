@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 import mlflow
 from flows.platform.stage import stage_environment
@@ -19,32 +20,56 @@ SHIPPED = ("base", "few_shot_world", "habits")
 
 
 @pytest.fixture(scope="session")
-def make_checkout(tmp_path_factory) -> Callable:
-    """Return a function that copies the sources, a small data set and what is shipped.
+def template(tmp_path_factory, worker_id) -> Path:
+    """The checkout that all others are copies of; the processes of pytest share it."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base if worker_id == "master" else base.parent) / "template"
+    with FileLock(f"{place}.lock"):
+        if not place.exists():
+            unfinished = place.with_name("template.unfinished")
+            write_template(unfinished)
+            unfinished.rename(place)
+    return place
 
-    The copy has its own git and DVC.
-    """
+
+def write_template(root: Path) -> None:
+    """Write the sources, a small data set, what is shipped, and databases that are migrated."""
+    if not (ROOT / "outputs" / "habits" / "model.safetensors").exists():
+        pytest.fail("outputs/habits is missing: run `make pull` first")
+    root.mkdir()
+    for name in ("flows", "tasks", "models"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "mlflow").mkdir()
+    for name in ("mlflow/views.json", "dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, root / name)
+    (root / "outputs" / "metrics").mkdir(parents=True)
+    for stage in SHIPPED:
+        shutil.copytree(ROOT / "outputs" / stage, root / "outputs" / stage)
+        shutil.copy(ROOT / "outputs" / "metrics" / f"{stage}.json", root / "outputs" / "metrics")
+    write_world(root / "data", seed=5, scale=0.03)
+    save_settings(Settings(), root / "params.yaml")
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    # in a process of its own: MLflow would go on with this database in this one
+    track = "from tasks.running.tracking import *; use_tracking(Path.cwd())"
+    subprocess.run([sys.executable, "-c", track], cwd=root, env=environment(root), check=True)
+    for command in (
+        ("dvc", "init", "-q"),
+        ("dvc", "add", "-q", "data"),
+        ("dvc", "commit", "-q", "-f", *SHIPPED),
+        ("prefect", "server", "database", "upgrade", "-y"),
+    ):
+        done = run(root, *command, PREFECT_HOME=str(root / ".runtime" / "prefect"))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def make_checkout(tmp_path_factory, template) -> Callable[[dict], Path]:
+    """Return a function that copies the template, with some settings; each has its own git."""
 
     def make(settings: dict) -> Path:
-        if not (ROOT / "outputs" / "habits" / "model.safetensors").exists():
-            pytest.fail("outputs/habits is missing: run `make pull` first")
         root = tmp_path_factory.mktemp("checkout") / "collimate"
-        root.mkdir()
-        for name in ("flows", "tasks", "models"):
-            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        (root / "mlflow").mkdir()
-        for name in ("mlflow/views.json", "dvc.yaml", ".dvcignore", ".gitignore"):
-            shutil.copy(ROOT / name, root / name)
-        (root / "outputs" / "metrics").mkdir(parents=True)
-        for stage in SHIPPED:
-            shutil.copytree(ROOT / "outputs" / stage, root / "outputs" / stage)
-            metrics = ROOT / "outputs" / "metrics" / f"{stage}.json"
-            shutil.copy(metrics, root / "outputs" / "metrics")
-        write_world(root / "data", seed=5, scale=0.03)
+        shutil.copytree(template, root, symlinks=True)
         save_settings(Settings.model_validate(settings), root / "params.yaml")
-        subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-        for command in (["init", "-q"], ["add", "-q", "data"], ["commit", "-q", "-f", *SHIPPED]):
-            assert run(root, "dvc", *command).returncode == 0
         return root
 
     return make
@@ -56,11 +81,11 @@ def environment(root: Path) -> dict[str, str]:
     return inherited | stage_environment(root) | quiet
 
 
-def run(root: Path, *command: str) -> subprocess.CompletedProcess:
+def run(root: Path, *command: str, **variables: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", *command],
         cwd=root,
-        env=environment(root),
+        env=environment(root) | variables,
         capture_output=True,
         text=True,
     )

@@ -28,7 +28,7 @@ def checkout(make_checkout) -> Path:
 
 @pytest.fixture(scope="module")
 def servers(checkout) -> Servers:
-    (checkout / ".runtime").mkdir()  # a lock that is no longer held keeps nobody out
+    # a lock that is no longer held keeps nobody out
     (checkout / ".runtime" / "up.lock").write_text('{"by": "x 1 y 0", "what": "an earlier start"}')
     return Servers(checkout)
 
