@@ -11,7 +11,7 @@ PACKAGES := chromium chromium-driver postgresql
 NGINX := .venv/nginx/usr/sbin/nginx
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: bench-detection bench-grpo bench-platform demo demote deps doctor down packages promote pull repro reproduce test \
+.PHONY: bench-demo bench-detection bench-grpo bench-platform demo demote deps doctor down packages promote pull repro reproduce test \
   test-attack test-night test-ui up world
 
 demo: pull ## the main job on the embedded default
@@ -95,6 +95,9 @@ bench-grpo: pull ## a GRPO step, stock TRL beside ours: bench/grpo.json
 
 bench-detection: $(TESTING) ## average precision, both libraries beside ours: bench/detection.json
 	$(BIN)/python -m bench.detection
+
+bench-demo: pull ## the demo, twice: its figures and its time: bench/demo.json
+	$(BIN)/python -m bench.demo
 
 bench-platform: pull ## what Prefect, DVC and MLflow cost beside a plain script: bench/platform.json
 	$(BIN)/python -m bench.platform
