@@ -16,7 +16,14 @@ def test_what_prefects_server_draws_is_known():
 
 
 @pytest.mark.parametrize(
-    "name", ["lambda-botein", "delta3-nagai-terminus", "mu17-canis-majoris-void", "omega-vega-x"]
+    "name",
+    [
+        "lambda-botein",
+        "delta3-nagai-terminus",
+        "mu17-canis-majoris-void",
+        "omega-vega-x",
+        "sigma4--boundary",
+    ],
 )
 def test_what_prefects_form_draws_is_known(name):
     assert is_drawn(name)
