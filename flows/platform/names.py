@@ -14,9 +14,7 @@ _GREEK = (
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|omicron|pi|rho|sigma|"
     "tau|upsilon|phi|chi|psi|omega"
 )
-_OF_THE_FORM = re.compile(
-    rf"(?:{_GREEK})\d*(?:-[a-z]*){{1,3}}"
-)  # a star, which may have no name, and what is there
+_OF_THE_FORM = re.compile(rf"(?:{_GREEK})\d*(?:-[a-z]*){{1,3}}")  # a star, maybe nameless
 _OF_THE_SERVER = {word for part in coolname.data.config.values() for word in part.get("words", ())}
 
 

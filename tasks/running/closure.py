@@ -5,6 +5,7 @@ templates that they name. Not on how a stage is run: `EXEMPT`. Run it with `make
 """
 
 import ast
+import functools
 import re
 import textwrap
 from collections.abc import Iterator
@@ -97,8 +98,17 @@ def _block(deps: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _used(file: Path, root: Path) -> Iterator[Path]:
-    """Yield the files that a module imports anywhere, and the prompts and templates it names."""
+def _used(file: Path, root: Path) -> tuple[Path, ...]:
+    """Return the files that a module imports anywhere, and the prompts and templates it names."""
+    return _read(file, root, file.stat().st_mtime_ns)
+
+
+@functools.cache  # all stages share most of their files
+def _read(file: Path, root: Path, _: int) -> tuple[Path, ...]:
+    return tuple(_named_in(file, root))
+
+
+def _named_in(file: Path, root: Path) -> Iterator[Path]:
     tree = ast.parse(file.read_text(), str(file))
     asks = set()  # what the function is called here that renders a prompt
     for node in ast.walk(tree):

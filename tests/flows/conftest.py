@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from filelock import FileLock
 
 import mlflow
 from flows.platform.stage import stage_environment
+from tasks.running.warm import standby
 from tasks.settings import Settings, save_settings
 from tasks.world.shards import write_world
 
@@ -73,6 +74,13 @@ def make_checkout(tmp_path_factory, template) -> Callable[[dict], Path]:
         return root
 
     return make
+
+
+@pytest.fixture(scope="module")
+def warm(checkout) -> Iterator[None]:
+    """Keep a process with the libraries for the stages of a module's checkout, as a runner does."""
+    with standby(checkout):
+        yield
 
 
 def environment(root: Path) -> dict[str, str]:

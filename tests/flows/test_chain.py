@@ -38,7 +38,7 @@ SMALL = {
     "benchmarks": {"per_task": 1, "resamples": 100, "max_new_tokens": 48},
 }
 
-pytestmark = pytest.mark.chain
+pytestmark = [pytest.mark.chain, pytest.mark.usefixtures("warm")]
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +244,8 @@ def wait_for(folder: Path, pattern: str, seconds: float = 180) -> Path:
 def stages_alive(root: Path) -> list[int]:
     """Return the processes of stages that work in this checkout, with those that they started.
 
-    Not the one that waits for the next stage, as long as the runner that keeps it is there.
+    Not the one that waits for the next stage, as long as the runner or the test that keeps it is
+    there.
     """
     alive = []
     for process in psutil.process_iter():
@@ -252,8 +253,10 @@ def stages_alive(root: Path) -> list[int]:
             ours = {"tasks.run", "tasks.running.process", "tasks.running.warm"} & set(
                 process.cmdline()
             )
-            of_runner = (parent := process.parent()) and "flows.platform.serve" in parent.cmdline()
-            waits = of_runner and ours == {"tasks.running.warm"}
+            kept = (parent := process.parent()) and (
+                parent.pid == os.getpid() or "flows.platform.serve" in parent.cmdline()
+            )
+            waits = kept and ours == {"tasks.running.warm"}
             at_work = not waits and (ours or "DVC_STAGE" in process.environ())
             if Path(process.cwd()) == root and at_work:
                 alive.append(process.pid)

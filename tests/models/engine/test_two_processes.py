@@ -36,8 +36,16 @@ def run(how: str, strategy: str, kind: str, folder: str, out: Path) -> dict:
     return json.loads(report.read_text())
 
 
-@pytest.mark.parametrize("kind", ["dpo", "grpo"])
-@pytest.mark.parametrize("strategy", ["ddp", "deepspeed"])
+# each strategy and each kind for every change, all of them together at night
+@pytest.mark.parametrize(
+    ("strategy", "kind"),
+    [
+        ("ddp", "grpo"),
+        ("deepspeed", "dpo"),
+        pytest.param("ddp", "dpo", marks=pytest.mark.night),
+        pytest.param("deepspeed", "grpo", marks=pytest.mark.night),
+    ],
+)
 def test_losses_and_weights_equal_native_ones(strategy, kind, model_folder, tmp_path):
     if strategy == "deepspeed" and shutil.which("c++") is None:
         pytest.skip("DeepSpeed compiles its communication on a CPU, and there is no compiler")
