@@ -37,7 +37,6 @@ SMALL = OF_THE_CHAIN | {
     "synthesis": {"questions": 4, "attempts": 2, "captions": 2},
     "reward_model": {"steps": 2, "batch": 4, "judged": 4},
     "policy_sft": {"steps": 2, "batch": 4},
-    "preferences": {"pictures": 8, "candidates": 8},
     "policy_dpo": {"steps": 2, "batch": 2},
     "policy_grpo": {"steps": 3, "prompts": 2, "answers": 4, "max_new_tokens": 32},
     "benchmarks": {"per_task": 1, "resamples": 100, "max_new_tokens": 32},
