@@ -15,7 +15,8 @@ SMALL = {
     "reinforced": {"steps": 4, "prompts": 2, "answers": 4, "look_every": 2, "max_new_tokens": 48},
     "visual_rft": {
         "seeds": 1, "sft_rates": [1e-4], "sft_steps": 2, "grpo_steps": 2, "look_every": 1,
-        "prompts": 2, "answers": 4, "batch": 2, "max_new_tokens": 16, "dev": 4, "test": 6, "known": 2, "per_task": 1,
+        "prompts": 2, "answers": 4, "batch": 2, "max_new_tokens": 16, "dev": 4, "test": 6,
+        "known": 2, "per_task": 1,
     },
     "benchmarks": {"resamples": 100},
 }  # fmt: skip
