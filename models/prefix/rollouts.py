@@ -1,25 +1,19 @@
-"""Samples the answers of a GRPO step: one prefill per distinct prompt, one shared cache.
+"""Samples the answers of a GRPO step with `models/prefix/sampling.py`, and keeps groups together.
 
-`generate` repeats every prompt for each of its G answers: pictures, prefill, and keys and values in
-memory. Here a distinct prompt is encoded once, its keys and values are read by all of its answers
-in one product per layer and step (cascade attention: the prompt's part and the answer's own part
-are joined by their log-sums), and answers that have ended leave the batch.
-
-`shared_rollouts` is what TRL calls a `rollout_func`. Greedy answers equal those of `generate`, and
-sampled ones follow the distribution that training scores (tests/models/prefix/test_rollouts.py).
+`shared_rollouts` is what TRL calls a `rollout_func`: sampled answers follow the distribution that
+training scores (tests/models/prefix/test_rollouts.py).
 """
 
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 import trl.trainer.grpo_trainer
 from PIL import Image
-from transformers import LogitsProcessorList, PreTrainedModel
+from transformers import LogitsProcessorList
 from transformers.generation.logits_process import (
     MinPLogitsWarper,
     SuppressTokensLogitsProcessor,
@@ -30,207 +24,7 @@ from transformers.generation.logits_process import (
 from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
-LOOK_EVERY = 4  # steps between looks at which answers have ended (a look waits for the device)
-DROP_BELOW = 0.75  # the batch is made smaller when at most this share of its rows goes on
-
-
-@dataclass
-class Prompts:
-    """Distinct prompts after their prefill, and the rows that answer them.
-
-    Attributes:
-        keys, values: Per layer, [prompts, key heads, prompt tokens, dimension].
-        hidden: Which prompt tokens are padding, [prompts, 1, 1, prompt tokens].
-        slots: Rows by prompt, [prompts, most rows of a prompt]; short groups repeat row 0.
-        places: Where a row stands in the flattened slots, [rows].
-    """
-
-    keys: list[torch.Tensor]
-    values: list[torch.Tensor]
-    hidden: torch.Tensor
-    slots: torch.Tensor
-    places: torch.Tensor
-
-    @classmethod
-    def of(
-        cls,
-        keys: list[torch.Tensor],
-        values: list[torch.Tensor],
-        hidden: torch.Tensor,
-        owners: torch.Tensor,
-    ) -> "Prompts":
-        """Keep the prompts that still have rows; `owners` names the prompt of each row."""
-        kept, owners = owners.unique(return_inverse=True)
-        if len(kept) < len(hidden):
-            keys, values = [k[kept] for k in keys], [v[kept] for v in values]
-            hidden = hidden[kept]
-        counts = owners.bincount(minlength=len(kept))
-        width = int(counts.max())
-        order = owners.argsort(stable=True)
-        rank = torch.empty_like(owners)
-        rank[order] = torch.arange(len(owners), device=owners.device) - (
-            counts.cumsum(0) - counts
-        ).repeat_interleave(counts)
-        places = owners * width + rank
-        slots = torch.zeros(len(kept) * width, dtype=torch.long, device=owners.device)
-        slots[places] = torch.arange(len(owners), device=owners.device)
-        return cls(keys, values, hidden, slots.view(-1, width), places)
-
-    def attend(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        own_key: torch.Tensor,
-        own_value: torch.Tensor,
-        scaling: float,
-    ) -> torch.Tensor:
-        """Attend to the prompt and to the answer so far.
-
-        Args:
-            query: [rows, heads, 1, dimension].
-            own_key, own_value: [rows, key heads, answer tokens, dimension].
-
-        Returns:
-            [rows, 1, heads, dimension].
-        """
-        rows, heads, _, dimension = query.shape
-        groups = own_key.shape[1]
-        grouped = query.view(rows, groups, heads // groups, dimension)
-        asked = grouped[self.slots].transpose(1, 2).flatten(2, 3)  # [prompts, groups, slots·n, d]
-        scores = asked @ self.keys[layer].transpose(-1, -2) * scaling
-        scores = scores.masked_fill(self.hidden, -torch.inf)
-        prompt, prompt_sum = _weighted(scores, self.values[layer])
-        prompt, prompt_sum = self._by_row(prompt, groups), self._by_row(prompt_sum, groups)
-        own, own_sum = _weighted(grouped @ own_key.transpose(-1, -2) * scaling, own_value)
-        share = torch.sigmoid(prompt_sum - own_sum).to(own.dtype)
-        return (share * prompt + (1 - share) * own).reshape(rows, 1, heads, dimension)
-
-    def _by_row(self, states: torch.Tensor, groups: int) -> torch.Tensor:
-        """Return [rows, groups, heads per group, d] from [prompts, groups, slots·heads, d]."""
-        slots = self.slots.shape[1]
-        apart = states.unflatten(2, (slots, -1)).transpose(1, 2).flatten(0, 1)
-        return apart[self.places]
-
-
-def _weighted(scores: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the attended values and the log-sum of the scores that weighted them."""
-    total = scores.float().logsumexp(-1, keepdim=True)
-    weights = (scores.float() - total).exp().to(values.dtype)
-    return weights @ values, total
-
-
-class AnswerCache:
-    """Keys and values of the answers so far, in buffers of their final length."""
-
-    def __init__(self, longest: int):
-        self.longest, self.length = longest, 0
-        self._keys: dict[int, torch.Tensor] = {}
-        self._values: dict[int, torch.Tensor] = {}
-
-    def update(
-        self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add one token per row; return all so far (transformers' cache interface)."""
-        if layer not in self._keys:
-            shape = (*keys.shape[:2], self.longest, keys.shape[-1])
-            self._keys[layer], self._values[layer] = keys.new_empty(shape), keys.new_empty(shape)
-        end = self.length + 1
-        self._keys[layer][:, :, self.length : end] = keys
-        self._values[layer][:, :, self.length : end] = values
-        return self._keys[layer][:, :, :end], self._values[layer][:, :, :end]
-
-    def get_seq_length(self, *_: Any) -> int:
-        """Return the number of tokens held (transformers' cache interface)."""
-        return self.length
-
-    def keep(self, rows: torch.Tensor) -> None:
-        """Drop all other rows."""
-        for held in (self._keys, self._values):
-            for layer, states in held.items():
-                held[layer] = states[rows]
-
-
-@torch.no_grad()
-def sample(
-    model: PreTrainedModel,
-    inputs: dict[str, torch.Tensor],
-    owners: torch.Tensor,
-    *,
-    max_new_tokens: int,
-    end_tokens: torch.Tensor,
-    warp: Callable[[torch.Tensor], torch.Tensor],
-) -> list[list[int]]:
-    """Sample one answer per row.
-
-    Args:
-        model: A Qwen-VL whose prefixes are shared (`models.prefix.shared.share_prefix`).
-        inputs: The processor's tensors of the distinct prompts, padded on the left.
-        owners: The prompt of each row, [rows].
-        warp: Turns logits [rows, vocabulary] into those that are sampled from; `argmax` of them is
-            taken where all others are -inf.
-
-    Returns:
-        The answers' tokens, with the end token where one was sampled.
-    """
-    positions, following = _positions(model, inputs)
-    output = model(**inputs, position_ids=positions, use_cache=True, logits_to_keep=1)
-    filled = output.past_key_values.layers
-    keys, values = [layer.keys for layer in filled], [layer.values for layer in filled]
-    hidden = (inputs["attention_mask"] == 0)[:, None, None, :]
-    rows = torch.arange(len(owners), device=owners.device)
-    alive = torch.ones(len(owners), dtype=torch.bool, device=owners.device)
-    prompts = Prompts.of(keys, values, hidden, owners)
-    cache = AnswerCache(max_new_tokens)
-    logits, following = output.logits[owners, -1], following[owners]
-    drawn: list[tuple[torch.Tensor, torch.Tensor]] = []
-    for step in range(max_new_tokens):
-        tokens = torch.multinomial(warp(logits.float()).softmax(-1), 1)
-        drawn.append((rows[alive], tokens[alive, 0]))
-        alive = alive & ~torch.isin(tokens[:, 0], end_tokens)
-        if step + 1 == max_new_tokens:
-            break
-        if step % LOOK_EVERY == LOOK_EVERY - 1:
-            going_on = int(alive.sum())
-            if going_on == 0:
-                break
-            if going_on <= DROP_BELOW * len(alive):
-                left = alive.nonzero()[:, 0]
-                cache.keep(left)
-                rows, tokens, following = rows[left], tokens[left], following[left]
-                owners, alive = owners[left], alive[left]
-                prompts = Prompts.of(keys, values, hidden, owners)
-        output = model(
-            input_ids=tokens,
-            # four dimensions are taken as they are; what a token sees is in `prompts`
-            attention_mask=tokens.new_ones(1, 1, 1, 1),
-            position_ids=following.expand(3, -1)[..., None],
-            past_key_values=cache,
-            use_cache=True,
-            shared_prompts=prompts,
-        )
-        cache.length += 1
-        logits, following = output.logits[:, -1], following + 1
-    answers: list[list[int]] = [[] for _ in range(len(alive) if not drawn else len(drawn[0][0]))]
-    for some, tokens in drawn:
-        for row, token in zip(some.tolist(), tokens.tolist(), strict=True):
-            answers[row].append(token)
-    return answers
-
-
-def _positions(
-    model: PreTrainedModel, inputs: dict[str, torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the prompts' positions [3, prompts, tokens] and each one's next position."""
-    mask, ids = inputs["attention_mask"], inputs["input_ids"]
-    if inputs.get("image_grid_thw") is None:
-        positions = (mask.cumsum(-1) - 1).clamp(min=0).expand(3, *ids.shape)
-    else:
-        positions, _ = model.model.get_rope_index(
-            ids, mm_token_type_ids=inputs["mm_token_type_ids"],
-            image_grid_thw=inputs["image_grid_thw"], attention_mask=mask,
-        )  # fmt: skip
-    return positions, positions.amax(dim=(0, 2)) + 1
-
+from models.prefix.sampling import Draw, sample
 
 # ---- what TRL calls ----------------------------------------------------------------------------
 
@@ -271,7 +65,7 @@ def shared_rollouts(prompts: list, trainer: GRPOTrainer) -> dict[str, Any]:
             torch.tensor(owners, device=device),
             max_new_tokens=trainer.max_completion_length,
             end_tokens=torch.tensor(trainer.eos_token_ids, device=device),
-            warp=partial(_warpers(trainer), None),
+            draw=_drawn(_warpers(trainer)),
         )
     ids = [
         row[seen.bool()].tolist()
@@ -279,9 +73,16 @@ def shared_rollouts(prompts: list, trainer: GRPOTrainer) -> dict[str, Any]:
     ]
     return {
         "prompt_ids": [ids[owner] for owner in owners],
-        "completion_ids": answers,
+        "completion_ids": answers.tokens,
         "logprobs": None,
     }
+
+
+def _drawn(warpers: LogitsProcessorList) -> Draw:
+    def draw(logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
+        return torch.multinomial(warpers(None, logits).softmax(-1), 1)[:, 0]
+
+    return draw
 
 
 def _warpers(trainer: GRPOTrainer) -> LogitsProcessorList:

@@ -106,6 +106,7 @@ class SharedPrefix:
 
     def __init__(self, model: PreTrainedModel):
         self.given = self.computed = 0
+        model.shared_prefix = self
         self._wanted: torch.Tensor | None = None  # [rows, columns - 1], positions to be scored
         self._backbone = model.model
         self._plain_backbone, self._plain_model = self._backbone.forward, model.forward
@@ -113,9 +114,48 @@ class SharedPrefix:
         self._backbone.forward = types.MethodType(self._wrapped(self._backbone), self._backbone)
         model.forward = types.MethodType(self._scoring(model), model)
 
-    def _wrapped(self, backbone: PreTrainedModel) -> Any:
-        config = backbone.config
+    @staticmethod
+    def of(model: PreTrainedModel) -> "SharedPrefix":
+        """Return the state of a model that `share_prefix` was called on."""
+        return model.shared_prefix
 
+    def prefill(
+        self, inputs: dict[str, torch.Tensor], cache: Any
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Encode prompts, each common beginning once.
+
+        Args:
+            inputs: The processor's tensors, padded on the left.
+            cache: Takes the keys and values of the flat sequence.
+
+        Returns:
+            The last token's states, [prompts, width], and where each token stands in the flat
+            sequence, [prompts, tokens]; None where the prompts have nothing in common.
+        """
+        layout = self._layout(**inputs) if len(inputs["input_ids"]) > 1 else None
+        if layout is None:
+            return None
+        states = self._run(
+            self._backbone, layout, **inputs, past_key_values=cache, use_cache=True
+        )  # fmt: skip
+        return states[0][layout.places[:, -1]], layout.places
+
+    def _layout(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        pixel_values: torch.Tensor | None = None,
+        image_grid_thw: torch.Tensor | None = None,
+        **_: Any,
+    ) -> Layout | None:
+        config = self._backbone.config
+        return plan(
+            input_ids, attention_mask, pixel_values, image_grid_thw,
+            image_token=config.image_token_id,
+            merge_size=config.vision_config.spatial_merge_size,
+        )  # fmt: skip
+
+    def _wrapped(self, backbone: PreTrainedModel) -> Any:
         @functools.wraps(type(backbone).forward)
         def forward(_, input_ids=None, attention_mask=None, **kwargs):
             layout = None
@@ -123,11 +163,7 @@ class SharedPrefix:
             if self._can_share(input_ids, kwargs):
                 if attention_mask is None:
                     attention_mask = torch.ones_like(input_ids)
-                layout = plan(
-                    input_ids, attention_mask, kwargs.get("pixel_values"),
-                    kwargs.get("image_grid_thw"), image_token=config.image_token_id,
-                    merge_size=config.vision_config.spatial_merge_size,
-                )  # fmt: skip
+                layout = self._layout(input_ids, attention_mask, **kwargs)
             wanted = self._wanted
             if layout is None:
                 output = self._plain_backbone(
@@ -187,7 +223,7 @@ class SharedPrefix:
             attention_mask=input_ids.new_ones(1, 1, 1, 1),
             position_ids=positions[:, rows, columns][:, None],
             shared_prefix=layout,
-            **{**kwargs, "use_cache": False},
+            **{"use_cache": False, **kwargs},
             **pictures,
         ).last_hidden_state
 
