@@ -31,7 +31,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration as Qwen2_5_VL
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from trl import GRPOConfig, GRPOTrainer
 
-from models.prefix import rollouts
+from models.prefix import sampling
 from models.prefix.rollouts import GroupedGRPOTrainer, shared_rollouts
 from models.prefix.shared import share_prefix
 from models.vlm.loading import ImageOnlyQwen2_5_VLProcessor, load_model, load_processor
@@ -264,17 +264,17 @@ def early_exit(out: Path) -> dict[str, float]:
         ]
         for row in arm.batches[0]
     ]  # fmt: skip
-    usual, seconds = rollouts.DROP_BELOW, {"with": [], "without": []}
+    usual, seconds = sampling.DROP_BELOW, {"with": [], "without": []}
     try:
         for repeat in range(2 * REPEATS + 2):
-            kind, rollouts.DROP_BELOW = (("with", usual), ("without", -1.0))[repeat % 2]
+            kind, sampling.DROP_BELOW = (("with", usual), ("without", -1.0))[repeat % 2]
             torch.manual_seed(repeat // 2)
             started = now()
             answers = shared_rollouts(chat, arm.trl)["completion_ids"]
             if repeat > 1:
                 seconds[kind].append(now() - started)
     finally:
-        rollouts.DROP_BELOW = usual
+        sampling.DROP_BELOW = usual
     medians = {kind: statistics.median(times) for kind, times in seconds.items()}
     lengths = [len(answer) for answer in answers]
     return {

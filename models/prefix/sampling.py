@@ -279,7 +279,8 @@ def _prefill(
     """
     positions, following = _positions(model, inputs)
     cache = DynamicCache()
-    hidden = SharedPrefix.of(model).prefill(inputs, cache)
+    state = SharedPrefix.of(model)
+    hidden = state.prefill(inputs, cache) if state else None
     if hidden is None:
         output = model(
             **inputs, position_ids=positions, use_cache=True, logits_to_keep=1,

@@ -115,9 +115,9 @@ class SharedPrefix:
         model.forward = types.MethodType(self._scoring(model), model)
 
     @staticmethod
-    def of(model: PreTrainedModel) -> "SharedPrefix":
-        """Return the state of a model that `share_prefix` was called on."""
-        return model.shared_prefix
+    def of(model: torch.nn.Module) -> "SharedPrefix | None":
+        """Return the state of a model that `share_prefix` was called on; None of another."""
+        return getattr(_core(model), "shared_prefix", None)
 
     def prefill(
         self, inputs: dict[str, torch.Tensor], cache: Any

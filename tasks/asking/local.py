@@ -9,8 +9,8 @@ import contextlib
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ import torch
 from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
+from models.prefix.shared import can_share_prefix, share_prefix
 from models.vlm.loading import load_model, load_processor
+from tasks.asking.generating import Answer, generate_answers
 from tasks.asking.opening import opened
-from tasks.asking.preparing import NotTogether, batches, context_of, grouped, open_pictures, prepare
+from tasks.asking.preparing import NotTogether, batches, grouped, open_pictures
 from tasks.records.images import open_image
 from tasks.running.errors import UserError
 from tasks.running.progress import track
@@ -30,21 +32,6 @@ ANSWERS_PER_BATCH = 64  # answers decoded at once
 # files that a question's tokens and pictures depend on
 INPUTS = ("config.json", "generation_config.json", "preprocessor_config.json",
           "processor_config.json", "tokenizer.json", "tokenizer_config.json")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer of the model.
-
-    Attributes:
-        first_token: Log-probabilities of the answer's first token for the asked `options`.
-        unanswered: Why the question could not be asked; "" where it was.
-    """
-
-    text: str
-    tokens: int
-    first_token: tuple[float, ...] = ()
-    unanswered: str = ""
 
 
 class Asker:
@@ -91,54 +78,59 @@ class Asker:
         temperature: float = 0.0,
         seed: int = 0,
         options: Sequence[str] = (),
+        stop: Sequence[str] = (),
         title: str = "asking",
     ) -> list[list[Answer]]:
         """Answer every question `samples` times.
+
+        An answer depends on its question, on `seed` and on its number alone: not on what is asked
+        with it, nor on how many answers there are.
 
         Args:
             questions: Prompts, each with its encoded pictures.
             temperature: 0 answers greedily; otherwise the full distribution is sampled (no top-k
                 and no nucleus).
             options: Texts whose first token's log-probability is noted with each answer.
+            stop: Texts before which an answer ends.
 
         Returns:
             One list of `samples` answers per question, in order.
         """
-        how = (max_new_tokens, samples, temperature, seed, options)
+        how = (max_new_tokens, temperature, seed, options, stop)
         asked = [_key(self.identity, *question, *how) for question in questions]
-        # similar lengths together: less padding, and a batch ends when its longest answer does
-        different = sorted(
-            {key: i for i, key in enumerate(asked)}.values(), key=lambda i: len(questions[i][0])
-        )
-        planned = batches(questions, different, ANSWERS_PER_BATCH, samples, self.processor)
-        # a batch is asked as a whole, known answers and all: in other company a question would
-        # draw other random numbers, and a run that was killed would end differently
-        todo = [batch for batch in planned if any(asked[i] not in self._known for i in batch)]
+        different = _alike_together(questions, {key: i for i, key in enumerate(asked)}.values())
+        todo = [i for i in different if len(self._known.get(asked[i], ())) < samples]
+        planned = list(batches(questions, todo, ANSWERS_PER_BATCH, samples, self.processor))
+
+        def missing(i: int) -> list[int]:
+            numbers = range(len(self._known.get(asked[i], ())), samples)
+            return [_seed(*questions[i], seed, number) for number in numbers]
+
         jobs = (
-            (
-                [questions[i] for i in batch], max_new_tokens, samples, temperature, options,
-                int(_key("", *questions[batch[0]], *how)[:8], 16),
-            )
-            for batch in todo
+            ([questions[i] for i in batch], [missing(i) for i in batch], max_new_tokens,
+             temperature, options, stop)
+            for batch in planned
         )  # fmt: skip
         if self._spread is None:
             answered = (answer_batch(self.model, self.processor, *job) for job in jobs)
         else:
             answered = self._spread(_answer_in_worker, ((*self._where, *job) for job in jobs))
-        answered = track(answered, title, len(todo))
+        answered = track(answered, title, len(planned))
         with self.memory.open("a") as memory:
-            for batch, answers in zip(todo, answered, strict=True):
+            for batch, answers in zip(planned, answered, strict=True):
                 for i, answer in zip(batch, answers, strict=True):
-                    self._known[asked[i]] = answer
-                    rows = [[a.text, a.tokens, list(a.first_token), a.unanswered] for a in answer]
-                    memory.write(json.dumps({"key": asked[i], "answers": rows}) + "\n")
+                    held = self._known.setdefault(asked[i], [])
+                    rows = [[*vars(a).values()] for a in answer]
+                    line = {"key": asked[i], "first": len(held), "answers": rows}
+                    memory.write(json.dumps(line) + "\n")
+                    held += answer
                     self.tokens += sum(a.tokens for a in answer)
                 memory.flush()
         reasons = [self._known[asked[i]][0].unanswered for i in different]
         if told := grouped(reasons):
             self.unanswered += filter(None, reasons)
             print(f"{title}: of {len(reasons)} questions unanswered: {told}", flush=True)
-        return [self._known[key] for key in asked]
+        return [self._known[key][:samples] for key in asked]
 
     def _remembered(self) -> dict[str, list[Answer]]:
         known = {}
@@ -152,7 +144,9 @@ class Asker:
                     # what does not fit is asked again: the last line of a killed run, a line of an
                     # older version, or of something else
                     row = json.loads(line)
-                    known[row["key"]] = [_answer(*answer) for answer in row["answers"]]
+                    answers = [_answer(*answer) for answer in row["answers"]]
+                    if row["first"] == len(known.get(row["key"], ())):
+                        known.setdefault(row["key"], []).extend(answers)
         return known
 
 
@@ -160,35 +154,38 @@ def answer_batch(
     model: PreTrainedModel,
     processor: ProcessorMixin,
     questions: Sequence[tuple[str, Sequence[bytes]]],
+    seeds: Sequence[Sequence[int]],
     max_new_tokens: int,
-    samples: int,
-    temperature: float,
-    options: Sequence[str],
-    seed: int,
+    temperature: float = 0.0,
+    options: Sequence[str] = (),
+    stop: Sequence[str] = (),
 ) -> list[list[Answer]]:
-    """Answer some questions, `samples` times each; see `Asker.ask`."""
+    """Answer some questions once per seed; see `Asker.ask`."""
     pictures = open_pictures(processor, questions)
     reasons = [_unopened(pictures, images) for _, images in questions]
+    left = [i for i, reason in enumerate(reasons) if not reason]
     turns = [
-        turn
-        for (text, images), reason in zip(questions, reasons, strict=True)
-        if not reason
-        for turn in [_turns(text, [pictures[data] for data in images])] * samples
+        _turns(text, [pictures[x] for x in images])
+        for text, images in map(questions.__getitem__, left)
     ]
-    torch.manual_seed(seed)
+    how = {
+        "max_new_tokens": max_new_tokens,
+        "temperature": temperature,
+        "options": options,
+        "stop": stop,
+    }
     try:
-        made = generate_answers(
-            model, processor, turns, max_new_tokens=max_new_tokens, temperature=temperature,
-            options=options,
-        )  # fmt: skip
+        made = iter(
+            generate_answers(model, processor, turns, seeds=[seeds[i] for i in left], **how)
+            if turns
+            else []
+        )
     except NotTogether:
-        how = (max_new_tokens, samples, temperature, options, seed)
-        return [answer_batch(model, processor, [question], *how)[0] for question in questions]
-    fields = zip(made.texts, made.lengths, made.firsts, made.unanswered, strict=True)
-    answers = (Answer(*values) for values in fields)
+        each = zip(questions, seeds, strict=True)
+        return [answer_batch(model, processor, [q], [s], **how)[0] for q, s in each]
     return [
-        [Answer("", 0, (), reason) if reason else next(answers) for _ in range(samples)]
-        for reason in reasons
+        [Answer("", 0, (), reason) for _ in row] if reason else next(made)
+        for reason, row in zip(reasons, seeds, strict=True)
     ]
 
 
@@ -197,16 +194,18 @@ def _unopened(pictures: dict[bytes, Any], images: Sequence[bytes]) -> str:
     return f"a picture cannot be opened ({errors[0]})" if errors else ""
 
 
-def _answer(text: str, tokens: int, first_token: list[float], unanswered: str) -> Answer:
+def _answer(
+    text: str, tokens: int, first_token: list[float], unanswered: str, ended: str
+) -> Answer:
     """Return an answer from its line in the memory, which may hold something else.
 
     Raises:
         TypeError: It does.
     """
-    kinds = zip((text, tokens, unanswered), (str, int, str), strict=True)
+    kinds = zip((text, tokens, unanswered, ended), (str, int, str, str), strict=True)
     if not all(isinstance(value, kind) for value, kind in kinds):
         raise TypeError(text)
-    return Answer(text, tokens, tuple(map(float, first_token)), unanswered)
+    return Answer(text, tokens, tuple(map(float, first_token)), unanswered, ended)
 
 
 def _answer_in_worker(model: str, identity: str, device: str, *job) -> list[list[Answer]]:
@@ -217,67 +216,6 @@ def _answer_in_worker(model: str, identity: str, device: str, *job) -> list[list
 def _kept(model: str, identity: str, device: str):
     """Open a model once per worker, and again when its weights have changed."""
     return open_on(model, device)
-
-
-@dataclass(frozen=True)
-class Generated:
-    """Answers in the order of their conversations, with the fields of `Answer`.
-
-    Attributes:
-        texts: "" where a conversation could not be asked.
-    """
-
-    texts: list[str]
-    lengths: list[int]
-    firsts: list[tuple[float, ...]]
-    unanswered: list[str]
-
-
-@torch.no_grad()
-def generate_answers(
-    model: PreTrainedModel,
-    processor: ProcessorMixin,
-    turns: Sequence[list[dict]],
-    *,
-    max_new_tokens: int,
-    temperature: float = 0.0,
-    options: Sequence[str] = (),
-) -> Generated:
-    """Answer a batch of conversations with a model that is already there.
-
-    Args:
-        turns: One conversation per answer. Several answers to one are repeated here, because
-            `num_return_sequences` fails on models without DeepStack (transformers 5.23).
-    """
-    context = context_of(model.config)
-    inputs, reasons = prepare(processor, turns, context, max_new_tokens)
-    nothing: tuple[float, ...] = ()
-    if inputs is None:
-        none = [nothing for _ in turns]
-        return Generated(["" for _ in turns], [0 for _ in turns], none, reasons)
-    inputs = inputs.to(model.device)
-    sampling: dict[str, Any] = {"do_sample": False}
-    if temperature:
-        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    result = model.generate(
-        **inputs,
-        max_new_tokens=max_new_tokens,
-        return_dict_in_generate=True,
-        output_logits=bool(options),
-        **sampling,
-    )
-    new = result.sequences[:, inputs["input_ids"].shape[1] :]
-    tokenizer = processor.tokenizer
-    texts = tokenizer.batch_decode(new, skip_special_tokens=True)
-    lengths = (new != tokenizer.pad_token_id).sum(1).tolist()
-    firsts: list[tuple[float, ...]] = [()] * len(texts)
-    if options:
-        ids = [tokenizer(option, add_special_tokens=False)["input_ids"][0] for option in options]
-        chosen = result.logits[0].float().log_softmax(-1)[:, ids]
-        firsts = [tuple(row) for row in chosen.tolist()]
-    made = zip(texts, lengths, firsts, strict=True)
-    rows = [("", 0, nothing) if reason else next(made) for reason in reasons]
-    return Generated(*map(list, zip(*rows, strict=True)), reasons)
 
 
 def chat(prompt: str, images: Sequence[bytes]) -> list[dict]:
@@ -301,7 +239,12 @@ def open_on(name: str, device: str):
     # asked in the precision that models are saved in, where the device is made for it
     dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
     model, processor = open_model(name, dtype)
-    return model.to(place), processor
+    model = model.to(place).eval()
+    if can_share_prefix(model):
+        share_prefix(model)
+    else:
+        print(f"{name}: a {model.config.model_type} writes every answer on its own", flush=True)
+    return model, processor
 
 
 def open_model_processor(name: str) -> ProcessorMixin:
@@ -336,18 +279,38 @@ def _identity(model: str) -> str:
     return f"{model} {states}"
 
 
+def _alike_together(
+    questions: Sequence[tuple[str, Sequence[bytes]]], order: Iterable[int]
+) -> list[int]:
+    """Return an order in which questions about the same pictures follow each other, by length.
+
+    Common beginnings are encoded once where they meet in a batch, similar lengths need less
+    padding, and a batch ends when its longest answer does.
+    """
+    about: dict[tuple[bytes, ...], list[int]] = defaultdict(list)
+    for i in order:
+        about[tuple(questions[i][1])].append(i)
+    groups = (sorted(group, key=lambda i: len(questions[i][0])) for group in about.values())
+    return [i for group in sorted(groups, key=lambda g: len(questions[g[-1]][0])) for i in group]
+
+
+def _seed(prompt: str, images: Sequence[bytes], seed: int, number: int) -> int:
+    """Return the seed of an answer's own random numbers, of 128 bits."""
+    return int(_key("", prompt, images, number, 0.0, seed, (), ())[:32], 16)
+
+
 def _key(
     model: str,
     prompt: str,
     images: Sequence[bytes],
     max_new_tokens: int,
-    samples: int,
     temperature: float,
     seed: int,
     options: Sequence[str],
+    stop: Sequence[str],
 ) -> str:
     digest = hashlib.sha256()
-    facts = [model, prompt, max_new_tokens, samples, temperature, seed, list(options)]
+    facts = [model, prompt, max_new_tokens, temperature, seed, list(options), list(stop)]
     digest.update(json.dumps(facts).encode())
     for data in images:
         digest.update(hashlib.sha256(data).digest())

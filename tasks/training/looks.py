@@ -16,7 +16,7 @@ from datasets import Dataset
 from models.engine.checkpoints import fault, from_first
 from models.engine.trl_module import TRLModule
 from models.engine.whole import set_aside, write_whole, written_whole
-from tasks.asking.local import generate_answers
+from tasks.asking.generating import generate_answers
 from tasks.asking.preparing import PIXELS
 from tasks.training.meter import Meter
 from tasks.training.plan import Plan
@@ -162,7 +162,7 @@ class GreedyLooks(L.Callback):
             for prompt, images in zip(rows["prompt"], rows["images"], strict=True)
         ]  # fmt: skip
         answers = generate_answers(network, processor, turns, max_new_tokens=self.plan.look_tokens)
-        return self.plan.watched(answers.texts, **rows)
+        return self.plan.watched([answer.text for [answer] in answers], **rows)
 
 
 def _batches(dev: Dataset) -> Iterator[dict[str, list]]:

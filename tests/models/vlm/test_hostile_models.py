@@ -18,7 +18,8 @@ from PIL import Image
 
 from models.vlm import chat_templates, loading
 from models.vlm.bounded import bounded
-from tasks.asking.local import chat, generate_answers, open_model
+from tasks.asking.generating import generate_answers
+from tasks.asking.local import chat, open_model
 from tasks.records.images import to_png
 from tasks.running.errors import UserError
 
@@ -250,8 +251,8 @@ def opened(folder: Path) -> tuple[str, str, float]:
         model, processor = open_model(str(folder))
         turns = [chat("Hello", [to_png(Image.new("RGB", (40, 30)))])] * 2
         made = generate_answers(model, processor, turns, max_new_tokens=2)
-        assert made.unanswered == ["", ""]
-        kind, told = "opened", str(made.texts)
+        assert [answer.unanswered for [answer] in made] == ["", ""]
+        kind, told = "opened", str([answer.text for [answer] in made])
     except UserError as error:
         kind, told = "refused", str(error)
     except BaseException as error:

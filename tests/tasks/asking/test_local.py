@@ -50,7 +50,59 @@ def test_a_killed_run_asks_only_unfinished_batches_and_ends_like_one_that_was_no
     second = Asker(model_folder, tmp_path)
     assert second.ask(questions, **how) == whole
     again = [json.loads(line)["key"] for line in second.memory.read_text().splitlines()[7:]]
-    assert again == [json.loads(line)["key"] for line in lines[4:]]
+    assert sorted(again) == sorted(json.loads(line)["key"] for line in lines[6:])
+
+
+def test_an_answer_depends_on_its_question_its_seed_and_its_number_alone(
+    model_folder, questions, tmp_path, monkeypatch
+):
+    how = {"max_new_tokens": 12, "temperature": 1.0}
+    first = Asker(model_folder, tmp_path / "a")
+    eight = first.ask(questions, samples=8, seed=3, **how)
+    assert len({answer.text for answer in eight[0]}) == 8
+    monkeypatch.setattr(asking, "ANSWERS_PER_BATCH", 3)
+    second = Asker(model_folder, tmp_path / "b")
+    assert second.ask(questions[::-1][:4], samples=3, seed=3, **how) == [
+        group[:3] for group in eight[::-1][:4]
+    ]
+    tokens = second.tokens
+    assert second.ask(questions, samples=8, seed=3, **how) == eight  # three are remembered of some
+    assert second.tokens < tokens + first.tokens
+    other = second.ask(questions, samples=8, seed=4, **how)
+    assert all(a != b for a, b in zip(other, eight, strict=True))
+
+
+def test_the_plain_path_draws_what_the_shared_one_does(
+    model_folder, questions, tmp_path, monkeypatch, capsys
+):
+    sampled = {"samples": 4, "temperature": 0.8, "seed": 5}
+    ways = (sampled, {"options": ("A", "B")}, {"stop": ("e", "1")})
+    shared = Asker(model_folder, tmp_path / "shared")
+    monkeypatch.setattr(asking, "can_share_prefix", lambda model: False)
+    plain = Asker(model_folder, tmp_path / "plain")
+    assert "writes every answer on its own" in capsys.readouterr().out
+    for how in ways:
+        found, expected = (
+            [a for group in asker.ask(questions, max_new_tokens=16, **how) for a in group]
+            for asker in (shared, plain)
+        )
+        assert [(a.text, a.tokens, a.ended) for a in found] == [
+            (a.text, a.tokens, a.ended) for a in expected
+        ]
+        for one, other in zip(found, expected, strict=True):
+            assert one.first_token == pytest.approx(other.first_token, abs=1e-5)
+
+
+def test_an_answer_says_why_it_ended(model_folder, questions, tmp_path):
+    asker = Asker(model_folder, tmp_path)
+    long = [group[0] for group in asker.ask(questions, max_new_tokens=64)]
+    assert {answer.ended for answer in long} <= {"end", "limit"}
+    for answer in long:
+        assert (answer.tokens == 64) >= (answer.ended == "limit")
+    letter = next(c for c in long[0].text if c.isalnum())
+    [stopped], *_ = asker.ask(questions, max_new_tokens=64, stop=[letter])
+    assert stopped.ended == "stop" and stopped.text == long[0].text.partition(letter)[0]
+    assert stopped.tokens < long[0].tokens
 
 
 def test_the_same_weights_in_another_folder_draw_the_same_answers(
@@ -228,7 +280,7 @@ def test_sixteen_questions_about_a_bomb_of_64_megapixels_take_less_than_a_gigaby
 
     def work() -> int:
         torch.set_num_threads(1)
-        answers = asking.answer_batch(model, processor, questions, 2, 1, 0.0, (), 0)
+        answers = asking.answer_batch(model, processor, questions, [[0]] * 16, 2)
         return sum(not group[0].unanswered for group in answers)
 
     assert bounded(work, seconds=60, megabytes=1024) == 16

@@ -52,7 +52,7 @@ PHASES: dict[str, dict[str, Calls]] = {
         "while the model is opened": [("models.vlm.loading:load_model", 2)],
         "in the weights of the first look": [(f"{LOOK}._look", 1), ("torch:save", 1)],
         "before the first step": [(f"{MODULE}.on_train_start", 1)],
-        "in the rollout of step 2": [(STEP, 3), ("models.prefix.rollouts:AnswerCache.update", 9)],
+        "in the rollout of step 2": [(STEP, 3), ("models.prefix.sampling:AnswerCache.update", 9)],
         "before the look at step 3": [(f"{LOOK}._look", 1)],
         "while step 4 is scored": [(STEP, 3), ("tasks.rewards.text:content_of", 3)],
         "in the backward pass of step 5": [(STEP, 4)],
@@ -69,7 +69,7 @@ PHASES: dict[str, dict[str, Calls]] = {
     "policy_grpo": {
         "while the model is opened": [("models.vlm.loading:load_model", 1)],
         "before the first step": [(f"{MODULE}.on_train_start", 1)],
-        "in the rollout of step 2": [(STEP, 3), ("models.prefix.rollouts:AnswerCache.update", 9)],
+        "in the rollout of step 2": [(STEP, 3), ("models.prefix.sampling:AnswerCache.update", 9)],
         "before the look at step 3": [(f"{MODULE}.validation_step", 1)],
         "while step 4 is scored": [(STEP, 3), ("tasks.rewards.text:content_of", 3)],
         "in the backward pass of step 5": [(STEP, 4)],

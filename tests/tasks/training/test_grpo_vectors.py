@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.prefix.rollouts import sample
+from models.prefix.sampling import sample
 from models.prefix.shared import share_prefix
 from tasks.asking.coordinates import Coordinates
 from tasks.rewards.reward import Reward
@@ -94,13 +94,11 @@ def test_an_answer_ends_with_its_first_end_token(trainer, given, expected):
     for ids, mask in zip(given["completion_ids"], expected, strict=True):
         forced = iter(ids)
 
-        def only(logits: torch.Tensor, forced=forced) -> torch.Tensor:
-            wanted = torch.full_like(logits, -torch.inf)
-            wanted[:, next(forced)] = 0.0
-            return wanted
+        def only(logits, rows, step):
+            return torch.tensor([next(forced)])
 
         [answer] = sample(
             trainer.model.eval(), dict(inputs), torch.tensor([0]), max_new_tokens=len(ids),
-            end_tokens=torch.tensor([given["eos_token_id"]]), warp=only,
-        )  # fmt: skip
+            end_tokens=torch.tensor([given["eos_token_id"]]), draw=only,
+        ).tokens  # fmt: skip
         assert answer == [token for token, kept in zip(ids, mask, strict=True) if kept]
