@@ -94,7 +94,7 @@ def test_an_answer_ends_with_its_first_end_token(trainer, given, expected):
     for ids, mask in zip(given["completion_ids"], expected, strict=True):
         forced = iter(ids)
 
-        def only(logits, rows, step):
+        def only(logits, rows, step, forced=forced):
             return torch.tensor([next(forced)])
 
         [answer] = sample(
