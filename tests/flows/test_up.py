@@ -27,10 +27,12 @@ def checkout(make_checkout) -> Path:
 
 
 @pytest.fixture(scope="module")
-def servers(checkout) -> Servers:
+def servers(checkout) -> Iterator[Servers]:
     # a lock that is no longer held keeps nobody out
     (checkout / ".runtime" / "up.lock").write_text('{"by": "x 1 y 0", "what": "an earlier start"}')
-    return Servers(checkout)
+    servers = Servers(checkout)
+    yield servers
+    servers.stop()
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +45,10 @@ def said(process: subprocess.Popen) -> str:
 
 
 @pytest.fixture
-def running(servers) -> Iterator[subprocess.Popen]:
+def running(servers) -> subprocess.Popen:
+    """Return `make up`, started again where the test before has ended it."""
     servers.ready()
-    yield servers.process
-    servers.stop()
+    return servers.process
 
 
 def children(process: subprocess.Popen) -> list[psutil.Process]:
