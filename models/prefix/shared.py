@@ -140,6 +140,18 @@ class SharedPrefix:
         )  # fmt: skip
         return states[0][layout.places[:, -1]], layout.places
 
+    def states_at(self, wanted: torch.Tensor, rows: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return the last states at some positions, [positions, width].
+
+        Args:
+            wanted: [rows, columns - 1].
+        """
+        self._wanted = wanted
+        try:
+            return self._backbone(**rows).last_hidden_state[0]
+        finally:
+            self._wanted = None
+
     def _layout(
         self,
         input_ids: torch.Tensor,

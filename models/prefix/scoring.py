@@ -1,0 +1,62 @@
+"""Scores texts that are given: the log-probability of each of their tokens, after any history.
+
+Rows that begin alike are computed once (`models/prefix/shared.py`): ten candidates about one
+picture, both orders of a pair as far as they agree, a draft and its variants. The head runs on the
+tokens that are scored, in slices: never on whole prompts, and never on all rows at once.
+"""
+
+import torch
+import torch.nn.functional as F
+from transformers import PreTrainedModel
+
+from models.prefix.shared import SharedPrefix
+
+SLICE = 2**24  # logits at once: 64 MB in float32
+
+
+@torch.no_grad()
+def log_probs(
+    model: PreTrainedModel, inputs: dict[str, torch.Tensor], texts: list[list[int]]
+) -> list[torch.Tensor]:
+    """Return the log-probabilities of texts, each after its prompt.
+
+    Args:
+        inputs: The processor's tensors of the prompts, padded on the left; one row per text.
+        texts: Tokens to be scored, at least one of each.
+
+    Returns:
+        Per row, float32 [tokens of the text].
+    """
+    rows = _with_texts(inputs, texts)
+    length = inputs["input_ids"].shape[1]
+    wanted = torch.zeros_like(rows["input_ids"][:, 1:], dtype=torch.bool)
+    for row, text in enumerate(texts):
+        wanted[row, length - 1 : length - 1 + len(text)] = True
+    if state := SharedPrefix.of(model):
+        hidden = state.states_at(wanted, rows)
+    else:
+        hidden = model.model(**rows).last_hidden_state[:, :-1][wanted]
+    labels = rows["input_ids"][:, 1:][wanted]
+    head = model.get_output_embeddings()
+    step = max(1, SLICE // head.weight.shape[0])
+    found = [
+        -F.cross_entropy(head(states).float(), tokens, reduction="none")
+        for states, tokens in zip(hidden.split(step), labels.split(step), strict=True)
+    ]
+    return list(torch.cat(found).cpu().split([len(text) for text in texts]))
+
+
+def _with_texts(inputs: dict[str, torch.Tensor], texts: list[list[int]]) -> dict[str, torch.Tensor]:
+    """Return the prompts with their texts behind them, padded on both sides."""
+    ids = inputs["input_ids"]
+    added = ids.new_zeros(len(texts), max(map(len, texts)))
+    seen = torch.zeros_like(added)
+    for row, text in enumerate(texts):
+        added[row, : len(text)] = ids.new_tensor(text)
+        seen[row, : len(text)] = 1
+    rows = dict(inputs)
+    rows["input_ids"] = torch.cat([ids, added], 1)
+    rows["attention_mask"] = torch.cat([inputs["attention_mask"], seen], 1)
+    if (kinds := inputs.get("mm_token_type_ids")) is not None:  # a text shows no picture
+        rows["mm_token_type_ids"] = torch.cat([kinds, torch.zeros_like(added)], 1)
+    return rows
