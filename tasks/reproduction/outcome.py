@@ -10,12 +10,12 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 from mlflow.entities import Metric
 
 import mlflow
 from models.statistics import Comparison, compare, interval, told
-from tasks.reporting.page import environment
 from tasks.reproduction.arms import Result
 
 Row = dict[str, Any]
@@ -24,6 +24,7 @@ Runs = list[tuple[Result, str]]  # per seed, a result and which of its models is
 BASE = "base"
 AGAINST = "against "
 SCORE = "score"
+TEMPLATES = Path(__file__).parents[1] / "reporting"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,12 @@ def write_experiment(
     scores, curves = score_plot(table, claim), curve_plot(results)
     for name, figure in (("scores", scores), ("dev_curves", curves)):
         figure.savefig(out / f"{name}.png", dpi=110)
-    page = environment().get_template("experiment.html.j2")
+    # not the pages' own environment: it knows the kinds of questions, and this page shows none
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    page = environment.get_template("experiment.html.j2")
     html = page.render(
         claim=claim, columns=columns, table=table, scores=svg(scores), curves=svg(curves)
     )

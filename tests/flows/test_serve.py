@@ -51,11 +51,12 @@ def test_bounds_are_told_in_words():
 def test_what_a_run_is_about_comes_first_and_the_trainer_last(form):
     [top] = [s for name, s in sections(form) if name.endswith("Settings")]
     order = list(top)
+    last = ["benchmarks", "trainer", "machine"]
     simple = [name for name in order if "$ref" not in top[name]]
-    assert order[: len(simple)] == simple and order[-2:] == ["benchmarks", "trainer"]
+    assert order[: len(simple)] == simple and order[-3:] == last
     about = ["data", "model", "seed"] if form == "align/chain" else ["seed"]
     assert order[: len(about)] == about
-    stages = order[len(simple) : -2]
+    stages = order[len(simple) : -3]
     assert stages[0] == ("intake" if form == "align/chain" else "shots")
 
 

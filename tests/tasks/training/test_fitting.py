@@ -87,7 +87,7 @@ def test_processes_end_with_their_parent(samples, common, tmp_path):
         return [line for line in found if f"work {tmp_path}" in line]
 
     checkpoint = Path(common["scratch"]) / "last.ckpt"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     try:
         while not checkpoint.exists():
             assert parent.poll() is None and time.monotonic() < deadline
@@ -96,6 +96,7 @@ def test_processes_end_with_their_parent(samples, common, tmp_path):
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
+    deadline = time.monotonic() + 20
     while living() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert living() == []
