@@ -78,7 +78,8 @@ CHANGES = {
         setting("policy_dpo", "beta", 0.2), {"policy_dpo", "report"},
     ),
     "one policy": (
-        appended("outputs/policy_dpo/result"), {"policy_dpo", "policy_grpo", "answers_policy_dpo", "report"},
+        appended("outputs/policy_dpo/result"),
+        {"policy_dpo", "policy_grpo", "answers_policy_dpo", "report"},
     ),
     "where and at what price work is done": (setting("machine", "rate_per_hour", 2.5), set()),
     "the intervals' resamples": (
