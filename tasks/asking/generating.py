@@ -6,7 +6,7 @@ it. Models whose family can share beginnings write with `models/prefix/sampling.
 `generate` does, and chooses the same tokens.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,12 +144,14 @@ def _shared(
     if "image_grid_thw" in inputs and "mm_token_type_ids" not in inputs:
         image = model.config.image_token_id
         inputs["mm_token_type_ids"] = (inputs["input_ids"] == image).int()
-    over: Callable[[list[int]], bool] | None = None
-    if stop:
-        over = lambda tokens: any(text in tokenizer.decode(tokens) for text in stop)  # noqa: E731
+
+    def over(tokens: list[int]) -> bool:
+        written = tokenizer.decode(tokens)
+        return any(text in written for text in stop)
+
     return sample(
         model, inputs, torch.tensor(owners, device=device), max_new_tokens=longest,
-        end_tokens=torch.tensor(ends, device=device), draw=draw, stop=over,
+        end_tokens=torch.tensor(ends, device=device), draw=draw, stop=over if stop else None,
     ).tokens  # fmt: skip
 
 
