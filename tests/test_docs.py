@@ -138,14 +138,6 @@ def test_the_headline_of_the_experiment_is_that_of_its_file():
         assert told in README.read_text()
 
 
-def test_the_headlines_of_the_demo_are_numbers_of_its_rows():
-    facts = json.loads(page("bench/demo.json"))
-    rows = " ".join(facts["rows"].values())
-    for headline in facts["headlines"].values():
-        numbers = re.findall(r"\d+(?:\.\d+)?", headline)
-        assert numbers and [number for number in numbers if number not in rows] == []
-
-
 def test_the_cost_of_the_platform_is_that_of_its_file():
     facts = json.loads(page("bench/platform.json"))
     found, limits = facts["found"], facts["limits"]

@@ -224,10 +224,24 @@ def stage_run(
         mlflow.set_tags(tags)  # of a run that is continued, too
         mlflow.log_params(parameters)
         for name, digest in inputs.items():
-            source = CodeDatasetSource(tags={"path": name})
-            mlflow.log_input(MetaDataset(source, name=name, digest=digest[:36]), context="input")
+            _log_input(name, digest[:36])
         with kills_noted():
             yield run.info.run_id
+
+
+def _log_input(name: str, digest: str) -> None:
+    """Note what a run reads; two runs of a team that note the same at once both have it.
+
+    MLflow 3.17 looks whether a data set is there and adds it then: the slower of two is told of a
+    unique key, and finds it there the next time.
+    """
+    data = MetaDataset(CodeDatasetSource(tags={"path": name}), name=name, digest=digest)
+    try:
+        mlflow.log_input(data, context="input")
+    except MlflowException as error:
+        if "unique" not in str(error).lower():
+            raise
+        mlflow.log_input(data, context="input")
 
 
 @contextlib.contextmanager

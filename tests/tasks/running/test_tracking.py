@@ -113,3 +113,34 @@ def test_the_view_of_trainings_draws_their_curves_and_does_not_hide_them(record)
         [experiment], state["searchFilter"], order_by=[f"{state['orderByKey']} ASC"]
     )
     assert [run.info.run_name for run in newest] == ["1", "0"]
+
+
+def test_a_data_set_that_another_run_notes_at_the_same_time_is_noted(record, monkeypatch):
+    """MLflow looks, and adds what is not there: another run may have been faster in between."""
+    note, told = mlflow.log_input, []
+
+    def slower(data, context):
+        if not told:
+            told.append("duplicate key value violates unique constraint")
+            raise MlflowException(f"(psycopg2.errors.UniqueViolation) {told[0]} dataset_pk")
+        note(data, context=context)
+
+    monkeypatch.setattr(mlflow, "log_input", slower)
+    with stage_run("shots", "key", {}, {"outputs/few_shot_world": "f7f8.dir"}) as run_id:
+        pass
+    [found] = mlflow.get_run(run_id).inputs.dataset_inputs
+    assert told and (found.dataset.name, found.dataset.digest) == (
+        "outputs/few_shot_world", "f7f8.dir",
+    )  # fmt: skip
+
+
+def test_another_error_of_the_record_is_not_swallowed(record, monkeypatch):
+    def broken(data, context):
+        raise MlflowException("no space")
+
+    monkeypatch.setattr(mlflow, "log_input", broken)
+    with (
+        pytest.raises(MlflowException, match="no space"),
+        stage_run("shots", "key", {}, {"x": "1"}),
+    ):
+        pass
