@@ -83,9 +83,8 @@ def generate_answers(
         )
         ends = _ends(model, tokenizer)
         owners = [asked.index(i) for i, _ in rows]
-        write = _shared if shared else _plain
-        texts = write(model, tokenizer, dict(inputs.to(model.device)), owners, drawing.draw, ends,
-                      max_new_tokens, stop)  # fmt: skip
+        how = _Writing(model, tokenizer, drawing.draw, ends, max_new_tokens, stop)
+        texts = (_shared if shared else _plain)(how, dict(inputs.to(model.device)), owners)
         for row, ((i, _), tokens) in enumerate(zip(rows, texts, strict=True)):
             first = drawing.firsts.get(row, ())
             found[i].append(_answer(tokenizer, tokens, ends, stop, first))
@@ -129,42 +128,37 @@ class _Drawing:
         return self._draw(logits, rows, step)
 
 
-def _shared(
-    model: PreTrainedModel,
-    tokenizer: Any,
-    inputs: dict[str, torch.Tensor],
-    owners: list[int],
-    draw: Draw,
-    ends: list[int],
-    longest: int,
-    stop: Sequence[str],
-) -> list[list[int]]:
+@dataclass(frozen=True)
+class _Writing:
+    """How answers are written, whichever way."""
+
+    model: PreTrainedModel
+    tokenizer: Any
+    draw: Draw
+    ends: list[int]
+    longest: int
+    stop: Sequence[str]
+
+
+def _shared(how: _Writing, inputs: dict[str, torch.Tensor], owners: list[int]) -> list[list[int]]:
     """Write with prompts that are encoded once."""
-    device = model.device
+    device = how.model.device
     if "image_grid_thw" in inputs and "mm_token_type_ids" not in inputs:
-        image = model.config.image_token_id
+        image = how.model.config.image_token_id
         inputs["mm_token_type_ids"] = (inputs["input_ids"] == image).int()
 
     def over(tokens: list[int]) -> bool:
-        written = tokenizer.decode(tokens)
-        return any(text in written for text in stop)
+        written = how.tokenizer.decode(tokens)
+        return any(text in written for text in how.stop)
 
     return sample(
-        model, inputs, torch.tensor(owners, device=device), max_new_tokens=longest,
-        end_tokens=torch.tensor(ends, device=device), draw=draw, stop=over if stop else None,
+        how.model, inputs, torch.tensor(owners, device=device), max_new_tokens=how.longest,
+        end_tokens=torch.tensor(how.ends, device=device), draw=how.draw,
+        stop=over if how.stop else None,
     ).tokens  # fmt: skip
 
 
-def _plain(
-    model: PreTrainedModel,
-    tokenizer: Any,
-    inputs: dict[str, torch.Tensor],
-    owners: list[int],
-    draw: Draw,
-    ends: list[int],
-    longest: int,
-    stop: Sequence[str],
-) -> list[list[int]]:
+def _plain(how: _Writing, inputs: dict[str, torch.Tensor], owners: list[int]) -> list[list[int]]:
     """Let `generate` write, with every prompt as often as it has answers."""
     length = inputs["input_ids"].shape[1]
 
@@ -173,15 +167,15 @@ def _plain(
 
         def __call__(self, written: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
             rows = torch.arange(len(scores), device=scores.device)
-            tokens = draw(scores.float(), rows, written.shape[1] - length)
+            tokens = how.draw(scores.float(), rows, written.shape[1] - length)
             return torch.full_like(scores, -torch.inf).scatter(1, tokens[:, None], 0.0)
 
-    until = {"stop_strings": list(stop), "tokenizer": tokenizer} if stop else {}
-    written = model.generate(
-        **inputs, max_new_tokens=longest, do_sample=False, repetition_penalty=1.0,
+    until = {"stop_strings": list(how.stop), "tokenizer": how.tokenizer} if how.stop else {}
+    written = how.model.generate(
+        **inputs, max_new_tokens=how.longest, do_sample=False, repetition_penalty=1.0,
         logits_processor=LogitsProcessorList([Chosen()]), **until,
     )[:, length:].tolist()  # fmt: skip
-    return [_until_the_end(row, ends) for row in written]
+    return [_until_the_end(row, how.ends) for row in written]
 
 
 def _until_the_end(tokens: list[int], ends: list[int]) -> list[int]:

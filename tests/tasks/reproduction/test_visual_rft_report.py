@@ -1,15 +1,18 @@
 """The experiment's table: means over seeds and questions, intervals, pairs, and who is compared."""
 
+import os
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import pytest
 
+import mlflow
 from tasks.asking.coordinates import Coordinates
-from tasks.reproduction.outcome import Table, experiment_table
+from tasks.reproduction.outcome import Table, experiment_table, write_experiment
 from tasks.reproduction.visual_rft import QUESTIONS, trials
-from tasks.reproduction.visual_rft_report import COLUMNS, SFT_BEST, questions_of
+from tasks.reproduction.visual_rft_report import CLAIM, COLUMNS, SFT_BEST, questions_of
+from tasks.running.tracking import use_tracking
 from tasks.settings.reinforce import VisualRft
 
 SEEDS, ITEMS = 3, 40
@@ -102,3 +105,20 @@ def test_all_arms_of_a_question_and_seed_learn_from_the_same_pictures():
     assert {len(arms) for arms in by_question.values()} == {5, 7}
     assert all("grpo" in arms and "sft on bare labels" in arms for arms in by_question.values())
     assert {job.data for job in made} == {"data"} and {job.start for job in made} == {"model"}
+
+
+def test_the_page_and_the_runs_of_the_arms_are_written(results, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    use_tracking(tmp_path)
+    with mlflow.start_run() as run:
+        found = write_experiment(
+            tmp_path, CLAIM, results, questions_of(results), COLUMNS, run.info.run_id, 100
+        )
+    page = (tmp_path / "index.html").read_text()
+    for words in (CLAIM.title, "known classes", "other tasks", f"against {SFT_BEST}", "Holm"):
+        assert words in page, words
+    assert found["detection/GRPO best on dev"] == pytest.approx(scores(results, "grpo").mean())
+    arms = mlflow.search_runs(filter_string="tags.kind = 'arm'", search_all_experiments=True)
+    assert len(arms) == len(results) and set(arms["tags.arm"]) == set(LEVEL)
+    mlflow.set_tracking_uri(None)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
