@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tasks.running.errors import UserError
+from tasks.running.private import runtime
 
 if TYPE_CHECKING:
     from tasks.running.tracking import Cost
@@ -19,7 +20,7 @@ class Job:
 
     Attributes:
         out: The folder to fill; it becomes `outputs/<stage>` when the stage is complete.
-        scratch: Survives a kill: checkpoints and answers already given.
+        scratch: Survives a kill: checkpoints.
         run_id: The stage's MLflow run.
         cost: What the stage used so far; stages add samples and tokens.
         check: The stage trains, and only its cost is asked for.
@@ -31,6 +32,11 @@ class Job:
     run_id: str
     cost: "Cost"
     check: bool = False
+
+    @property
+    def memory(self) -> Path:
+        """The folder of the answers that models have given, in this stage or in another."""
+        return self.scratch if self.check else runtime(self.root)
 
     def input(self, stage: str) -> Path:
         """Return the finished folder of another stage.

@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -43,6 +44,9 @@ from tasks.running.private import runtime  # noqa: E402
 from tasks.running.surroundings import alone  # noqa: E402
 from tasks.running.texts import metric_name  # noqa: E402
 from tasks.settings import Settings, load_settings  # noqa: E402
+
+ATTEMPTS = "attempts.json"  # in a stage's scratch folder
+SECONDS_BETWEEN_SIGNS = 5
 
 
 def stage_function(stage: str) -> Callable[[Settings, Job], Metrics]:
@@ -104,6 +108,7 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
     parameters = parameters_of(spec[stage], settings)
     with (
         _temporary_files_in(scratch),
+        _signs_of_life(scratch / ATTEMPTS),
         tracking.stage_run(stage, key, parameters, inputs) as run_id,
     ):
         found = function(settings, Job(root, out, scratch, run_id, cost))
@@ -125,17 +130,33 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
 def _earlier_seconds(scratch: Path) -> float:
     """Return how long killed attempts have worked, and note that another one begins.
 
-    Each is counted to the last file that it wrote: what it did after that was in vain, and nobody
-    saw when it ended.
+    Each is counted to its last sign of life: nobody saw when it ended.
     """
-    noted = scratch / "attempts.json"
+    noted = scratch / ATTEMPTS
     seconds, began = json.loads(noted.read_text()) if noted.exists() else (0.0, 0.0)
-    files = [file for file in scratch.rglob("*") if file.is_file() and file != noted]
-    last = max((file.stat().st_mtime for file in files), default=0.0)
     if began:
-        seconds += max(0.0, last - began)
+        seconds += max(0.0, noted.stat().st_mtime - began)
     write_whole(noted, json.dumps([seconds, time.time()]))
     return seconds
+
+
+@contextlib.contextmanager
+def _signs_of_life(noted: Path) -> Iterator[None]:
+    """Touch a file every few seconds, so that it tells how long a killed attempt has worked."""
+    ended = threading.Event()
+
+    def touch() -> None:
+        while not ended.wait(SECONDS_BETWEEN_SIGNS):
+            with contextlib.suppress(OSError):  # a full disk is told by what writes more
+                os.utime(noted)
+
+    thread = threading.Thread(target=touch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextlib.contextmanager

@@ -114,7 +114,7 @@ def pytest_terminal_summary(terminalreporter) -> None:
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 row = spent.setdefault(report.nodeid.partition("::")[0], [0.0, 0.0])
-                row[0] += report.computed
+                row[0] += getattr(report, "computed", 0.0)  # doctests are not asked
                 row[1] += report.duration
     if len(spent) < 20:  # somebody runs a few tests
         return

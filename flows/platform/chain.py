@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from operator import attrgetter, getitem
 from pathlib import Path
@@ -26,8 +26,6 @@ from flows.platform.stage import ROOT, run_stage, unchanged_stages, was_stopped
 from flows.platform.terminal import SHOWN, only_what_matters
 from flows.platform.watch import look_after
 from tasks.asking.resolving import resolved
-from tasks.reading.preview import look
-from tasks.records.rows import read_summary
 from tasks.running import private, registry, tracking
 from tasks.running.errors import UserError, actionable, need_space, without_trace
 from tasks.running.locks import chain_lock
@@ -122,10 +120,9 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
 
 def _show_samples(stage: str) -> None:
     """Show in the browser how the stage that reads understood the data; nothing is trained yet."""
-    folder = ROOT / "outputs" / stage
-    found = replace(look(folder), set_aside=read_summary(folder)["set_aside"])
+    found = (ROOT / "outputs" / stage / "samples.md").read_text()
     told = "Ten samples as they were understood, and what was set aside"
-    create_markdown_artifact(found.markdown(), key="samples", description=told)
+    create_markdown_artifact(found, key="samples", description=told)
 
 
 @contextlib.contextmanager
@@ -226,6 +223,8 @@ def main(flow: Flow, form: type[Shared], summary: Callable[[Path, dict[str, str]
     with without_trace():
         settings = settings_from_command_line(ROOT / "params.yaml", sys.argv[1:], form)
         if PREVIEW in sys.argv[1:]:
+            from tasks.reading.preview import look  # reads pictures and tables: 1 s to import
+
             _check_data(settings)
             print(look(ROOT / _data(settings)[0]).text())
             return

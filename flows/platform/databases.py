@@ -1,11 +1,11 @@
-"""The databases of Prefect and MLflow: a damaged one is moved aside, so that a new one is begun."""
+"""The databases of Prefect, MLflow and answers: a damaged one is moved aside, one begun anew."""
 
 import contextlib
 import sqlite3
 import time
 from pathlib import Path
 
-DATABASES = ("mlflow.db", "prefect/prefect.db")
+DATABASES = ("mlflow.db", "prefect/prefect.db", "answers.db")
 # a whole look takes a second per 100 MB or so; a larger file is looked at where its tables are read
 WHOLE_LOOK = 500 * 2**20
 BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file

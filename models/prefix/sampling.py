@@ -148,7 +148,7 @@ class Sampled:
 
     Attributes:
         tokens: Per row, with the end token where one was drawn.
-        log_probs: Per row, of each token before any temperature; empty where nobody asked.
+        log_probs: Per row, of each token; empty where nobody asked.
     """
 
     tokens: list[list[int]]
@@ -164,7 +164,7 @@ def sample(
     max_new_tokens: int,
     end_tokens: torch.Tensor,
     draw: Draw,
-    scored: bool = False,
+    scored_at: float | None = None,
     stop: Callable[[list[int]], bool] | None = None,
 ) -> Sampled:
     """Write one answer per row.
@@ -174,16 +174,19 @@ def sample(
         inputs: The processor's tensors of the distinct prompts, padded on the left.
         owners: The prompt of each row, [rows].
         draw: Chooses the next tokens.
-        scored: Note the log-probability of each token.
+        scored_at: Note the log-probability of each token, at this temperature.
         stop: Tells from an answer's tokens so far that it has ended; asked every few steps, so the
             answer may go on for some tokens more.
     """
+    if "image_grid_thw" in inputs and "mm_token_type_ids" not in inputs:
+        shown = inputs["input_ids"] == model.config.image_token_id
+        inputs = inputs | {"mm_token_type_ids": shown.int()}
     logits, following, keys, values = _prefill(model, inputs)
     hidden = (inputs["attention_mask"] == 0)[:, None, None, :]
     rows = torch.arange(len(owners), device=owners.device)
     alive = torch.ones(len(owners), dtype=torch.bool, device=owners.device)
     answers: list[list[int]] = [[] for _ in rows]
-    scores: list[list[float]] = [[] for _ in rows] if scored else []
+    scores: list[list[float]] = [[] for _ in rows] if scored_at else []
     prompts = Prompts.of(keys, values, hidden, owners)
     cache = AnswerCache(max_new_tokens)
     logits, following = logits[owners], following[owners]
@@ -191,9 +194,9 @@ def sample(
     for step in range(max_new_tokens):
         tokens = draw(logits, rows, step)
         found = (rows[alive], tokens[alive])
-        if scored:
-            chosen = logits[alive].gather(1, tokens[alive, None])[:, 0]
-            found += (chosen - logits[alive].logsumexp(-1),)
+        if scored_at:
+            known = logits[alive] / scored_at
+            found += (known.gather(1, tokens[alive, None])[:, 0] - known.logsumexp(-1),)
         drawn.append(found)
         alive = alive & ~torch.isin(tokens, end_tokens)
         if step + 1 == max_new_tokens:

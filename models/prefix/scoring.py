@@ -46,6 +46,36 @@ def log_probs(
     return list(torch.cat(found).cpu().split([len(text) for text in texts]))
 
 
+def repeated(
+    model: PreTrainedModel, inputs: dict[str, torch.Tensor], owners: list[int]
+) -> dict[str, torch.Tensor]:
+    """Return a batch in which each row is one of the prompts; pictures are not prepared again.
+
+    Args:
+        model: A Qwen-VL: its pictures lie one after the other, with a grid each.
+        inputs: The processor's tensors of the prompts.
+        owners: The prompt of each row.
+    """
+    index = torch.tensor(owners, device=inputs["input_ids"].device)
+    rows = {
+        name: value[index]
+        for name, value in inputs.items()
+        if name not in ("image_grid_thw", "pixel_values")
+    }
+    if (grids := inputs.get("image_grid_thw")) is None:
+        return rows
+    shown = (inputs["input_ids"] == model.config.image_token_id).sum(1)
+    tokens = grids.prod(-1) // model.config.vision_config.spatial_merge_size**2
+    ends = torch.searchsorted(tokens.cumsum(0), shown.cumsum(0), right=True).tolist()
+    begins = [0, *ends[:-1]]
+    pictures = [n for owner in owners for n in range(begins[owner], ends[owner])]
+    if pictures:
+        patches = inputs["pixel_values"].split(grids.prod(-1).tolist())
+        rows["image_grid_thw"] = grids[pictures]
+        rows["pixel_values"] = torch.cat([patches[n] for n in pictures])
+    return rows
+
+
 def _with_texts(inputs: dict[str, torch.Tensor], texts: list[list[int]]) -> dict[str, torch.Tensor]:
     """Return the prompts with their texts behind them, padded on both sides."""
     ids = inputs["input_ids"]

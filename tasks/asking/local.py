@@ -1,215 +1,164 @@
-"""Puts questions to a vision-language model, many at a time, and remembers the answers.
+"""Asks a model in this process, or in several (`tasks.running.workers`), in batches.
 
-Answers are written to `answers.jsonl` as they come, keyed by everything that they depend on, so
-that a stage that was killed asks only what is still unanswered. What cannot be asked, because of
-its length or of a picture that the processor refuses, is answered with "" and the reason.
+Conversations about the same pictures follow each other: common beginnings are encoded once where
+they meet in a batch. A batch has as many tokens as pay, and fewer where memory ends earlier.
 """
 
-import contextlib
 import functools
-import hashlib
-import json
+import itertools
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
-from models.prefix.shared import can_share_prefix, share_prefix
-from models.vlm.loading import load_model, load_processor
-from tasks.asking.generating import Answer, generate_answers
-from tasks.asking.opening import opened
-from tasks.asking.preparing import NotTogether, batches, grouped, open_pictures
+from tasks.asking.asker import Asked, Writing
+from tasks.asking.conversation import Answer, Conversation, Scored, pictures_of, text_of
+from tasks.asking.generating import generate_answers, score_texts
+from tasks.asking.opening import open_model_processor, open_on
+from tasks.asking.preparing import NotTogether, batches, open_pictures
 from tasks.records.images import open_image
-from tasks.running.errors import UserError
-from tasks.running.progress import track
 from tasks.running.workers import Spread
 
-ANSWERS_PER_BATCH = 64  # answers decoded at once
+T = TypeVar("T")
+# Tokens of a batch, prompts and answers. On two cores with the embedded model more gain nothing
+# (docs/asking.md); several processes take smaller ones, so that none waits for another's last.
+TOKENS_PER_BATCH, TOKENS_PER_BATCH_OF_SEVERAL = 2**15, 2**13
 # files that a question's tokens and pictures depend on
 INPUTS = ("config.json", "generation_config.json", "preprocessor_config.json",
           "processor_config.json", "tokenizer.json", "tokenizer_config.json")  # fmt: skip
 
 
-class Asker:
-    """A model that answers questions about pictures.
+class LocalEngine:
+    """A model of this machine, or of the machines of a Dask cluster.
 
     Args:
-        model: Folder or Hugging Face id.
-        memory: Folder for the answers already given.
+        name: Folder or Hugging Face id.
         device: Lightning's accelerator name: auto, cpu or gpu.
-        spread: What answers batches elsewhere (`tasks.running.workers`); otherwise this process
-            does.
-
-    Attributes:
-        unanswered: Reasons of the different questions so far that could not be asked.
+        spread: What works on batches elsewhere; otherwise this process does.
 
     Raises:
         UserError: The model is missing, cannot look at pictures, or the device is not there.
     """
 
-    def __init__(
-        self, model: str, memory: Path, device: str = "auto", spread: Spread | None = None
-    ):
-        self.identity = _identity(model)
-        self._where = model, self.identity, device
+    def __init__(self, name: str, device: str = "auto", spread: Spread | None = None):
+        self.identity = _identity(name, device)
+        self._where = name, self.identity, device
         self._spread = spread
         if spread is None:
-            self.model, self.processor = open_on(model, device)
-        else:
-            self.processor = open_model_processor(
-                model
-            )  # what is wrong with it is said before anything starts
-        self.memory = memory / "answers.jsonl"
-        memory.mkdir(parents=True, exist_ok=True)
-        self._known = self._remembered()
-        self.tokens = 0
-        self.unanswered: list[str] = []
+            self.model, self.processor = open_on(name, device)
+        else:  # what is wrong with it is said before anything starts
+            self.processor = open_model_processor(name)
 
-    def ask(
-        self,
-        questions: Sequence[tuple[str, Sequence[bytes]]],
-        *,
-        max_new_tokens: int,
-        samples: int = 1,
-        temperature: float = 0.0,
-        seed: int = 0,
-        options: Sequence[str] = (),
-        stop: Sequence[str] = (),
-        title: str = "asking",
-    ) -> list[list[Answer]]:
-        """Answer every question `samples` times.
+    def answers(self, asked: Sequence[Asked], how: Writing) -> Iterator[tuple[int, list[Answer]]]:
+        """See `tasks.asking.asker.Engine`."""
+        conversations = [one.conversation for one in asked]
+        rooms = [len(one.seeds) * how.max_new_tokens for one in asked]
+        return self._work(answer_batch, asked, conversations, rooms, how)
 
-        An answer depends on its question, on `seed` and on its number alone: not on what is asked
-        with it, nor on how many answers there are.
+    def scores(self, given: Sequence[tuple[Conversation, str]]) -> Iterator[tuple[int, Scored]]:
+        """See `tasks.asking.asker.Engine`."""
+        conversations = [conversation for conversation, _ in given]
+        rooms = [len(text) for _, text in given]  # no token is shorter than a character
+        return self._work(score_batch, given, conversations, rooms)
 
-        Args:
-            questions: Prompts, each with its encoded pictures.
-            temperature: 0 answers greedily; otherwise the full distribution is sampled (no top-k
-                and no nucleus).
-            options: Texts whose first token's log-probability is noted with each answer.
-            stop: Texts before which an answer ends.
-
-        Returns:
-            One list of `samples` answers per question, in order.
-        """
-        how = (max_new_tokens, temperature, seed, options, stop)
-        asked = [_key(self.identity, *question, *how) for question in questions]
-        different = _alike_together(questions, {key: i for i, key in enumerate(asked)}.values())
-        todo = [i for i in different if len(self._known.get(asked[i], ())) < samples]
-        planned = list(batches(questions, todo, ANSWERS_PER_BATCH, samples, self.processor))
-
-        def missing(i: int) -> list[int]:
-            numbers = range(len(self._known.get(asked[i], ())), samples)
-            return [_seed(*questions[i], seed, number) for number in numbers]
-
-        jobs = (
-            ([questions[i] for i in batch], [missing(i) for i in batch], max_new_tokens,
-             temperature, options, stop)
-            for batch in planned
-        )  # fmt: skip
+    def _work(
+        self, work: Any, items: Sequence, conversations: Sequence[Conversation],
+        rooms: Sequence[int], *how: Any,
+    ) -> Iterator[tuple[int, Any]]:  # fmt: skip
+        tokens = TOKENS_PER_BATCH_OF_SEVERAL if self._spread else TOKENS_PER_BATCH
+        order = _alike_together(conversations)
+        planned = list(batches(conversations, order, rooms, tokens, self.processor))
+        jobs = [([items[i] for i in batch], *how) for batch in planned]
         if self._spread is None:
-            answered = (answer_batch(self.model, self.processor, *job) for job in jobs)
+            done = (work(self.model, self.processor, *job) for job in jobs)
         else:
-            answered = self._spread(_answer_in_worker, ((*self._where, *job) for job in jobs))
-        answered = track(answered, title, len(planned))
-        with self.memory.open("a") as memory:
-            for batch, answers in zip(planned, answered, strict=True):
-                for i, answer in zip(batch, answers, strict=True):
-                    held = self._known.setdefault(asked[i], [])
-                    rows = [[*vars(a).values()] for a in answer]
-                    line = {"key": asked[i], "first": len(held), "answers": rows}
-                    memory.write(json.dumps(line) + "\n")
-                    held += answer
-                    self.tokens += sum(a.tokens for a in answer)
-                memory.flush()
-        reasons = [self._known[asked[i]][0].unanswered for i in different]
-        if told := grouped(reasons):
-            self.unanswered += filter(None, reasons)
-            print(f"{title}: of {len(reasons)} questions unanswered: {told}", flush=True)
-        return [self._known[key][:samples] for key in asked]
-
-    def _remembered(self) -> dict[str, list[Answer]]:
-        known = {}
-        if self.memory.exists():
-            text = self.memory.read_text()
-            if text and not text.endswith("\n"):  # a killed run's torn line must not take the next
-                with self.memory.open("a") as memory:
-                    memory.write("\n")
-            for line in text.splitlines():
-                with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
-                    # what does not fit is asked again: the last line of a killed run, a line of an
-                    # older version, or of something else
-                    row = json.loads(line)
-                    answers = [_answer(*answer) for answer in row["answers"]]
-                    if row["first"] == len(known.get(row["key"], ())):
-                        known.setdefault(row["key"], []).extend(answers)
-        return known
+            done = self._spread(_in_worker, ((*self._where, work, *job) for job in jobs))
+        for batch, made in zip(planned, done, strict=True):
+            yield from zip(batch, made, strict=True)
 
 
 def answer_batch(
-    model: PreTrainedModel,
-    processor: ProcessorMixin,
-    questions: Sequence[tuple[str, Sequence[bytes]]],
-    seeds: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    temperature: float = 0.0,
-    options: Sequence[str] = (),
-    stop: Sequence[str] = (),
+    model: PreTrainedModel, processor: ProcessorMixin, asked: Sequence[Asked], how: Writing
 ) -> list[list[Answer]]:
-    """Answer some questions once per seed; see `Asker.ask`."""
-    pictures = open_pictures(processor, questions)
-    reasons = [_unopened(pictures, images) for _, images in questions]
+    """Answer some conversations once per seed; see `Asker.ask`."""
+
+    def together(some: Sequence[Asked], turns: list[list[dict]]) -> list[list[Answer]]:
+        return generate_answers(model, processor, turns, [one.seeds for one in some], how)
+
+    def unopened(one: Asked, reason: str) -> list[Answer]:
+        return [Answer("", 0, unanswered=reason) for _ in one.seeds]
+
+    began = time.monotonic()
+    made = _in_parts(processor, asked, [one.conversation for one in asked], together, unopened)
+    share = (time.monotonic() - began) / max(1, sum(len(one.seeds) for one in asked))
+    return [[replace(answer, seconds=share) for answer in row] for row in made]
+
+
+def score_batch(
+    model: PreTrainedModel, processor: ProcessorMixin, given: Sequence[tuple[Conversation, str]]
+) -> list[Scored]:
+    """Score some texts; see `Asker.score`."""
+
+    def together(some: Sequence[tuple[Conversation, str]], turns: list[list[dict]]) -> list[Scored]:
+        return score_texts(model, processor, turns, [text for _, text in some])
+
+    def unopened(_: object, reason: str) -> Scored:
+        return Scored((), (), reason)
+
+    began = time.monotonic()
+    made = _in_parts(processor, given, [c for c, _ in given], together, unopened)
+    share = (time.monotonic() - began) / max(1, len(given))
+    return [replace(scored, seconds=share) for scored in made]
+
+
+def _in_parts(
+    processor: ProcessorMixin, items: Sequence, conversations: Sequence[Conversation],
+    together: Any, unopened: Any,
+) -> list:  # fmt: skip
+    """Work on a batch; in halves where memory ends, one by one where the processor wants that."""
+    pictures = open_pictures(processor, conversations)
+    reasons = [_unopened(pictures, conversation) for conversation in conversations]
+    shown: dict[Conversation, list[dict]] = {}  # the same object for the same conversation
     left = [i for i, reason in enumerate(reasons) if not reason]
-    turns = [
-        _turns(text, [pictures[x] for x in images])
-        for text, images in map(questions.__getitem__, left)
-    ]
-    how = {
-        "max_new_tokens": max_new_tokens,
-        "temperature": temperature,
-        "options": options,
-        "stop": stop,
-    }
-    try:
-        made = iter(
-            generate_answers(model, processor, turns, seeds=[seeds[i] for i in left], **how)
-            if turns
-            else []
-        )
-    except NotTogether:
-        each = zip(questions, seeds, strict=True)
-        return [answer_batch(model, processor, [q], [s], **how)[0] for q, s in each]
+    for i in left:
+        if conversations[i] not in shown:
+            shown[conversations[i]] = _turns(conversations[i], pictures)
+
+    def work(some: list[int]) -> list:
+        try:
+            return together([items[i] for i in some], [shown[conversations[i]] for i in some])
+        except (NotTogether, torch.OutOfMemoryError) as error:
+            if len(some) == 1:
+                raise
+            parts = len(some) if isinstance(error, NotTogether) else 2
+        # outside of the exception, which holds what filled the memory
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        size = -(-len(some) // parts)
+        cut = [some[start : start + size] for start in range(0, len(some), size)]
+        return list(itertools.chain.from_iterable(map(work, cut)))
+
+    made = iter(work(left) if left else [])
     return [
-        [Answer("", 0, (), reason) for _ in row] if reason else next(made)
-        for reason, row in zip(reasons, seeds, strict=True)
+        unopened(item, reason) if reason else next(made)
+        for item, reason in zip(items, reasons, strict=True)
     ]
 
 
-def _unopened(pictures: dict[bytes, Any], images: Sequence[bytes]) -> str:
-    errors = [pictures[data] for data in images if isinstance(pictures[data], Exception)]
-    return f"a picture cannot be opened ({errors[0]})" if errors else ""
+def _unopened(pictures: dict[bytes, Any], conversation: Conversation) -> str:
+    found = (pictures[data] for data in pictures_of(conversation))
+    error = next((one for one in found if isinstance(one, Exception)), None)
+    return f"a picture cannot be opened ({error})" if error else ""
 
 
-def _answer(
-    text: str, tokens: int, first_token: list[float], unanswered: str, ended: str
-) -> Answer:
-    """Return an answer from its line in the memory, which may hold something else.
-
-    Raises:
-        TypeError: It does.
-    """
-    kinds = zip((text, tokens, unanswered, ended), (str, int, str, str), strict=True)
-    if not all(isinstance(value, kind) for value, kind in kinds):
-        raise TypeError(text)
-    return Answer(text, tokens, tuple(map(float, first_token)), unanswered, ended)
-
-
-def _answer_in_worker(model: str, identity: str, device: str, *job) -> list[list[Answer]]:
-    return answer_batch(*_kept(model, identity, device), *job)
+def _in_worker(model: str, identity: str, device: str, work: Any, *job: Any) -> list:
+    return work(*_kept(model, identity, device), *job)
 
 
 @functools.lru_cache(maxsize=1)
@@ -218,100 +167,43 @@ def _kept(model: str, identity: str, device: str):
     return open_on(model, device)
 
 
-def chat(prompt: str, images: Sequence[bytes]) -> list[dict]:
-    """Return a user turn in the conversational form of transformers and TRL."""
-    return _turns(prompt, [open_image(data) for data in images])
+def chat(conversation: Conversation) -> list[dict]:
+    """Return a conversation in the form of transformers and TRL."""
+    return _turns(conversation, {data: open_image(data) for data in pictures_of(conversation)})
 
 
-def _turns(prompt: str, pictures: Sequence[Image.Image]) -> list[dict]:
-    shown = [{"type": "image", "image": picture} for picture in pictures]
-    return [{"role": "user", "content": [*shown, {"type": "text", "text": prompt}]}]
+def _turns(conversation: Conversation, pictures: dict[bytes, Image.Image]) -> list[dict]:
+    return [
+        {
+            "role": turn.role,
+            "content": [
+                *({"type": "image", "image": pictures[data]} for data in turn.images),
+                {"type": "text", "text": turn.text},
+            ],
+        }
+        for turn in conversation
+    ]
 
 
-def open_model(name: str, dtype: torch.dtype = torch.float32):
-    """Load a model and its processor, turning what can go wrong into errors to act on."""
-    return opened(name, lambda: load_model(name, dtype)), open_model_processor(name)
-
-
-def open_on(name: str, device: str):
-    """Load a model and its processor for an accelerator (Lightning's name)."""
-    place = pick_device(device)
-    # asked in the precision that models are saved in, where the device is made for it
-    dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
-    model, processor = open_model(name, dtype)
-    model = model.to(place).eval()
-    if can_share_prefix(model):
-        share_prefix(model)
-    else:
-        print(f"{name}: a {model.config.model_type} writes every answer on its own", flush=True)
-    return model, processor
-
-
-def open_model_processor(name: str) -> ProcessorMixin:
-    """Load a model's processor alone; see `open_model`."""
-    processor = opened(name, lambda: load_processor(name))
-    if processor.chat_template is None and processor.tokenizer.chat_template is None:
-        raise UserError(
-            f"{name} has no chat template",
-            "prompts and answers are conversations, and nothing says how to write them",
-            "choose an instruction-tuned model, or save a `chat_template` with its processor",
-        )
-    return processor
-
-
-def pick_device(accelerator: str) -> torch.device:
-    """Return the device of a Lightning accelerator name."""
-    if accelerator == "gpu" and not torch.cuda.is_available():
-        raise UserError(
-            "`device` is gpu, but no GPU can be used",
-            "torch.cuda.is_available() is false",
-            "set `device` to auto or cpu, or install a CUDA build of torch",
-        )
-    return torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _identity(model: str) -> str:
+def _identity(model: str, device: str) -> str:
     """Return a name that changes when the weights in a folder do, or what makes its inputs."""
     folder = Path(model)
     files = [*folder.glob("*.safetensors"), *folder.glob("*.jinja")]
     files += [file for file in folder.glob("*.json") if file.name in INPUTS]
     states = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in sorted(files)]
-    return f"{model} {states}"
+    place = folder.resolve() if files else model
+    return f"{place} {states} {device} {torch.cuda.is_available()}"
 
 
-def _alike_together(
-    questions: Sequence[tuple[str, Sequence[bytes]]], order: Iterable[int]
-) -> list[int]:
-    """Return an order in which questions about the same pictures follow each other, by length.
+def _alike_together(conversations: Sequence[Conversation]) -> list[int]:
+    """Return an order in which conversations about the same pictures follow each other, by length.
 
     Common beginnings are encoded once where they meet in a batch, similar lengths need less
     padding, and a batch ends when its longest answer does.
     """
     about: dict[tuple[bytes, ...], list[int]] = defaultdict(list)
-    for i in order:
-        about[tuple(questions[i][1])].append(i)
-    groups = (sorted(group, key=lambda i: len(questions[i][0])) for group in about.values())
-    return [i for group in sorted(groups, key=lambda g: len(questions[g[-1]][0])) for i in group]
-
-
-def _seed(prompt: str, images: Sequence[bytes], seed: int, number: int) -> int:
-    """Return the seed of an answer's own random numbers, of 128 bits."""
-    return int(_key("", prompt, images, number, 0.0, seed, (), ())[:32], 16)
-
-
-def _key(
-    model: str,
-    prompt: str,
-    images: Sequence[bytes],
-    max_new_tokens: int,
-    temperature: float,
-    seed: int,
-    options: Sequence[str],
-    stop: Sequence[str],
-) -> str:
-    digest = hashlib.sha256()
-    facts = [model, prompt, max_new_tokens, temperature, seed, list(options), list(stop)]
-    digest.update(json.dumps(facts).encode())
-    for data in images:
-        digest.update(hashlib.sha256(data).digest())
-    return digest.hexdigest()
+    lengths = [len(text_of(conversation)) for conversation in conversations]
+    for i, conversation in enumerate(conversations):
+        about[pictures_of(conversation)].append(i)
+    groups = (sorted(group, key=lengths.__getitem__) for group in about.values())
+    return [i for group in sorted(groups, key=lambda g: lengths[g[-1]]) for i in group]

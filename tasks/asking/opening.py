@@ -1,4 +1,4 @@
-"""What is said when a model cannot be opened: what is wrong, in which file, and what to do."""
+"""Opens models; where one cannot be, says what is wrong, in which file, and what to do."""
 
 import json
 from collections.abc import Callable
@@ -7,9 +7,11 @@ from typing import TypeVar
 import jinja2
 import torch
 from safetensors import SafetensorError
+from transformers import PreTrainedModel, ProcessorMixin
 
+from models.prefix.shared import can_share_prefix, share_prefix
 from models.vlm.bounded import first_line
-from models.vlm.loading import NotAVisionLanguageModel
+from models.vlm.loading import NotAVisionLanguageModel, load_model, load_processor
 from models.vlm.model_folder import DamagedModel
 from tasks.running.errors import UserError
 
@@ -73,3 +75,47 @@ def _reason(error: BaseException) -> tuple[str, str]:
     if isinstance(error, RuntimeError) and "mismatch" in str(error):
         return f"config.json and the weights do not belong together ({told})", OTHER
     return f"its files do not fit together ({type(error).__name__}: {told})", OTHER
+
+
+def open_model(
+    name: str, dtype: torch.dtype = torch.float32
+) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """Load a model and its processor, turning what can go wrong into errors to act on."""
+    return opened(name, lambda: load_model(name, dtype)), open_model_processor(name)
+
+
+def open_on(name: str, device: str) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """Load a model and its processor for an accelerator (Lightning's name), to be asked."""
+    place = pick_device(device)
+    # asked in the precision that models are saved in, where the device is made for it
+    dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
+    model, processor = open_model(name, dtype)
+    model = model.to(place).eval()
+    if can_share_prefix(model):
+        share_prefix(model)
+    else:
+        print(f"{name}: a {model.config.model_type} writes every answer on its own", flush=True)
+    return model, processor
+
+
+def open_model_processor(name: str) -> ProcessorMixin:
+    """Load a model's processor alone; see `open_model`."""
+    processor = opened(name, lambda: load_processor(name))
+    if processor.chat_template is None and processor.tokenizer.chat_template is None:
+        raise UserError(
+            f"{name} has no chat template",
+            "prompts and answers are conversations, and nothing says how to write them",
+            "choose an instruction-tuned model, or save a `chat_template` with its processor",
+        )
+    return processor
+
+
+def pick_device(accelerator: str) -> torch.device:
+    """Return the device of a Lightning accelerator name."""
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise UserError(
+            "`device` is gpu, but no GPU can be used",
+            "torch.cuda.is_available() is false",
+            "set `device` to auto or cpu, or install a CUDA build of torch",
+        )
+    return torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")

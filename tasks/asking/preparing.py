@@ -17,10 +17,10 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 
 from models.vlm.bounded import first_line
 from models.vlm.special_tokens import as_text, plain_turns
+from tasks.asking.conversation import Conversation, pictures_of, text_of
 from tasks.records.images import open_image
 
 Size = tuple[int, int]  # width and height
-Question = tuple[str, Sequence[bytes]]
 # of the pictures of a batch: 16 questions about one of 64 megapixels took 7 GB, and now take 1
 PIXELS = 16 * 2**20
 TOO_LONG = "it is longer than the model's context"
@@ -38,46 +38,61 @@ def context_of(config: PreTrainedConfig) -> int:
 
 
 def batches(
-    questions: Sequence[Question],
+    conversations: Sequence[Conversation],
     order: Sequence[int],
-    answers: int,
-    samples: int,
+    rooms: Sequence[int],
+    tokens: int,
     processor: ProcessorMixin,
 ) -> Iterator[list[int]]:
-    """Cut an order of questions into batches, bounded by answers and by pixels.
+    """Cut an order of conversations into batches, bounded by tokens and by pixels.
 
-    Different pictures count once, as they are decoded; and each time that the processor prepares
-    one for the model, in the size that it gives it. A question alone may have more.
+    Different pictures count once, as they are decoded; and once per conversation that shows them,
+    in the size that the processor gives them. A conversation alone may have more.
+
+    Args:
+        rooms: Tokens that are written to each.
+        tokens: Most in a batch.
     """
-    size = max(1, answers // samples)
     batch: list[int] = []
-    decoded = prepared = 0
+    decoded = prepared = length = 0
     seen: set[bytes] = set()
     for i in order:
-        sizes = {data: size_of(data) for data in questions[i][1]}
+        sizes = {data: size_of(data) for data in pictures_of(conversations[i])}
         new = sum(_area(shrunk(processor, s)) for data, s in sizes.items() if data not in seen)
-        more = samples * sum(
-            _area(prepared_size(processor, sizes[data])) for data in questions[i][1]
+        shown = sum(
+            _area(prepared_size(processor, sizes[d])) for d in pictures_of(conversations[i])
         )
-        if len(batch) == size or (batch and max(decoded + new, prepared + more) > PIXELS):
+        more = rooms[i] + _estimated(processor, conversations[i], sizes)
+        full = length + more > tokens or max(decoded + new, prepared + shown) > PIXELS
+        if batch and full:
             yield batch
-            batch, decoded, prepared, seen = [], 0, 0, set()
+            batch, decoded, prepared, length, seen = [], 0, 0, 0, set()
             new = sum(_area(shrunk(processor, s)) for s in sizes.values())
         batch.append(i)
         seen.update(sizes)
-        decoded, prepared = decoded + new, prepared + more
+        decoded, prepared, length = decoded + new, prepared + shown, length + more
     if batch:
         yield batch
 
 
-def open_pictures(processor: ProcessorMixin, questions: Sequence[Question]) -> dict[bytes, Any]:
-    """Decode each different picture of some questions once.
+def _estimated(
+    processor: ProcessorMixin, conversation: Conversation, sizes: dict[bytes, Size]
+) -> int:
+    """Return about how many tokens a prompt has; those of a text are not counted one by one."""
+    shown = (shrunk(processor, sizes[data]) for data in pictures_of(conversation))
+    return len(text_of(conversation)) // 3 + sum(_picture(processor, size)[0] for size in shown)
+
+
+def open_pictures(
+    processor: ProcessorMixin, conversations: Sequence[Conversation]
+) -> dict[bytes, Any]:
+    """Decode each different picture of some conversations once.
 
     Returns:
         Pictures by their bytes; the error instead of one that cannot be opened.
     """
     found: dict[bytes, Any] = {}
-    for data in (data for _, images in questions for data in images):
+    for data in (data for conversation in conversations for data in pictures_of(conversation)):
         if data not in found:
             try:
                 picture = open_image(data)

@@ -20,6 +20,12 @@ def resolved(model: str, root: Path) -> str:
     """
     if (root / model).exists():
         return model
+    if "://" in model:
+        raise UserError(
+            f"{model} is a server's address",
+            "this flow trains its model, and the weights behind an address are not here",
+            "name a folder, an id of Hugging Face or a version of the registry",
+        )
     if model.startswith(registry.SCHEME):
         folder = registry.fetch(registry.pin(model), root)
         return folder.relative_to(root).as_posix()

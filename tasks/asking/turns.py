@@ -2,30 +2,57 @@
 
 import contextlib
 import gc
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from tasks.asking.local import Asker
+from tasks.asking.asker import Asker
+from tasks.asking.local import LocalEngine
 from tasks.running.workers import Spread
+
+SERVED = re.compile(r"(openai:(?P<name>[^@]+)@)?(?P<address>https?://.+)")
+
+
+def open_asker(
+    model: str, memory: Path, device: str = "auto", spread: Spread | None = None
+) -> Asker:
+    """Open a model to ask.
+
+    Args:
+        model: A folder, an id of Hugging Face, the address of a server (`http://…/v1`), or
+            `openai:<name>@<address>` where it has several models.
+        memory: Folder of the answers already given.
+        device: Lightning's accelerator name: auto, cpu or gpu.
+        spread: What works on batches elsewhere; otherwise this process does.
+
+    Raises:
+        UserError: The model is missing, cannot look at pictures, or the device is not there.
+    """
+    if found := SERVED.fullmatch(model):
+        from tasks.asking.served import ServedEngine  # with a client that takes 0.5 s to import
+
+        return Asker(ServedEngine(found["address"], found["name"] or ""), memory)
+    return Asker(LocalEngine(model, device, spread), memory)
 
 
 @contextlib.contextmanager
 def asking(
     model: str, memory: Path, device: str = "auto", spread: Spread | None = None
 ) -> Iterator[Asker]:
-    """Open a model to ask (see `Asker`), and let it go at the end.
+    """Open a model to ask (see `open_asker`), and let it go at the end.
 
     What came before has to be gone first: a trainer and its model hold each other, and would stay
     until Python looks for such circles. Of a 7B model on one device there is no room for two.
     """
     let_go()
-    asker = Asker(model, memory, device, spread)
+    asker = open_asker(model, memory, device, spread)
     try:
         yield asker
     finally:
-        vars(asker).pop("model", None)  # its counts can still be read
+        del asker.engine  # its counts can still be read
+        asker.memory.close()
         let_go()
 
 

@@ -7,8 +7,9 @@ than the greedy one, or all answers to a question earn the same, there is nothin
 from collections.abc import Sequence
 from statistics import fmean, pstdev
 
+from tasks.asking.asker import Asker
+from tasks.asking.conversation import question
 from tasks.asking.coordinates import Coordinates
-from tasks.asking.local import Asker
 from tasks.benchmarks.perception import score_answer
 from tasks.records.rows import Sample
 
@@ -36,7 +37,7 @@ def headroom(
     """
     if not samples:
         return {}
-    questions = [(sample.prompt, sample.images) for sample in samples]
+    questions = [question(sample.prompt, sample.images) for sample in samples]
     greedy = asker.ask(questions, max_new_tokens=max_new_tokens, title="headroom, greedy")
     drawn = asker.ask(
         questions, max_new_tokens=max_new_tokens, samples=answers, temperature=temperature,

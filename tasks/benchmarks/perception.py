@@ -7,8 +7,9 @@ from typing import Any
 
 from datasets import Features, Value
 
+from tasks.asking.asker import Asker
+from tasks.asking.conversation import Answer, question
 from tasks.asking.coordinates import Coordinates
-from tasks.asking.local import Answer, Asker
 from tasks.questions import Score, score, wrong
 from tasks.records.rows import BOXES, TEXT, Sample
 
@@ -24,7 +25,7 @@ def benchmark(
     asker: Asker, samples: list[Sample], coordinates: Coordinates, max_new_tokens: int, title: str
 ) -> list[tuple[str, Score]]:
     """Return (answer, score) per sample, answered greedily."""
-    questions = [(sample.prompt, sample.images) for sample in samples]
+    questions = [question(sample.prompt, sample.images) for sample in samples]
     answers = asker.ask(questions, max_new_tokens=max_new_tokens, title=title)
     return [
         (answer.text, score_answer(sample, answer, coordinates))

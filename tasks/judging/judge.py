@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.asking.local import Answer, Asker
+from tasks.asking.asker import Asker
+from tasks.asking.conversation import Answer, question
 from tasks.judging.verdicts import pair_winner, point_score
 from tasks.prompts import prompt
 
@@ -46,8 +47,8 @@ def judge_pairs(judge: Asker, pairs: Sequence[Pair], title: str = "judging pairs
     for pair in pairs:
         for a, b in ((pair.a, pair.b), (pair.b, pair.a)):
             text = prompt("judge/pairwise", question=pair.question, a=a, b=b)
-            asked.append((text, pair.images))
-    answers = judge.ask(asked, max_new_tokens=VERDICT_TOKENS, options=OPTIONS, title=title)
+            asked.append(question(text, pair.images))
+    answers = judge.ask(asked, max_new_tokens=VERDICT_TOKENS, alternatives=OPTIONS, title=title)
     return [_verdict(answers[i][0], answers[i + 1][0]) for i in range(0, len(answers), 2)]
 
 
@@ -56,8 +57,8 @@ def score_points(
 ) -> list[float | None]:
     """Score (question, pictures, answer) triples in [1, 10]; None where the score is unreadable."""
     asked = [
-        (prompt("judge/pointwise", question=question, a=text), images)
-        for question, images, text in answers
+        question(prompt("judge/pointwise", question=about, a=text), images)
+        for about, images, text in answers
     ]
     replies = judge.ask(asked, max_new_tokens=VERDICT_TOKENS, title=title)
     return [point_score(reply[0].text, LOW, HIGH) for reply in replies]
@@ -79,8 +80,8 @@ def share_of_a(answer: Answer, winner: str) -> float:
     words, and where the letter that was written is not the likelier one (because its token is
     another than that of `OPTIONS`), the verdict alone counts.
     """
-    if answer.text.strip() == winner and len(answer.first_token) == len(OPTIONS):
-        a, b = answer.first_token
+    if answer.text.strip() == winner and len(answer.alternatives) == len(OPTIONS):
+        a, b = answer.alternatives
         if winner == "AB"[b > a]:
             return 1 / (1 + math.exp(min(b - a, 700.0)))
     return float(winner == "A")

@@ -10,7 +10,8 @@ by how sure the pair verdict was.
 from dataclasses import dataclass, replace
 
 from models.statistics import known, mean
-from tasks.asking.local import Answer, Asker
+from tasks.asking.asker import Asker
+from tasks.asking.conversation import Answer, question
 from tasks.judging.judge import Pair, Verdict, judge_pairs, score_points
 from tasks.records.rows import Sample
 from tasks.rewards.captions import aligned_word_f1
@@ -67,8 +68,9 @@ def sample_candidates(
 ) -> list[list[Answer]]:
     """Let the policy answer every sample `candidates` times, an even number."""
     return policy.ask(
-        [(s.prompt, s.images) for s in samples], max_new_tokens=max_new_tokens, samples=candidates,
-        temperature=temperature, seed=seed, title="sampling candidates",
+        [question(s.prompt, s.images) for s in samples],
+        max_new_tokens=max_new_tokens, samples=candidates, temperature=temperature,
+        seed=seed, title="sampling candidates",
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ python -m tasks.reading.preview FOLDER [NUMBER]
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ from tasks.reading.dataset import checked
 from tasks.reading.layouts import recognised
 from tasks.reading.splits import Splits
 from tasks.records.choosing import spread
-from tasks.records.rows import Sample
+from tasks.records.rows import Sample, read_summary
 from tasks.running.errors import UserError, without_trace
 from tasks.running.texts import markdown, printable
 
 LOOKED_AT = 200  # records from which the samples are taken, some of every kind
 LONGEST = 300  # characters of a text
+SAMPLES_READ = "samples.md"  # in the folder of a stage that reads data
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,16 @@ def _row(sample: Sample) -> dict[str, Any]:
 
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def write_samples(out: Path) -> None:
+    """Write ten records as a stage understood them, and what it set aside, for people to look at.
+
+    Args:
+        out: The stage's folder, with its summary.
+    """
+    found = replace(look(out), set_aside=read_summary(out)["set_aside"])
+    (out / SAMPLES_READ).write_text(found.markdown() + "\n")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def answered(settings: Settings, job: Job, model: Path) -> Metrics:
     """
     samples, _ = held_out(settings, job.input("intake"))
     frames, tokens = coordinates(settings, str(model)), settings.benchmarks.max_new_tokens
-    with asking(str(model), job.scratch, settings.device) as asker:
+    with asking(str(model), job.memory, settings.device) as asker:
         results = benchmark(asker, samples, frames, tokens, "answering held-out questions")
     job.cost.add(len(samples), asker.tokens)
     rows = [score_row(sample, *result) for sample, result in zip(samples, results, strict=True)]

@@ -1,7 +1,7 @@
 """What the stages have in common."""
 
 from tasks.asking.coordinates import Coordinates
-from tasks.asking.local import open_model_processor
+from tasks.asking.opening import open_model_processor
 from tasks.settings import Settings
 
 DESCRIBED = "tell"  # the task of pictures to describe

@@ -47,9 +47,9 @@ def phase(
     save_base(model, tokenizer, job.out)
     del model
     samples = of_each(read_samples(job.root / "data", "test"), section.per_task)
-    table = {name: _measured(folder, samples, job.scratch / name, settings.device)
+    table = {name: _measured(folder, samples, job.memory, settings.device)
              for name, folder in (("base", job.input("base")), ("phase", job.out))}  # fmt: skip
-    with asking(str(job.out), job.scratch / "elicited", settings.device) as asker:
+    with asking(str(job.out), job.memory, settings.device) as asker:
         found = headroom(
             asker, elicited, coordinates=FRAME, answers=SAMPLED, temperature=1.0,
             max_new_tokens=TOKENS, seed=settings.seed,
@@ -70,7 +70,7 @@ def phase(
 
 
 def _measured(
-    model: Path, samples: list[Sample], scratch: Path, device: str
+    model: Path, samples: list[Sample], memory: Path, device: str
 ) -> dict[str, dict[str, float]]:
-    with asking(str(model), scratch, device) as asker:
+    with asking(str(model), memory, device) as asker:
         return by_task(samples, benchmark(asker, samples, FRAME, TOKENS, "measuring what is kept"))

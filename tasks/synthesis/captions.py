@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from models.statistics import known, mean
-from tasks.asking.local import Asker
+from tasks.asking.asker import Asker
+from tasks.asking.conversation import question
 from tasks.records.rows import Sample
 from tasks.rewards.captions import sentences
 
@@ -32,8 +33,9 @@ def synthesize_captions(
         nothing are left out.
     """
     answers = asker.ask(
-        [(s.prompt, s.images) for s in samples], max_new_tokens=max_new_tokens, samples=attempts,
-        temperature=temperature, seed=seed, title="captioning",
+        [question(s.prompt, s.images) for s in samples],
+        max_new_tokens=max_new_tokens, samples=attempts, temperature=temperature,
+        seed=seed, title="captioning",
     )  # fmt: skip
     kept, before, after = [], [], []
     for sample, group in zip(samples, answers, strict=True):

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 from models.statistics import known, mean
 from tasks.asking.answers import first_box, keeps_contract, tagged_answer, tagged_thought
+from tasks.asking.asker import Asker
+from tasks.asking.conversation import question
 from tasks.asking.coordinates import Coordinates
-from tasks.asking.local import Asker
 from tasks.prompts import prompt
 from tasks.records.boxes import Box, boxes_from, iou
 from tasks.records.images import crop, open_image, to_png
@@ -141,7 +142,9 @@ def synthesize_chains(
         and `precision_verified` (overlap above 0.5 with the true box). `largest_coordinate` is the
         largest number in a box. Shares of nothing are left out.
     """
-    asked = [(prompt("ground/think_with_boxes", question=s.prompt), s.images) for s in samples]
+    asked = [
+        question(prompt("ground/think_with_boxes", question=s.prompt), s.images) for s in samples
+    ]
     answers = asker.ask(
         asked, max_new_tokens=max_new_tokens, samples=attempts, temperature=temperature, seed=seed,
         title="reasoning with boxes",
@@ -209,7 +212,7 @@ def _read_crops(asker: Asker, chains: list[Chain], margin: float) -> list[Chain]
     for chain in chains:
         picture = open_image(chain.sample.images[0])
         crops += [
-            (prompt("ground/read_crop"), (to_png(crop(picture, fact.box, margin)),))
+            question(prompt("ground/read_crop"), [to_png(crop(picture, fact.box, margin))])
             for fact in chain.facts
             if fact.box
         ]

@@ -7,7 +7,7 @@ from datasets import Dataset, Features
 from transformers import PreTrainedModel
 from trl import DPOConfig, DPOTrainer
 
-from tasks.asking.local import open_model
+from tasks.asking.opening import open_model
 from tasks.records.rows import PICTURES
 from tasks.training.conversations import MESSAGES, assistant_turn, pictures, user_turn
 from tasks.training.fitting import fit

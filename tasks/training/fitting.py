@@ -25,6 +25,7 @@ from tasks.training.looks import GreedyLooks
 from tasks.training.meter import LOOKED_AT, Meter
 from tasks.training.objective import Objective, build_trainer
 from tasks.training.plan import Plan
+from tasks.training.sight import Sight
 
 SECONDS_BETWEEN_LINES = 10
 
@@ -159,7 +160,7 @@ def _best_look(objective: Objective, plan: Plan) -> ModelCheckpoint | None:
 def _trainer(
     plan: Plan, meter: Meter, best: ModelCheckpoint | None, more: list[L.Callback]
 ) -> L.Trainer:
-    callbacks: list[L.Callback] = [meter, ProgressLines(), *more]
+    callbacks: list[L.Callback] = [Sight(), meter, ProgressLines(), *more]
     if best:
         stop = StopWithoutGain(best.monitor, mode=best.mode, patience=plan.patience)
         callbacks += [best, stop]

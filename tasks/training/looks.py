@@ -16,6 +16,7 @@ from datasets import Dataset
 from models.engine.checkpoints import fault, from_first
 from models.engine.trl_module import TRLModule
 from models.engine.whole import set_aside, write_whole, written_whole
+from tasks.asking.asker import Writing
 from tasks.asking.generating import generate_answers
 from tasks.asking.preparing import PIXELS
 from tasks.training.meter import Meter
@@ -161,7 +162,8 @@ class GreedyLooks(L.Callback):
             ]}]
             for prompt, images in zip(rows["prompt"], rows["images"], strict=True)
         ]  # fmt: skip
-        answers = generate_answers(network, processor, turns, max_new_tokens=self.plan.look_tokens)
+        how, greedy = Writing(self.plan.look_tokens), [(0,)] * len(turns)
+        answers = generate_answers(network, processor, turns, greedy, how)
         return self.plan.watched([answer.text for [answer] in answers], **rows)
 
 

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, TrainingArguments
 
 from models.engine.whole import write_whole
 from models.vlm.picture_memory import remember_pictures
-from tasks.asking.local import open_model
+from tasks.asking.opening import open_model
 from tasks.asking.preparing import context_of
 from tasks.training.conversations import trainable
 from tasks.training.plan import Plan

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from scipy.stats import spearmanr
 
 from models.statistics import known, mean
-from tasks.asking.local import Asker
+from tasks.asking.asker import Asker
 from tasks.judging.judge import Pair, judge_pairs, score_points
 from tasks.prompts import prompt
 from tasks.records.choosing import spread

@@ -34,7 +34,7 @@ SMALL = {
     "policy_sft": {"steps": 3, "batch": 4},
     "preferences": {"pictures": 12, "candidates": 8},
     "policy_dpo": {"steps": 3, "batch": 2},
-    "policy_grpo": {"steps": 12, "prompts": 2, "answers": 4, "max_new_tokens": 48},
+    "policy_grpo": {"steps": 6, "prompts": 2, "answers": 4, "max_new_tokens": 32},
     "benchmarks": {"per_task": 1, "resamples": 100, "max_new_tokens": 48},
 }
 
@@ -133,10 +133,10 @@ def test_a_check_forecasts_a_stage_and_touches_nothing(checkout, first):
 
 
 def test_one_changed_setting_reruns_just_what_depends_on_it(checkout, first):
-    changed = in_a_terminal(checkout, "-m", "flows.align", "--benchmarks.per_task", "2")
-    expected = dict.fromkeys(STAGES[:7], "skipped") | dict.fromkeys(STAGES[7:], "ran")
+    changed = in_a_terminal(checkout, "-m", "flows.align", "--benchmarks.resamples", "101")
+    expected = dict.fromkeys(STAGES[:11], "skipped") | dict.fromkeys(STAGES[11:], "ran")
     assert outcomes(changed, STAGES) == expected
-    bars = [line for line in changed.splitlines() if line.startswith("answers_base ━")]
+    bars = [line for line in changed.splitlines() if line.startswith("benchmarks ━")]
     assert bars and "Traceback" not in changed
 
 
@@ -274,7 +274,7 @@ def test_a_corrupted_folder_ends_in_a_report_and_not_in_a_trace(checkout, first)
     ]
     (bad / "train.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\nno json\n")
     kept = sorted(path.name for path in (checkout / "outputs" / "intake").iterdir())
-    result = run(checkout, "flows.align", "--data", "mine", "--policy_grpo.steps", "12")
+    result = run(checkout, "flows.align", "--data", "mine", "--policy_grpo.steps", "6")
     assert result.returncode != 0
     said = result.stdout + result.stderr
     assert "4 of 4 records" in said and "What to do" in said

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from flows import reinforce
+from tasks.asking.memory import FILE
 from tests.flows.conftest import SHIPPED
 from tests.flows.servers import (
     ENDED,
@@ -34,9 +35,11 @@ from tests.flows.test_reinforce import SMALL as SMALL_REINFORCE
 SECONDS_BETWEEN = (0.5, 9.0)
 PAGES = ("report", "few_shot_page")  # they tell what the stages cost, and when
 FLOW = "prefect.engine"
-# the short flow for every change; the long one, whose synthesis answers in two processes, at night
+# each part of the short flow once or twice for every change; at night more often, and the long one,
+# whose synthesis answers in two processes
 CHAINS = [
-    pytest.param("reinforce/few-shot", reinforce.STAGES, 12, id="reinforce"),
+    pytest.param("reinforce/few-shot", reinforce.STAGES, 6, id="reinforce"),
+    pytest.param("reinforce/few-shot", reinforce.STAGES, 12, id="often", marks=pytest.mark.night),
     pytest.param("align/chain", STAGES, 20, id="align", marks=pytest.mark.night),
 ]
 
@@ -76,6 +79,8 @@ class Site(Servers):
             shutil.rmtree(self.root / "outputs" / stage, ignore_errors=True)
             (self.root / "outputs" / "metrics" / f"{stage}.json").unlink(missing_ok=True)
         shutil.rmtree(self.root / ".dvc" / "cache" / "runs", ignore_errors=True)
+        for file in (self.root / ".runtime").glob(f"{FILE}*"):
+            file.unlink()  # what was answered is to be asked again
         lock = yaml.safe_load((self.root / "dvc.lock").read_text())
         lock["stages"] = {name: lock["stages"][name] for name in SHIPPED}
         (self.root / "dvc.lock").write_text(yaml.safe_dump(lock))

@@ -66,7 +66,11 @@ def test_dvc_has_nothing_to_do_after_the_flow(checkout):
 
 @pytest.mark.parametrize(
     ("recipe", "measure"),
-    [("classification", "score"), ("grounding", "giou"), ("open_vocabulary", "ap")],
+    [
+        ("grounding", "giou"),
+        pytest.param("classification", "score", marks=pytest.mark.night),
+        pytest.param("open_vocabulary", "ap", marks=pytest.mark.night),
+    ],
 )
 def test_every_recipe_runs_by_fine_tuning_and_says_what_it_measures(checkout, recipe, measure):
     reproduce(

@@ -16,6 +16,7 @@ import pytest
 from prefect.client.schemas.objects import StateType
 from prefect.states import Cancelling, Suspended
 
+from tasks.asking.memory import FILE
 from tests.flows.conftest import environment, runs_of
 from tests.flows.servers import Servers, form, state, wait_until
 from tests.flows.test_chain import SMALL, servers_of, stages_alive, wait_for
@@ -32,16 +33,31 @@ def checkout(make_checkout) -> Path:
     return make_checkout(LONG)
 
 
+@pytest.fixture(autouse=True)
+def nothing_answered(checkout) -> None:
+    for file in (checkout / ".runtime").glob(f"{FILE}*"):
+        file.unlink()
+
+
 def at_work(checkout: Path) -> None:
     """Wait until a stage answers questions."""
-    for old in (checkout / ".runtime" / "scratch").glob("synthesis-*/answers.jsonl"):
-        old.unlink()
-    wait_for(checkout / ".runtime" / "scratch", "synthesis-*/answers.jsonl")
+    wait_for(checkout / ".runtime" / "scratch", "synthesis-*")
+    before = answered(checkout)
+    wait_until(lambda: answered(checkout) > before, 120)
     assert stages_alive(checkout)
     for process in stages_alive(checkout):
         with contextlib.suppress(psutil.Error):
             doors = psutil.Process(process).net_connections("inet")
             assert [door for door in doors if door.status == psutil.CONN_LISTEN] == []
+
+
+def answered(checkout: Path) -> int:
+    """Return how many answers are remembered; where one stays behind, its stage is at work."""
+    with contextlib.suppress(sqlite3.OperationalError):  # not made yet
+        where = f"{(checkout / '.runtime' / FILE).as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(where, uri=True)) as database:
+            return database.execute("SELECT count(*) FROM answers").fetchone()[0]
+    return 0
 
 
 def nobody_is_left(checkout: Path, servers: bool = True) -> None:

@@ -236,9 +236,8 @@ def test_the_cost_of_a_stage_is_that_of_all_its_attempts(root, monkeypatch):
     stage = intake_file.intake
 
     def killed(settings, job):
-        (job.scratch / "answers.jsonl").write_text("something")
         later = time.time() + 100  # its last sign of life
-        os.utime(job.scratch / "answers.jsonl", (later, later))
+        os.utime(job.scratch / "attempts.json", (later, later))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(intake_file, "intake", killed)

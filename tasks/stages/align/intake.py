@@ -3,6 +3,7 @@
 from tasks.job import Job, Metrics
 from tasks.reading.dataset import read_dataset
 from tasks.reading.held_out import check_held_out
+from tasks.reading.preview import write_samples
 from tasks.settings import Settings
 
 
@@ -16,5 +17,6 @@ def intake(settings: Settings, job: Job) -> Metrics:
         limit=settings.intake.limit,
     )
     check_held_out(job.root / settings.data, job.out)
+    write_samples(job.out)
     job.cost.samples = int(metrics["read"])
     return metrics

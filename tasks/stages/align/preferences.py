@@ -25,7 +25,7 @@ def preferences(settings: Settings, job: Job) -> Metrics:
     need(there, "the data has no pictures to describe (task `tell`)", "data")
     less = fewer("preferences.pictures", s.pictures, len(there))
     samples = spread(there, s.pictures)
-    with asking(str(job.input("policy_sft")), job.scratch / "policy", settings.device) as policy:
+    with asking(str(job.input("policy_sft")), job.memory, settings.device) as policy:
         answers = sample_candidates(
             policy,
             samples,
@@ -34,7 +34,7 @@ def preferences(settings: Settings, job: Job) -> Metrics:
             max_new_tokens=s.max_new_tokens,
             seed=settings.seed,
         )
-    with asking(str(job.input("reward_model")), job.scratch / "judge", settings.device) as judge:
+    with asking(str(job.input("reward_model")), job.memory, settings.device) as judge:
         kept, metrics = build_preferences(judge, samples, answers)
     rows = [
         {

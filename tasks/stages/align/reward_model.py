@@ -26,7 +26,7 @@ def reward_model(settings: Settings, job: Job) -> Metrics:
         planned(settings, job, str(folder_of(settings.model, job.root)), s.steps, s.batch),
         s.learning_rate,
     )
-    with asking(str(job.out), job.scratch, settings.device) as judge:
+    with asking(str(job.out), job.memory, settings.device) as judge:
         metrics = measure_reward_model(judge, test, s.judged)
     write_history(job, history, s.steps * s.batch)
     job.cost.add(2 * s.judged, judge.tokens)

@@ -4,7 +4,7 @@ from typing import Any
 
 from datasets import Features
 
-from tasks.asking.local import pick_device
+from tasks.asking.opening import pick_device
 from tasks.asking.resolving import folder_of
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics
@@ -54,7 +54,7 @@ def synthesis(settings: Settings, job: Job) -> Metrics:
     on_gpu = pick_device(settings.device).type == "cuda"  # which one process keeps busy
     with (
         spread_over(1 if on_gpu else settings.machine.processes) as workers,
-        asking(model, job.scratch, settings.device, workers) as asker,
+        asking(model, job.memory, settings.device, workers) as asker,
     ):
         chains, report = synthesize_chains(
             asker,

@@ -22,7 +22,7 @@ def perception(settings: Settings, job: Job) -> Metrics:
     need(samples, "there are no test questions", "shots.data")
     answers = {}
     for name, model in (("start", start), ("adapted", str(job.input("reinforced")))):
-        with asking(model, job.scratch / name, settings.device) as asker:
+        with asking(model, job.memory, settings.device) as asker:
             answers[name] = benchmark(asker, samples, frames, s.max_new_tokens, f"asking {name}")
         job.cost.add(len(samples), asker.tokens)
     resamples = settings.benchmarks.resamples

@@ -75,7 +75,7 @@ def _probe(
     s = settings.reinforced
     if not dev:
         return {}
-    with asking(model, job.scratch / "probe", settings.device) as asker:
+    with asking(model, job.memory, settings.device) as asker:
         found = headroom(
             asker,
             dev,

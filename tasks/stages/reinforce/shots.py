@@ -3,6 +3,7 @@
 from tasks.job import Job, Metrics
 from tasks.reading.dataset import read_dataset
 from tasks.reading.held_out import check_held_out
+from tasks.reading.preview import write_samples
 from tasks.reading.shots import Pool, choose_shots
 from tasks.records.choosing import fewer
 from tasks.records.rows import (
@@ -54,5 +55,6 @@ def shots(settings: Settings, job: Job) -> Metrics:
     less |= fewer("shots.test", s.test, chosen.facts["tested"])
     reasons = read_summary(job.scratch / "read")["set_aside"]
     write_summary(job.out, **read | {"set_aside": reasons}, **chosen.facts, fewer=less)
+    write_samples(job.out)
     job.cost.samples = len(chosen.samples)
     return read | {name: float(n) for name, n in chosen.facts.items() if isinstance(n, int)}

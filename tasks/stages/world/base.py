@@ -37,7 +37,7 @@ def base(settings: Settings, job: Job) -> Metrics:
     per_task = max(1, s.asked // 30)
     samples = of_each(read_samples(job.root / "data", "test"), per_task)
     frames = coordinates(settings, str(job.out))
-    with asking(str(job.out), job.scratch, settings.device) as asker:
+    with asking(str(job.out), job.memory, settings.device) as asker:
         results = benchmark(asker, samples, frames, 160, "measuring the base")
     table = by_task(samples, results)
     write_summary(job.out, held_out=table)

@@ -44,7 +44,7 @@ def test_sampled_answers_are_scored_as_training_scores_them(model):  # noqa: F81
     share_prefix(model)
     found = sample(
         model, inputs, owners, max_new_tokens=12, end_tokens=torch.tensor([], dtype=torch.long),
-        draw=own_draws(range(5), 12, 1.0), scored=True,
+        draw=own_draws(range(5), 12, 1.0), scored_at=1.0,
     )  # fmt: skip
     answers = torch.tensor(found.tokens)
     assert len(answers.unique(dim=0)) == 5
@@ -67,11 +67,11 @@ def test_prompts_about_the_same_pictures_are_a_tree_and_are_answered_as_alone(mo
     state = share_prefix(model)
     owners = torch.tensor([0, 1, 2, 3, 0])
     how = {"max_new_tokens": LONG, "end_tokens": torch.tensor([], dtype=torch.long)}
-    together = sample(model, inputs, owners, draw=greedy, scored=True, **how)
+    together = sample(model, inputs, owners, draw=greedy, scored_at=1.0, **how)
     assert state.computed < 0.8 * state.given
     for row, owner in enumerate(owners.tolist()):
         alone = sample(
-            model, one_of(inputs, owner), torch.tensor([0]), draw=greedy, scored=True, **how
+            model, one_of(inputs, owner), torch.tensor([0]), draw=greedy, scored_at=1.0, **how
         )  # fmt: skip
         assert alone.tokens[0] == together.tokens[row]
         assert alone.log_probs[0] == pytest.approx(together.log_probs[row], abs=1e-5)

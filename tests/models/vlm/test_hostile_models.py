@@ -18,8 +18,11 @@ from PIL import Image
 
 from models.vlm import chat_templates, loading
 from models.vlm.bounded import bounded
+from tasks.asking.asker import Writing
+from tasks.asking.conversation import question
 from tasks.asking.generating import generate_answers
-from tasks.asking.local import chat, open_model
+from tasks.asking.local import chat
+from tasks.asking.opening import open_model
 from tasks.records.images import to_png
 from tasks.running.errors import UserError
 
@@ -249,8 +252,8 @@ def opened(folder: Path) -> tuple[str, str, float]:
     start = time.monotonic()
     try:
         model, processor = open_model(str(folder))
-        turns = [chat("Hello", [to_png(Image.new("RGB", (40, 30)))])] * 2
-        made = generate_answers(model, processor, turns, max_new_tokens=2)
+        turns = [chat(question("Hello", [to_png(Image.new("RGB", (40, 30)))]))] * 2
+        made = generate_answers(model, processor, turns, [(0,)] * 2, Writing(2))
         assert [answer.unanswered for [answer] in made] == ["", ""]
         kind, told = "opened", str([answer.text for [answer] in made])
     except UserError as error:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedModel
 
-import tasks.asking.local
+import tasks.asking.opening
+from tasks.asking.conversation import question
 from tasks.asking.turns import asking
 from tasks.job import Job
 from tasks.records.rows import SAMPLES, sample_row, write_shards, write_summary
@@ -42,14 +43,15 @@ def live() -> int:
 @pytest.fixture
 def opened(monkeypatch) -> list[int]:
     """How many more models than at the start were there whenever one was opened."""
-    gc.collect()
-    before, counts, load = live(), [], tasks.asking.local.load_model
+    while gc.collect():  # what earlier tests left
+        pass
+    before, counts, load = live(), [], tasks.asking.opening.load_model
 
     def counting(*args, **kwargs):
         counts.append(live() - before)
         return load(*args, **kwargs)
 
-    monkeypatch.setattr(tasks.asking.local, "load_model", counting)
+    monkeypatch.setattr(tasks.asking.opening, "load_model", counting)
     return counts
 
 
@@ -103,5 +105,5 @@ def test_two_askers_would_be_noticed(opened, model_folder, tmp_path):
 
 def test_what_an_asker_counted_is_there_after_its_turn(model_folder, tmp_path):
     with asking(model_folder, tmp_path, "cpu") as asker:
-        asker.ask([("What is it?", ())], max_new_tokens=2)
-    assert asker.tokens > 0 and asker.unanswered == [] and not hasattr(asker, "model")
+        asker.ask([question("What is it?")], max_new_tokens=2)
+    assert asker.tokens > 0 and asker.unanswered == [] and not hasattr(asker, "engine")

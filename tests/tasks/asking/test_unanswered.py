@@ -3,8 +3,9 @@
 import pytest
 from PIL import Image
 
+from tasks.asking.asker import Asker
 from tasks.asking.coordinates import Coordinates
-from tasks.asking.local import Asker
+from tasks.asking.turns import open_asker
 from tasks.benchmarks.headroom import headroom
 from tasks.benchmarks.perception import benchmark, by_task, score_row
 from tasks.benchmarks.visual_rft import before_and_after, measures
@@ -23,12 +24,12 @@ REFUSED = to_png(Image.new("RGB", (2000, 1)))  # Qwen's processors take no side 
 
 @pytest.fixture
 def asker(model_folder, tmp_path) -> Asker:
-    return Asker(model_folder, tmp_path / "asker", "cpu")
+    return open_asker(model_folder, tmp_path / "asker", "cpu")
 
 
 @pytest.fixture
 def frames(asker) -> Coordinates:
-    return Coordinates(0, asker.processor)  # in pixels, which the processor is asked for
+    return Coordinates(0, asker.engine.processor)  # in pixels, which the processor is asked for
 
 
 def pair_of(task: str, metric: str = "", **changed) -> list[Sample]:
@@ -95,7 +96,7 @@ def test_a_judge_that_cannot_be_asked_names_no_winner_and_no_score(asker):
 
 
 def test_preferences_count_what_neither_model_could_be_asked(asker, model_folder, tmp_path):
-    judge = Asker(model_folder, tmp_path / "judge", "cpu")
+    judge = open_asker(model_folder, tmp_path / "judge", "cpu")
     answers = sample_candidates(asker, pair_of("tell"), candidates=2, **DRAWN)
     kept, report = build_preferences(judge, pair_of("tell"), answers)
     assert report["unanswered"] == 1 and "odd" not in [p.sample.id for p in kept]

@@ -4,8 +4,9 @@ from statistics import fmean
 
 import pytest
 
+from tasks.asking.conversation import question
 from tasks.asking.coordinates import Coordinates
-from tasks.asking.local import Asker
+from tasks.asking.turns import open_asker
 from tasks.benchmarks.headroom import headroom, warning
 from tasks.questions import score
 from tasks.world.shards import make_sample
@@ -19,11 +20,11 @@ def samples():
 
 
 def test_the_best_of_a_group_is_compared_with_the_greedy_answer(model_folder, samples, tmp_path):
-    asker = Asker(model_folder, tmp_path, "cpu")
+    asker = open_asker(model_folder, tmp_path, "cpu")
     # a caption's score is seldom exactly zero, so an untrained model's answers differ in it
     told = [s.model_copy(update={"metric": "caption", "answer": "a b c d"}) for s in samples]
     found = headroom(asker, told, coordinates=Coordinates(100), answers=6, seed=1, **ASKED)
-    questions = [(s.prompt, s.images) for s in told]
+    questions = [question(s.prompt, s.images) for s in told]
     groups = asker.ask(questions, samples=6, seed=1, **ASKED)  # remembered, so the same
     values = [
         [score(s, answer.text, (100, 100)).value for answer in group]
@@ -36,7 +37,7 @@ def test_the_best_of_a_group_is_compared_with_the_greedy_answer(model_folder, sa
 
 
 def test_a_model_that_never_succeeds_is_warned_about(model_folder, samples, tmp_path):
-    asker = Asker(model_folder, tmp_path, "cpu")
+    asker = open_asker(model_folder, tmp_path, "cpu")
     found = headroom(asker, samples, coordinates=Coordinates(100), answers=4, **ASKED)
     assert found["best_of"] == 0 and found["zero_variance"] == 1
     assert "little to elicit" in warning(found) and "teach nothing" in warning(found)

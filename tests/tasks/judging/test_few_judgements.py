@@ -2,7 +2,8 @@
 
 import pytest
 
-from tasks.asking.local import Answer, Asker
+from tasks.asking.conversation import Answer
+from tasks.asking.turns import open_asker
 from tasks.judging.preferences import build_preferences
 from tasks.training.reward_model import measure_reward_model
 from tasks.world.shards import make_sample
@@ -10,7 +11,7 @@ from tasks.world.shards import make_sample
 
 @pytest.fixture(scope="module")
 def judge(model_folder, tmp_path_factory):
-    return Asker(model_folder, tmp_path_factory.mktemp("judge"), "cpu")
+    return open_asker(model_folder, tmp_path_factory.mktemp("judge"), "cpu")
 
 
 @pytest.mark.filterwarnings("error")

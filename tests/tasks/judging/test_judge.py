@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.asking.local import Answer
+from tasks.asking.conversation import Answer
 from tasks.judging.judge import _verdict, share_of_a
 from tasks.judging.verdicts import pair_winner
 

@@ -3,8 +3,10 @@
 The scheduler and its workers are the real programs, started as `deploy/README.md` starts them.
 """
 
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,8 +17,10 @@ import pytest
 import torch
 from distributed import Client
 
-from tasks.asking import local as asking
-from tasks.asking.local import Asker
+from tasks.asking import local
+from tasks.asking.asker import Asker
+from tasks.asking.conversation import Answer, question
+from tasks.asking.turns import open_asker
 from tasks.running.errors import UserError
 from tasks.running.workers import CLUSTER, Spread, spread_over
 from tasks.world.shards import make_sample
@@ -29,12 +33,12 @@ HOW = {"max_new_tokens": 6, "samples": 2, "temperature": 1.0, "seed": 3}
 @pytest.fixture(scope="module")
 def questions() -> list:
     samples = [make_sample(0, "test", "caption", number) for number in range(8)]
-    return [(sample.prompt, sample.images) for sample in samples]
+    return [question(sample.prompt, sample.images) for sample in samples]
 
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    monkeypatch.setattr(asking, "ANSWERS_PER_BATCH", 4)  # two questions each
+    monkeypatch.setattr(local, "TOKENS_PER_BATCH_OF_SEVERAL", 200)  # two questions or so each
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +51,24 @@ def two() -> Iterator[Spread]:
 @pytest.fixture
 def alone(model_folder, questions, tmp_path) -> Asker:
     torch.set_num_threads(1)
-    asker = Asker(model_folder, tmp_path / "alone")
+    asker = open_asker(model_folder, tmp_path / "alone")
     asker.ask(questions, **HOW)
     return asker
+
+
+def held(asker: Asker) -> list[tuple]:
+    with sqlite3.connect(asker.memory.file) as database:
+        rows = database.execute("SELECT key, number, answer FROM answers").fetchall()
+    return [(key, n, Answer(**json.loads(answer))) for key, n, answer in rows]
 
 
 def test_processes_answer_as_this_one_does_and_their_answers_are_remembered(
     model_folder, questions, tmp_path, alone, two
 ):
-    asker = Asker(model_folder, tmp_path / "spread", spread=two)
+    asker = open_asker(model_folder, tmp_path / "spread", spread=two)
     assert asker.ask(questions, **HOW) == alone.ask(questions, **HOW)
     assert asker.tokens == alone.tokens > 0
-    assert asker.memory.read_text() == alone.memory.read_text()
+    assert sorted(held(asker)) == sorted(held(alone))
 
 
 def test_what_is_wrong_in_a_process_arrives_as_it_was_said(two):
@@ -115,7 +125,7 @@ def test_a_cluster_that_loses_a_worker_still_answers_as_this_process_does(
         survivors = list(spread(lose_a_worker, [(n, str(tmp_path / "lost")) for n in range(6)]))
         assert [number for number, _ in survivors] == list(range(6))
         assert int((tmp_path / "lost").read_text()) not in {process for _, process in survivors[3:]}
-        asker = Asker(model_folder, tmp_path / "cluster", spread=spread)
+        asker = open_asker(model_folder, tmp_path / "cluster", spread=spread)
         assert asker.ask(questions, **HOW) == alone.ask(questions, **HOW)
 
 

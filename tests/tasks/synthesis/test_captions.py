@@ -2,7 +2,8 @@
 
 import pytest
 
-from tasks.asking.local import Answer, Asker
+from tasks.asking.asker import Asker
+from tasks.asking.conversation import Answer
 from tasks.synthesis.captions import agreed, synthesize_captions
 from tasks.world.shards import make_sample
 

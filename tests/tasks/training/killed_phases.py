@@ -206,6 +206,8 @@ def taken(root: Path, stage: str) -> dict[str, Any]:
     }
     shutil.rmtree(made)
     metrics.unlink()
+    for file in (root / ".runtime").glob("answers.db*"):
+        file.unlink()  # what was answered is to be asked again
     moved = sum(row["train/grad_norm"] > 0 for row in history)
     return {"files": found, "moved": moved, "steps": len(history)}
 
@@ -228,7 +230,7 @@ def lives(root: Path, stage: str) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, stage: str) -> None:
     from tasks.running.process import be_quiet
     from tasks.running.warm import LIBRARIES
 
@@ -240,12 +242,12 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     root = folder / "checkout"
     prepare(root)
-    for stage in ("shots", "intake"):
-        assert live(root, stage) == 0, stage
+    for before in ("shots", "intake"):
+        assert live(root, before) == 0, before
     with (folder / "lives.jsonl").open("w") as noted:
-        for life in (life for stage in PHASES for life in lives(root, stage)):
+        for life in lives(root, stage):
             print(json.dumps(life), file=noted, flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset, Features
 from PIL import Image
 
-from tasks.asking.local import open_model_processor
+from tasks.asking.opening import open_model_processor
 from tasks.records.images import to_png
 from tasks.running.errors import UserError
 from tasks.training.conversations import (

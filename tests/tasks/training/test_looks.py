@@ -9,7 +9,7 @@ import torch
 
 from models.vlm.loading import load_model
 from tasks.asking.coordinates import Coordinates
-from tasks.asking.local import Asker
+from tasks.asking.turns import open_asker
 from tasks.benchmarks.perception import benchmark
 from tasks.records.rows import Sample
 from tasks.rewards.detection import overlap_with_true_box, overlap_with_true_boxes
@@ -52,7 +52,7 @@ def looks(options: dict) -> dict[int, float]:
 
 def greedy(model: str, samples: list[Sample], folder: Path) -> float:
     """Score a saved model with the benchmark itself."""
-    asker = Asker(model, folder, "cpu")
+    asker = open_asker(model, folder, "cpu")
     scores = [score.value for _, score in benchmark(asker, samples, FRAMES, TOKENS, "asking")]
     return sum(scores) / len(scores)
 
