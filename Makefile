@@ -11,7 +11,7 @@ PACKAGES := chromium chromium-driver postgresql
 NGINX := .venv/nginx/usr/sbin/nginx
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: bench-demo bench-detection bench-grpo bench-platform demo demote deps doctor down packages promote pull repro reproduce test \
+.PHONY: bench-asking bench-demo bench-detection bench-grpo bench-platform demo demote deps doctor down packages promote pull repro reproduce test \
   test-attack test-night test-ui up world
 
 demo: pull ## the main job on the embedded default
@@ -90,6 +90,9 @@ $(STAMP): pyproject.toml constraints.txt
 $(TESTING): $(STAMP)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $(TESTING)
+
+bench-asking: pull ## asking a model, shared beginnings beside whole prompts: bench/asking.json
+	$(BIN)/python -m bench.asking
 
 bench-grpo: pull ## a GRPO step, stock TRL beside ours: bench/grpo.json
 	$(BIN)/python -m bench.grpo

@@ -31,9 +31,7 @@ if __name__ == "__main__":  # what is imported below would take 0.1 s for nothin
     if (status := run_warm(sys.argv[1:])) is not None:
         sys.exit(status)
 
-be_quiet()
-
-import yaml  # noqa: E402  (libraries read the switches above when they are imported)
+be_quiet()  # libraries read its switches when they are imported
 
 from models.engine.whole import write_whole  # noqa: E402
 from tasks.job import Job, Metrics  # noqa: E402
@@ -43,6 +41,7 @@ from tasks.running.locks import chain_lock  # noqa: E402
 from tasks.running.private import runtime  # noqa: E402
 from tasks.running.surroundings import alone  # noqa: E402
 from tasks.running.texts import metric_name  # noqa: E402
+from tasks.running.yaml_files import parsed  # noqa: E402
 from tasks.settings import Settings, load_settings  # noqa: E402
 
 ATTEMPTS = "attempts.json"  # in a stage's scratch folder
@@ -85,7 +84,7 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
         UserError: Something that the user can put right.
     """
     settings = load_settings(root / "params.yaml")
-    spec = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    spec = parsed((root / "dvc.yaml").read_text())["stages"]
     if stage not in spec:
         raise UserError(
             f"There is no stage {stage!r}", f"dvc.yaml has {', '.join(spec)}", "name one"
@@ -260,7 +259,7 @@ def check_stage(stage: str, root: Path) -> dict[str, float]:
         UserError: The stage trains nothing, or cannot start.
     """
     settings = load_settings(root / "params.yaml")
-    spec = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    spec = parsed((root / "dvc.yaml").read_text())["stages"]
     trained = [name for name in spec if "trainer" in spec[name].get("params", [])]
     if stage not in trained:
         raise UserError(

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic_settings import CliSettingsSource
 
 from tasks.running.errors import UserError
+from tasks.running.yaml_files import parsed
 from tasks.settings import Form, Settings, bounds, check_settings, lay_over, load_settings
 
 PREVIEW = "--preview"  # not a setting: who finds it among the words starts nothing
@@ -125,7 +126,7 @@ def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
 def _read(profile: Path) -> dict[str, Any]:
     known = ", ".join(sorted(str(file) for file in Path("profiles").glob("*.yaml")))
     try:
-        found = yaml.safe_load(profile.read_text()) or {}
+        found = parsed(profile.read_text())
         why = "" if isinstance(found, dict) else "it is no table of settings"
     except FileNotFoundError:
         raise UserError(

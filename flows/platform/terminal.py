@@ -7,9 +7,10 @@ import json
 import logging
 from pathlib import Path
 
-import yaml
 from prefect.logging.handlers import PrefectConsoleHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tasks.running.yaml_files import parsed
 
 # a logged line that people should see although it is no warning: `extra=SHOWN`
 SHOWN = {"shown": True}
@@ -64,7 +65,7 @@ def line_of(stage: str, outcome: str, seconds: float, root: Path) -> str:
     told = [f"{DONE[outcome]} {stage:<{WIDTH}} {time[outcome]:>9}"]
     file = root / "outputs" / "metrics" / f"{stage}.json"
     found = json.loads(file.read_text()) if file.exists() and outcome != "skipped" else {}
-    spec = yaml.safe_load((root / "dvc.yaml").read_text())["stages"][stage]
+    spec = parsed((root / "dvc.yaml").read_text())["stages"][stage]
     for words in spec.get("meta", {}).get("told", []) if found else []:
         try:
             told.append(words.format_map(found))

@@ -158,6 +158,7 @@ class GroupedGRPOTrainer(GRPOTrainer):
         asked: The rows of the data set whose answers were rewarded last, one per answer.
         scored: Log-probabilities of the last answers' tokens, as training scored them.
         watch: Called with these rows and the answers; what it returns is logged with the rewards.
+        choose: Called with the rows that are to be answered; may return others in their place.
 
     With several steps per generation TRL deals the answers out one by one, and hardly two answers
     to a prompt meet in a batch. Dealt out by group, each batch still holds random prompts, and
@@ -167,6 +168,12 @@ class GroupedGRPOTrainer(GRPOTrainer):
     asked: list[dict[str, Any]] = []
     scored: torch.Tensor | None = None
     watch: Callable[[list[dict[str, Any]], list], dict[str, float]] | None = None
+    choose: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] | None = None
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        if self.choose and self.model.training:
+            inputs = self.choose(inputs)
+        return super()._generate_and_score_completions(inputs)
 
     def _calculate_rewards(
         self, inputs: list, prompts: list, completions: list, *rest: Any

@@ -25,9 +25,11 @@ from typing import Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from tasks.asking.conversation import Answer, Conversation, Scored
+from models.engine.whole import write_whole
+from tasks.asking.conversation import Answer, Conversation, NotFinite, Scored, pictures_of
 from tasks.asking.memory import Memory
 from tasks.asking.preparing import grouped
+from tasks.running.errors import UserError
 from tasks.running.progress import track
 
 T = TypeVar("T", Answer, Scored)
@@ -114,6 +116,7 @@ class Asker:
         Returns:
             One list of `samples` answers per conversation, in order.
         """
+        _check(conversations)
         how = Writing(max_new_tokens, temperature, tuple(alternatives), tuple(stop), scored)
         facts = [*vars(how).values(), seed]
         keys = [self._key("answer", c, facts) for c in conversations]
@@ -123,7 +126,8 @@ class Asker:
             Asked(c, tuple(seed_of(c, seed, n) for n in range(len(known.get(key, ())), samples)))
             for key, c in ((keys[i], conversations[i]) for i in todo)
         ]
-        for place, answers in track(self.engine.answers(asked, how), title, len(asked)):
+        answered = self._finite(self.engine.answers(asked, how))
+        for place, answers in track(answered, title, len(asked)):
             held = known.setdefault(keys[todo[place]], [])
             self._keep(keys[todo[place]], len(held), answers)
             held += answers
@@ -135,10 +139,11 @@ class Asker:
         self, given: Sequence[tuple[Conversation, str]], title: str = "scoring"
     ) -> list[Scored]:
         """Return the log-probability of each text as the answer to its conversation."""
+        _check([conversation for conversation, _ in given])
         keys = [self._key("score", conversation, text) for conversation, text in given]
         known = self._known(keys, Scored)
         todo = [i for key, i in _different(keys) if key not in known]
-        scores = self.engine.scores([given[i] for i in todo])
+        scores = self._finite(self.engine.scores([given[i] for i in todo]))
         for place, scored in track(scores, title, len(todo)):
             self._keep(keys[todo[place]], 0, [scored])
             known[keys[todo[place]]] = [scored]
@@ -164,6 +169,28 @@ class Asker:
             for row in rows
         ]
 
+    def _finite(self, made: Iterator[T]) -> Iterator[T]:
+        """Keep what was asked where a model computes no numbers.
+
+        Raises:
+            UserError: It does.
+        """
+        try:
+            yield from made
+        except NotFinite as error:
+            folder = self.memory.file.parent / "not_finite"
+            folder.mkdir(exist_ok=True)
+            for i, conversation in enumerate(error.conversations):
+                said = [[turn.role, turn.text] for turn in conversation]
+                write_whole(folder / f"{i:04d}.json", json.dumps(said, indent=1))
+                for k, image in enumerate(pictures_of(conversation)):
+                    (folder / f"{i:04d}-{k}").write_bytes(image)
+            raise UserError(
+                f"The model computes NaN or infinity for {len(error.conversations)} conversations",
+                f"its weights are damaged, or its numbers too small; they are kept in {folder}",
+                "ask each alone to see which it is, or choose another model or `trainer.precision`",
+            ) from None
+
     def _key(self, work: str, conversation: Conversation, rest: object) -> bytes:
         return _digest([work, self.engine.identity, _code(), rest], conversation)
 
@@ -185,6 +212,21 @@ class Asker:
         if told := grouped(reasons):
             self.unanswered += filter(None, reasons)
             print(f"{title}: of {len(reasons)} questions unanswered: {told}", flush=True)
+
+
+def _check(conversations: Sequence[Conversation]) -> None:
+    """Stop where there is nothing to answer.
+
+    Raises:
+        UserError: A conversation does not end with the user.
+    """
+    odd = [i for i, c in enumerate(conversations) if not c or c[-1].role != "user"]
+    if odd:
+        raise UserError(
+            f"{len(odd)} of {len(conversations)} conversations ask nothing",
+            f"their last turn is not the user's; the first is number {odd[0]}",
+            "end each with a turn of the user",
+        )
 
 
 def softmax(log_probs: Sequence[float]) -> tuple[float, ...]:

@@ -69,6 +69,22 @@ class Scored:
         return float("-inf") if self.unanswered else sum(self.log_probs)
 
 
+class NotFinite(FloatingPointError):
+    """A model computes no numbers.
+
+    Attributes:
+        conversations: Those that it was asked together.
+    """
+
+    def __init__(self, conversations: Sequence[Conversation] = ()):
+        super().__init__("the model computes NaN or infinity")
+        self.conversations = tuple(conversations)
+
+    def __reduce__(self) -> tuple:
+        """Let it travel between processes with what it holds."""
+        return NotFinite, (self.conversations,)
+
+
 def question(text: str, images: Sequence[bytes] = ()) -> Conversation:
     """Return a conversation of one turn of the user."""
     return (Turn("user", text, tuple(images)),)

@@ -18,12 +18,12 @@ from transformers import (
     ProcessorMixin,
 )
 
-from models.prefix.sampling import Draw, Sampled, greedy, own_draws, sample
+from models.prefix.sampling import LOOK_EVERY, Draw, Sampled, greedy, own_draws, sample
 from models.prefix.scoring import log_probs, repeated
 from models.prefix.shared import SharedPrefix
 from models.vlm.special_tokens import as_text
 from tasks.asking.asker import Writing
-from tasks.asking.conversation import Answer, Scored
+from tasks.asking.conversation import Answer, NotFinite, Scored
 from tasks.asking.preparing import context_of, prepare
 from tasks.running.errors import UserError
 
@@ -49,6 +49,7 @@ def generate_answers(
 
     Raises:
         NotTogether: Each can be asked alone.
+        NotFinite: The model computes no numbers.
     """
     model = _core(model)
     prompts = _Prompts(model, processor, turns, how.max_new_tokens)
@@ -83,6 +84,7 @@ def score_texts(
 
     Raises:
         NotTogether: Each can be asked alone.
+        NotFinite: The model computes no numbers.
         UserError: The tokenizer does not tell where its tokens stand in a text.
     """
     model = _core(model)
@@ -94,6 +96,8 @@ def score_texts(
     reasons = [prompts.reasons[owner] for owner in owners]
     left = [i for i, reason in enumerate(reasons) if not reason and read[i][0]]
     made = prompts.log_probs([owners[i] for i in left], [read[i][0] for i in left])
+    if any(score != score for scores in made for score in scores):
+        raise NotFinite
     found = dict(zip(left, made, strict=True))
     return [
         Scored((), (), reason) if reason else Scored(found.get(i, ()), tuple(read[i][1]))
@@ -211,6 +215,8 @@ class _Writer:
 
     def draw(self, logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
         """Choose the next tokens; no answer shows a picture."""
+        if step % LOOK_EVERY == 0 and not torch.isfinite(logits.logsumexp(-1)).all():
+            raise NotFinite
         if step == 0 and self._letters:  # of all rows, in order
             self.firsts = [tuple(r) for r in logits.log_softmax(-1)[:, self._letters].tolist()]
         if len(self._never):

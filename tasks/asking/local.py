@@ -13,16 +13,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import jinja2
 import torch
 from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
+from models.vlm.bounded import first_line
+from models.vlm.special_tokens import plain_turns
 from tasks.asking.asker import Asked, Writing
-from tasks.asking.conversation import Answer, Conversation, Scored, pictures_of, text_of
+from tasks.asking.conversation import (
+    Answer,
+    Conversation,
+    NotFinite,
+    Scored,
+    pictures_of,
+    text_of,
+)
 from tasks.asking.generating import generate_answers, score_texts
 from tasks.asking.opening import open_model_processor, open_on
 from tasks.asking.preparing import NotTogether, batches, open_pictures
 from tasks.records.images import open_image
+from tasks.running.errors import UserError
 from tasks.running.workers import Spread
 
 T = TypeVar("T")
@@ -71,6 +82,7 @@ class LocalEngine:
         self, work: Any, items: Sequence, conversations: Sequence[Conversation],
         rooms: Sequence[int], *how: Any,
     ) -> Iterator[tuple[int, Any]]:  # fmt: skip
+        self._check_template(conversations)
         tokens = TOKENS_PER_BATCH_OF_SEVERAL if self._spread else TOKENS_PER_BATCH
         order = _alike_together(conversations)
         planned = list(batches(conversations, order, rooms, tokens, self.processor))
@@ -81,6 +93,38 @@ class LocalEngine:
             done = self._spread(_in_worker, ((*self._where, work, *job) for job in jobs))
         for batch, made in zip(planned, done, strict=True):
             yield from zip(batch, made, strict=True)
+
+    def _check_template(self, conversations: Sequence[Conversation]) -> None:
+        """Write a conversation of each form, to see whether the template can.
+
+        Raises:
+            UserError: It cannot, or it leaves the pictures out.
+        """
+        forms = {tuple((t.role, len(t.images)) for t in c): c for c in conversations}
+        token = getattr(self.processor, "image_token", None)
+        for conversation in forms.values():
+            shown = len(pictures_of(conversation))
+            what = f"{len(conversation)} turns and {shown} pictures"
+            name = Path(self._where[0]).name
+            turns = _turns(conversation, dict.fromkeys(pictures_of(conversation)))
+            try:
+                text = self.processor.apply_chat_template(
+                    plain_turns(turns, self.processor), add_generation_prompt=True, tokenize=False
+                )
+            except Exception as error:
+                if not isinstance(error, jinja2.TemplateError):
+                    continue  # a text that is refused is told with its reason
+                raise UserError(
+                    f"The chat template of {name} cannot write a conversation",
+                    f"it refuses {what} ({first_line(error)})",
+                    "choose an instruction-tuned model whose template can",
+                ) from None
+            if token and text.count(token) < shown:
+                raise UserError(
+                    f"The chat template of {name} leaves pictures out",
+                    f"of {what} it writes {text.count(token)} pictures",
+                    "choose a vision-language model whose template has a place for them",
+                )
 
 
 def answer_batch(
@@ -137,6 +181,8 @@ def _in_parts(
             if len(some) == 1:
                 raise
             parts = len(some) if isinstance(error, NotTogether) else 2
+        except NotFinite:
+            raise NotFinite([conversations[i] for i in some]) from None
         # outside of the exception, which holds what filled the memory
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -10,9 +10,11 @@ import re
 
 _MARKER = re.compile(r"overall judg(?:e)?ment\s*:", re.IGNORECASE)
 _BETTER = re.compile(
-    r"\b(?:answer|image|video|response)\s+([12ab])\s+is\s+(?:the\s+)?(?:slightly\s+)?better\b",
+    r"\b(answer|image|video|response)\s+([12ab])\s+is\s+(?:the\s+)?(?:slightly\s+)?better\b"
+    r"(?:\s+than\s+(?:answer|image|video|response)\s+([12ab])\b)?",
     re.IGNORECASE,
 )
+_EQUAL = re.compile(r"\bboth\s+(answer|image|video|response)s\s+are\s+equally\s+good\b", re.I)
 _LETTER = re.compile(r"[\"'(]?([ab12])[\"').]?", re.IGNORECASE)
 _SCORE_MARKER = re.compile(r"final\s+score\s*:", re.IGNORECASE)
 # A number, maybe out of the highest: 7, 7.5/10, 85 out of 100. What goes on as another number
@@ -22,21 +24,49 @@ _SCORE = re.compile(
     r"(?![\w%/]|\s%|[.,]\d|\s*(?:-|–|to\b|or\b)\s*\d)",
     re.IGNORECASE | re.ASCII,
 )
+# What each task's candidates are called; "Response 1" counts for an answer (specification, 11).
+NOUNS = {
+    "image_understanding": ("answer", "response"),
+    "video_understanding": ("answer", "response"),
+    "image_generation": ("image",),
+    "video_generation": ("video",),
+}
+RANGES = {  # of the released training sets' point scores, one scale each and never rescaled
+    "image_understanding": (0.0, 100.0),
+    "video_understanding": (1.0, 5.0),
+    "image_generation": (1.0, 5.0),
+    "video_generation": (1.0, 10.0),
+}
+TIE = "tie"
 _END = re.compile(r"[\s\"').]*")
 
 
-def pair_winner(text: str) -> str | None:
+def pair_winner(text: str, task: str = "") -> str | None:
     """Return "A" or "B", or None when the verdict cannot be read or names both.
+
+    Args:
+        task: One of `NOUNS`: only what it calls its candidates counts, and "Both images are equally
+            good" is "tie". Without it any noun counts, and no verdict is a tie.
 
     >>> pair_winner("Overall Judgment: **Answer 2 is better**."), pair_winner("Both are fine.")
     ('B', None)
+    >>> pair_winner("Image 1 is better than Image 2", "image_generation")
+    'A'
+    >>> pair_winner("Both videos are equally good", "video_generation")
+    'tie'
     """
     text = text.replace("*", "").strip()
-    if _LETTER.fullmatch(text):
-        return _side(_LETTER.fullmatch(text)[1])
+    if letter := _LETTER.fullmatch(text):
+        return _side(letter[1])
     after_marker = _MARKER.split(text)[-1]
-    sides = {_side(found) for found in _BETTER.findall(after_marker)}
-    return sides.pop() if len(sides) == 1 else None
+    nouns = NOUNS.get(task) or {noun for some in NOUNS.values() for noun in some}
+    said = set()
+    for noun, better, worse in _BETTER.findall(after_marker):
+        if noun.lower() in nouns:
+            said.add(None if worse and _side(worse) == _side(better) else _side(better))
+    if task:
+        said |= {TIE for noun in _EQUAL.findall(after_marker) if noun.lower() in nouns}
+    return said.pop() if len(said) == 1 else None
 
 
 def point_score(text: str, low: float, high: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from tasks.asking.answers import Malformed, first_box
 from tasks.questions.kind import NUMBERS, Features, Frame, Kind, Score
+from tasks.records.boxes import Box as Corners
 from tasks.records.boxes import iou
 from tasks.records.rows import Sample
 from tasks.rewards.detection import overlap_with_true_box
@@ -25,11 +26,16 @@ class Box(Kind):
         """Return the corners."""
         return sorted(map(tuple, sample.corners))
 
-    def score(self, sample: Sample, text: str, frame: Frame) -> Score:
-        """Score by the overlap."""
+    def read(self, text: str, frame: Frame) -> Corners:
+        """Return the first box."""
         box = first_box(text, frame)
         if box is None:
             raise Malformed("no valid box")
+        return box
+
+    def score(self, sample: Sample, text: str, frame: Frame) -> Score:
+        """Score by the overlap."""
+        box = self.read(text, frame)
         overlap = iou(box, sample.boxes[0])
         return Score(overlap, f"overlap {overlap:.2f}", (box,), hit(overlap))
 

@@ -18,9 +18,13 @@ class Detections(Kind):
         """Return the corners."""
         return sorted(map(tuple, sample.corners))
 
+    def read(self, text: str, frame: Frame) -> list[Detection]:
+        """Return the boxes."""
+        return detections(text, frame)
+
     def score(self, sample: Sample, text: str, frame: Frame) -> Score:
         """Score by the matched overlap."""
-        return found(detections(text, frame), sample)
+        return found(self.read(text, frame), sample)
 
 
 def found(predicted: Sequence[Detection], sample: Sample) -> Score:

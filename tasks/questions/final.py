@@ -31,9 +31,13 @@ class Final(Kind):
         """Return the value."""
         return sample.final
 
+    def read(self, text: str, frame: Frame) -> str:
+        """Return what stands between the answer tags."""
+        return read_answer(text)
+
     def score(self, sample: Sample, text: str, frame: Frame) -> Score:
         """Score 1 or 0."""
-        return exactly(same_answer(read_answer(text), sample.final), sample.final)
+        return exactly(same_answer(self.read(text, frame), sample.final), sample.final)
 
     def columns(self, sample: Sample, corners: list[list[float]]) -> dict[str, Any]:
         """Return the reference."""

@@ -74,6 +74,14 @@ class Kind(ABC):
             Malformed: The answer has the wrong form, and scores 0.
         """
 
+    def read(self, text: str, frame: Frame) -> Any:
+        """Return what an answer says.
+
+        Raises:
+            Malformed: It has the wrong form.
+        """
+        return text
+
     def columns(self, sample: Sample, corners: list[list[float]]) -> dict[str, Any]:
         """Return what the rewards read of a sample, one value for each of `features`.
 

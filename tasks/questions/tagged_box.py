@@ -10,6 +10,7 @@ from tasks.asking.answers import Malformed
 from tasks.prompts import prompt
 from tasks.questions.box import hit, one_box
 from tasks.questions.kind import NUMBERS, Features, Frame, Kind, Score, tagged
+from tasks.records.boxes import Box as Corners
 from tasks.records.boxes import iou, written
 from tasks.records.rows import Sample
 from tasks.rewards.grounding import answered_box, overlap_with_pointed_box
@@ -38,9 +39,13 @@ class TaggedBox(Kind):
         """Return the corners."""
         return sorted(map(tuple, sample.corners))
 
+    def read(self, text: str, frame: Frame) -> Corners:
+        """Return the box between the answer tags."""
+        return answered_box(text, frame)
+
     def score(self, sample: Sample, text: str, frame: Frame) -> Score:
         """Score by the overlap."""
-        box = answered_box(text, frame)
+        box = self.read(text, frame)
         overlap = iou(box, sample.boxes[0])
         return Score(overlap, f"overlap {overlap:.2f}", (box,), hit(overlap))
 
@@ -51,7 +56,7 @@ class TaggedBox(Kind):
     def signs(self, text: str, row: dict[str, Any], classes: Sequence[str]) -> list[str]:
         """Return whether the box is the whole picture."""
         try:
-            return pointing_signs(answered_box(text, tuple(row["frame"])))
+            return pointing_signs(self.read(text, tuple(row["frame"])))
         except Malformed:
             return []
 

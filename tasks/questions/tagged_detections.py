@@ -10,7 +10,7 @@ from typing import Any
 
 from datasets import List, Value
 
-from tasks.asking.answers import Malformed
+from tasks.asking.answers import Detection, Malformed
 from tasks.prompts import prompt
 from tasks.questions.detections import found
 from tasks.questions.kind import NUMBERS, Features, Frame, Kind, Score, tagged
@@ -49,9 +49,13 @@ class TaggedDetections(Kind):
         """Return the corners."""
         return sorted(map(tuple, sample.corners))
 
+    def read(self, text: str, frame: Frame) -> list[Detection]:
+        """Return the boxes between the answer tags."""
+        return answered_detections(text, frame)
+
     def score(self, sample: Sample, text: str, frame: Frame) -> Score:
         """Score by the matched overlap."""
-        return found(answered_detections(text, frame), sample)
+        return found(self.read(text, frame), sample)
 
     def columns(self, sample: Sample, corners: list[list[float]]) -> dict[str, Any]:
         """Return the true corners."""
@@ -61,9 +65,7 @@ class TaggedDetections(Kind):
         """Return the signs that the list of boxes shows."""
         frame = tuple(row["frame"])
         try:
-            return detection_signs(
-                answered_detections(text, frame), boxes_from(row["boxes"], frame)
-            )
+            return detection_signs(self.read(text, frame), boxes_from(row["boxes"], frame))
         except Malformed:
             return []
 

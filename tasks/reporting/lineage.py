@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tasks.running.tracking import dvc_hashes
+from tasks.running.yaml_files import parsed
 
 STAGES = (
     "base", "intake", "synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo",
@@ -43,10 +42,10 @@ def lineage(root: Path) -> list[Origin]:
     current = dvc_hashes(root)
     origins = []
     for pointer in sorted(root.glob("[!.]*.dvc")):
-        outs = _versions((yaml.safe_load(pointer.read_text()) or {}).get("outs", []))
+        outs = _versions(parsed(pointer.read_text()).get("outs", []))
         origins.append(Origin(pointer.name, [], [], outs))
     lock = root / "dvc.lock"
-    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.exists() else {}
+    stages = parsed(lock.read_text()).get("stages", {}) if lock.exists() else {}
     # the page's own entry is of the run before this one, and is left out
     for stage in [name for name in STAGES if name in stages]:
         deps = _versions(stages[stage].get("deps", []), current)

@@ -11,9 +11,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from tasks.running.errors import UserError, without_trace
+from tasks.running.yaml_files import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 EXEMPT = ("tasks/running/", "tasks/settings", "tasks/run.py", "tasks/job.py")
@@ -79,7 +78,7 @@ def write(root: Path = ROOT) -> list[str]:
 
     def written(found: re.Match) -> str:
         stage, before, block = found[1], found[2], found[3]
-        given = yaml.safe_load(block)["deps"]
+        given = parsed(block)["deps"]
         wanted = dependencies(stage, root) + [dep for dep in given if not is_code(dep)]
         if wanted != given:
             changed.append(stage)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
@@ -24,6 +23,7 @@ import mlflow
 from tasks.running.private import runtime
 from tasks.running.process import is_alive, this_process
 from tasks.running.surroundings import check_reachable
+from tasks.running.yaml_files import parsed
 
 EXPERIMENT = "collimate"
 VIEWS = Path(__file__).resolve().parents[2] / "mlflow" / "views.json"
@@ -296,11 +296,11 @@ def dvc_hashes(root: Path) -> dict[str, str]:
     """Return the DVC hash of every path that `dvc.lock` and `*.dvc` files know."""
     hashes: dict[str, str] = {}
     for pointer in (path for path in root.glob("*.dvc") if path.is_file()):
-        for out in (yaml.safe_load(pointer.read_text()) or {}).get("outs", []):
+        for out in parsed(pointer.read_text()).get("outs", []):
             hashes[out["path"]] = out["md5"]
     lock = root / "dvc.lock"
     if lock.exists():
-        for stage in (yaml.safe_load(lock.read_text()) or {}).get("stages", {}).values():
+        for stage in parsed(lock.read_text()).get("stages", {}).values():
             for out in stage.get("outs", []):
                 hashes[out["path"]] = out["md5"]
     return hashes

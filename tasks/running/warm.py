@@ -30,8 +30,9 @@ from tasks.running.process import SECONDS_TO_STOP, as_child, be_quiet, die_with_
 
 ADDRESS = "COLLIMATE_WARM"  # variable: the socket of the waiting process
 LIBRARIES = (
-    "datasets", "faster_coco_eval.core", "git", "jinja2", "lightning.pytorch",
-    "lightning.pytorch.loggers", "matplotlib.figure", "mlflow.data.meta_dataset",
+    "datasets", "dvc.repo", "dvc_data.hashfile.build", "faster_coco_eval.core", "git", "jinja2",
+    "lightning.pytorch", "lightning.pytorch.loggers", "matplotlib.figure",
+    "mlflow.data.meta_dataset",
     "mlflow.store.tracking.sqlalchemy_workspace_store", "opentelemetry.sdk.metrics", "peft",
     "scipy.stats", "torch._dynamo", "transformers.models.qwen3_vl.modeling_qwen3_vl",
     "transformers.models.qwen3_vl.processing_qwen3_vl", "trl.trainer.dpo_trainer",

@@ -11,6 +11,7 @@ from tasks.settings.fields import (
     Prompts,
     Rate,
     Share,
+    SkipSettled,
     Steps,
     Temperature,
 )
@@ -95,6 +96,7 @@ class PolicyGrpo(Section):
     beta: Beta = 0.04
     temperature: Temperature = 1.0
     max_new_tokens: MaxNewTokens = 112
+    skip_settled: SkipSettled = False
 
 
 class AlignSettings(Shared, DataAndModel):

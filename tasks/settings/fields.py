@@ -54,6 +54,13 @@ Temperature = Annotated[float, Field(gt=0, le=2, description="Of sampling; 1 as 
 MaxNewTokens = Annotated[
     int, Field(ge=1, title="Longest answer", description="Tokens at which an answer is cut off")
 ]
+SkipSettled = Annotated[
+    bool,
+    Field(
+        title="Skip settled questions",
+        description="GRPO: ask others in place of those that were all right or all wrong twice",
+    ),
+]
 LookEvery = Annotated[
     int, Field(ge=1, title="Steps between looks", description="At the dev questions")
 ]

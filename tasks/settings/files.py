@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tasks.running.errors import UserError
+from tasks.running.yaml_files import parsed
 from tasks.settings.align import AlignSettings
 from tasks.settings.reinforce import ReinforceSettings, VisualRft
 from tasks.settings.section import Form, lay_over
@@ -60,7 +61,7 @@ def load_settings(path: Path) -> Settings:
             with the nearest valid one.
     """
     try:
-        values = yaml.safe_load(path.read_text()) or {}
+        values = parsed(path.read_text())
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing",

@@ -19,6 +19,7 @@ from tasks.settings.fields import (
     Prompts,
     Rate,
     Share,
+    SkipSettled,
     Steps,
     Temperature,
     Test,
@@ -72,6 +73,12 @@ class Reinforced(Section):
     beta: Beta = 0.04
     temperature: Temperature = 1.0
     max_new_tokens: MaxNewTokens = 112
+    skip_settled: SkipSettled = False
+    little_headroom: Literal["warn", "refuse"] = Field(
+        "warn",
+        title="Where there is little to elicit",
+        description="GRPO: where sampled answers are hardly better than the greedy one",
+    )
     overlap_weight: float = Field(
         2.0, ge=0, title="Weight: overlap", description="How much the overlap with true boxes pays"
     )

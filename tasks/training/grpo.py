@@ -25,6 +25,7 @@ from tasks.training.fitting import fit
 from tasks.training.objective import Objective, configured
 from tasks.training.plan import Plan
 from tasks.training.rollouts import Rollouts
+from tasks.training.settled import SkipSettled
 
 # the papers' GRPO; TRL's defaults differ in each of these
 PAPER_GRPO = {
@@ -45,6 +46,7 @@ class Grpo(Objective):
         answers: Sampled per question (the group).
         beta: Weight of the KL leash to the starting model.
         max_new_tokens: Longest answer.
+        skip_settled: Ask other questions in place of those that were all right or all wrong.
     """
 
     watches: ClassVar[tuple[str, Literal["min", "max"]]] = ("val/reward", "max")
@@ -54,6 +56,7 @@ class Grpo(Objective):
     beta: float
     temperature: float
     max_new_tokens: int
+    skip_settled: bool = False
 
     @property
     def room(self) -> int:
@@ -90,8 +93,8 @@ class Grpo(Objective):
         )
 
     def callbacks(self, plan: Plan) -> list[L.Callback]:
-        """Keep some of the answers."""
-        return [Rollouts(plan, self.rewards)]
+        """Keep some of the answers, and the record of the questions."""
+        return [Rollouts(plan, self.rewards), *([SkipSettled(plan)] * self.skip_settled)]
 
     def finish(self, callbacks: list[L.Callback], out: Path) -> None:
         """Write the answers that were kept."""
@@ -145,6 +148,7 @@ def grpo_dataset(samples: Sequence[Sample], coordinates: Coordinates) -> Dataset
     features = {
         "prompt": MESSAGES,
         "images": PICTURES,
+        "number": Value("int32"),
         "metric": Value("string"),
         "frame": NUMBERS,
         "corners": List(NUMBERS),
@@ -152,7 +156,10 @@ def grpo_dataset(samples: Sequence[Sample], coordinates: Coordinates) -> Dataset
     }
     for sample in samples:
         features |= kind_of(sample).features
-    rows = [_row(sample, coordinates.frame(sample.size)) for sample in samples]
+    rows = [
+        _row(sample, coordinates.frame(sample.size)) | {"number": number}
+        for number, sample in enumerate(samples)
+    ]
     none = dict.fromkeys(features)
     return Dataset.from_list([none | row for row in rows], features=Features(features))
 

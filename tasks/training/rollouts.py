@@ -6,7 +6,9 @@ MLflow. The share of answers that show a sign is logged at every step.
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import lightning as L
@@ -16,11 +18,13 @@ from PIL import Image
 
 import mlflow
 from models.engine.trl_module import TRLModule
+from tasks.asking.answers import Malformed
 from tasks.questions import KINDS
 from tasks.records.images import to_png
 from tasks.records.rows import BOXES, PICTURES, TEXT, write_table
 from tasks.rewards.reward import Reward
 from tasks.rewards.suspicion import SIGNS
+from tasks.running.texts import metric_name
 from tasks.training.plan import Plan
 
 LOOKS = 10  # per training
@@ -53,7 +57,7 @@ class Rollouts(L.Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def on_train_start(self, trainer: L.Trainer, module: TRLModule) -> None:
-        module.trl.watch = sign_shares
+        module.trl.watch = partial(shares, group=module.trl.num_generations)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: TRLModule, outputs: Any, batch: tuple, batch_idx: int
@@ -78,16 +82,46 @@ class Rollouts(L.Callback):
             write_table(rows, out / "rollouts.parquet", ROLLOUTS)
 
 
-def sign_shares(asked: list[dict[str, Any]], completions: list) -> dict[str, float]:
-    """Return the share of answers that show each sign (see `tasks/rewards/suspicion.py`).
+def shares(asked: list[dict[str, Any]], completions: list, group: int) -> dict[str, float]:
+    """Return what the answers of a step tell beside their rewards.
 
     Args:
-        asked: The question's row of the data set, per answer.
+        asked: The question's row of the data set, per answer; `group` answers follow each other.
         completions: Answers in TRL's conversational form.
+
+    Returns:
+        `signs/*`, the share of answers that show each sign (see `tasks/rewards/suspicion.py`);
+        `malformed/*`, that of those that cannot be read, by reason; and of groups `groups/alike`,
+        whose answers all score the same by the benchmark's measure and teach nothing, with
+        `groups/right` and `groups/wrong`, where they all score 1 or 0.
     """
-    pairs = zip(asked, completions, strict=True)
-    shown = Counter(sign for row, text in pairs for sign in _signs(row, _said(text), asked))
-    return {f"signs/{name}": shown[name] / len(asked) for name in SIGNS}
+    pairs = list(zip(asked, map(_said, completions), strict=True))
+    shown = Counter(sign for row, text in pairs for sign in _signs(row, text, asked))
+    odd = Counter(_malformed(row, text) for row, text in pairs)
+    del odd[""]
+    found = {f"signs/{name}": shown[name] / len(asked) for name in SIGNS}
+    found |= {f"malformed/{reason}": number / len(asked) for reason, number in odd.items()}
+    scores = outcomes(asked, completions)
+    groups = [set(scores[i : i + group]) for i in range(0, len(scores), group)]
+    alike = {"alike": [len(g) == 1 for g in groups], "right": [g == {1.0} for g in groups],
+             "wrong": [g == {0.0} for g in groups]}  # fmt: skip
+    return found | {f"groups/{name}": fmean(values) for name, values in alike.items()}
+
+
+def outcomes(asked: list[dict[str, Any]], completions: list) -> list[float]:
+    """Return what the benchmark would give each answer, in [0, 1]: no shaped reward."""
+    return [
+        KINDS[row["metric"]].watched([said], **{name: [value] for name, value in row.items()})[0]
+        for row, said in zip(asked, completions, strict=True)
+    ]
+
+
+def _malformed(row: dict[str, Any], text: str) -> str:
+    try:
+        KINDS[row["metric"]].read(text.strip(), tuple(row["frame"]))
+    except Malformed as reason:
+        return metric_name(str(reason))
+    return ""
 
 
 def rollouts(

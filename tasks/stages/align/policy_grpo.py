@@ -30,6 +30,7 @@ def policy_grpo(settings: Settings, job: Job) -> Metrics:
         beta=s.beta,
         temperature=s.temperature,
         max_new_tokens=s.max_new_tokens,
+        skip_settled=s.skip_settled,
     )
     history = train_grpo(
         samples,

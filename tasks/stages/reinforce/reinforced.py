@@ -14,6 +14,7 @@ from tasks.rewards.detection import honest_confidence, overlap_with_true_boxes
 from tasks.rewards.grounding import closeness_to_pointed_box, overlap_with_pointed_box
 from tasks.rewards.reward import Reward
 from tasks.rewards.text import exact_final, thinks_then_answers
+from tasks.running.errors import UserError
 from tasks.settings import Settings
 from tasks.settings.reinforce import Reinforced
 from tasks.stages.asked import asked
@@ -64,6 +65,7 @@ def reinforced(settings: Settings, job: Job) -> Metrics:
             beta=s.beta,
             temperature=s.temperature,
             max_new_tokens=s.max_new_tokens,
+            skip_settled=s.skip_settled,
         )
         history = train_grpo(train, grpo, plan, coordinates=frames, dev=dev)
     return probed | trained(job, history, s.steps * batch)
@@ -88,6 +90,13 @@ def _probe(
     told = warning(found)
     print(f"headroom: greedy {found['greedy']:.2f}, best of {s.answers} {found['best_of']:.2f}")
     if told and s.method == "grpo":
+        if s.little_headroom == "refuse":
+            raise UserError(
+                "The model has little to elicit",
+                told,
+                "train it first, choose other questions, or let "
+                "`reinforced.little_headroom` be warn",
+            )
         print(f"WARNING: {told}", flush=True)
     (job.out / "headroom.json").write_text(json.dumps(found | {"warning": told}) + "\n")
     return {f"headroom/{name}": value for name, value in found.items()}

@@ -10,6 +10,7 @@ from tasks.asking.asker import softmax
 from tasks.asking.conversation import Conversation, Turn, question
 from tasks.asking.local import chat
 from tasks.asking.turns import open_asker
+from tasks.running.errors import UserError
 from tasks.world.shards import make_sample
 from tests.tasks.asking.test_local import odd, png  # noqa: F401
 
@@ -120,3 +121,49 @@ def test_a_special_token_in_a_text_is_scored_as_text(model_folder, tmp_path):
 def test_an_empty_text_is_certain(model_folder, tmp_path):
     [scored] = open_asker(model_folder, tmp_path, "cpu").score([(question("Hi"), "")])
     assert scored.total == 0 and scored.log_probs == ()
+
+
+def test_a_conversation_that_asks_nothing_is_refused(model_folder, tmp_path):
+    asker = open_asker(model_folder, tmp_path, "cpu")
+    for nothing in ((), (*question("Hi"), Turn("assistant", "Hello"))):
+        with pytest.raises(UserError, match="1 of 2 conversations ask nothing"):
+            asker.ask([question("Hi"), nothing], max_new_tokens=2)
+        with pytest.raises(UserError, match="1 of 1 conversations ask nothing"):
+            asker.score([(nothing, "x")])
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        (
+            "{% if messages|length > 1 %}{{ raise_exception('one turn') }}{% endif %}x",
+            "cannot write",
+        ),
+        ("{% for m in messages %}{{ m.role }}{% endfor %}", "leaves pictures out"),
+    ],
+)
+def test_a_template_that_cannot_hold_a_conversation_is_told_before_anything_is_asked(
+    template, told, conversations, model_folder, tmp_path
+):
+    asker = open_asker(model_folder, tmp_path, "cpu")
+    asker.engine.processor.chat_template = template
+    with pytest.raises(UserError, match=told):
+        asker.ask([conversations[3]], max_new_tokens=2)
+    assert asker.memory.known([b""]) == {} and asker.tokens == 0
+
+
+def test_a_model_that_computes_no_numbers_stops_and_keeps_what_it_was_asked(
+    conversations, model_folder, tmp_path
+):
+    asker = open_asker(model_folder, tmp_path, "cpu")
+    with torch.no_grad():
+        asker.engine.model.get_output_embeddings().weight.fill_(math.nan)
+    for work in (
+        lambda: asker.ask(conversations[:3], max_new_tokens=4),
+        lambda: asker.ask(conversations[:3], max_new_tokens=4, temperature=1.0),
+        lambda: asker.score([(one, "x") for one in conversations[:3]]),
+    ):
+        with pytest.raises(UserError, match="NaN or infinity for 3 conversations"):
+            work()
+        kept = sorted((tmp_path / "not_finite").glob("*.json"))
+        assert len(kept) == 3 and conversations[0][0].text in "".join(f.read_text() for f in kept)

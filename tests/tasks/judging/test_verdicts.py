@@ -1,10 +1,15 @@
 """Verdicts are read strictly: what cannot be read is None, never a win for the first answer."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.judging.verdicts import pair_winner, point_score
+from tasks.judging.verdicts import NOUNS, RANGES, pair_winner, point_score
+
+VECTORS = Path(__file__).parent / "vectors"
 
 
 @pytest.mark.parametrize(
@@ -79,3 +84,67 @@ def test_the_score_of_a_verdict(text, low, high, score):
 def test_a_score_is_read_where_it_is_marked_or_alone(value, prose):
     assert point_score(f"{prose}Final Score: {value}", 1, 10) == value
     assert point_score(f"{prose}{value}", 1, 10) == (None if prose else value)
+
+
+def rows(name: str) -> list:
+    return [tuple(row[:2]) for row in json.loads((VECTORS / f"{name}.json").read_text())["rows"]]
+
+
+# Where ours is another than the reference's, which says 1 wherever it reads nothing (defect 2),
+# takes the first of two (7), wants the long sentence of videos, and a capital J (section 4).
+OURS = {
+    "Overall judgment: Answer 2 is better.": "understanding",
+    "Overall Judgment: **Answer 2 is better**.": "understanding",
+    "Overall Judgment: Response 2 is better.": "understanding",
+    "Overall Judgment: Answer 2 is slightly better.": "understanding",
+    "Overall Judgment: Answer 2 is better.": "understanding",
+    "Answer 2 is better": "understanding",
+    "1. Accuracy: Answer 1 is better. 2. Clarity: Answer 1 is better.\nOverall Judgment: Answer 2 "
+    "is better.": "understanding",
+    "Overall Judgment: Answer 1 is better. Overall Judgment: Answer 2 is better.": "understanding",
+}
+NONE = ("Overall Judgment: Answer 2. It is better.", "Both are equally good.", "",
+        "Answer 2 is better but Answer 1 is better in style")  # fmt: skip
+
+
+@pytest.mark.parametrize("task", NOUNS)
+@pytest.mark.parametrize(("given", "reference"), rows("pair_winner"))
+def test_the_vectors_of_the_specification(given, reference, task):
+    text, found = given["text"], pair_winner(given["text"], task)
+    noun = NOUNS[task][0].capitalize()
+    if text in NONE or not any(name.capitalize() in text for name in NOUNS[task]):
+        assert found is None, "nothing is named, and nothing wins by default"
+    elif text in OURS:
+        assert found == ("B" if OURS[text] in task else None)
+    else:
+        assert found == {1: "A", 2: "B"}[reference[task]], noun
+
+
+@pytest.mark.parametrize("task", RANGES)
+@pytest.mark.parametrize(("given", "reference"), rows("point_score_parse"))
+def test_the_scores_of_the_specification(given, reference, task):
+    low, high = RANGES[task]
+    found = point_score(given["text"], low, high)
+    if found is None:
+        return  # out of the task's range, prose, or nothing: the reference reads 0 or digits
+    assert low <= found <= high and isinstance(found, float)
+    # the same number but for the sign and the decimals that the reference loses (defect 8)
+    assert int(found) == int(reference[task])
+
+
+@pytest.mark.parametrize(
+    ("text", "task", "winner"),
+    [
+        ("Both images are equally good", "image_generation", "tie"),
+        ("Both videos are equally good.", "video_generation", "tie"),
+        ("Both videos are equally good.", "image_generation", None),
+        ("Both images are equally good. Image 1 is better than Image 2", "image_generation", None),
+        ("Image 1 is better than Image 1", "image_generation", None),
+        ("Image 2 is better than Image 1", "image_understanding", None),
+        ("Overall Judgment: Response 1 is better", "video_understanding", "A"),
+        ("Response 1 is better", "image_generation", None),
+        ("B", "image_generation", "B"),
+    ],
+)
+def test_only_the_tasks_own_words_count(text, task, winner):
+    assert pair_winner(text, task) == winner
