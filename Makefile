@@ -25,7 +25,7 @@ test: $(TESTING) pull packages $(NGINX) ## everything: style, types, unit tests,
 	$(BIN)/mypy
 	$(PYTEST)
 
-test-night: $(TESTING) pull packages $(NGINX) ## what takes too long for every change: twenty kills of the whole chain
+test-night: $(TESTING) pull packages $(NGINX) ## what takes too long for every change: kills of whole chains, DeepSpeed, two runners
 	$(PYTEST) -m night
 
 test-attack: $(TESTING) pull packages ## what a stranger would try: web pages, users, data, models, texts

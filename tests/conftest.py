@@ -75,7 +75,7 @@ BUDGET = 60
 BUDGETS = {
     "tests/deploy/test_team.py": 150, "tests/flows/test_attacks.py": 90,
     "tests/flows/test_chain.py": 180, "tests/flows/test_dvc_verbs.py": 90,
-    "tests/flows/test_kills.py": 300, "tests/flows/test_obstacles.py": 90,
+    "tests/flows/test_obstacles.py": 90,
     "tests/flows/test_reinforce.py": 150, "tests/flows/test_stopping.py": 180,
     "tests/flows/test_ui.py": 180, "tests/tasks/training/test_checkpoints.py": 150,
     "tests/tasks/training/test_killed_phases.py": 150,

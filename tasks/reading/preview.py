@@ -124,7 +124,7 @@ def write_samples(out: Path) -> None:
         out: The stage's folder, with its summary.
     """
     found = replace(look(out), set_aside=read_summary(out)["set_aside"])
-    (out / SAMPLES_READ).write_text(found.markdown() + "\n")
+    (out / SAMPLES_READ).write_text(found.markdown())
 
 
 if __name__ == "__main__":

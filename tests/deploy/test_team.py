@@ -280,6 +280,8 @@ def test_what_is_pushed_to_the_store_is_pulled_elsewhere_with_its_bytes(team, wo
     assert contents(elsewhere) == contents(first)
 
 
+@pytest.mark.night  # two chains at once, three minutes of computing
+@pytest.mark.timeout(1200)
 def test_two_runners_work_at_once_in_their_own_worktrees(team, worktrees):
     first, second = worktrees
     dvc(second, "checkout", "data.dvc", "base", "habits", "few_shot_world")  # from the cache
@@ -301,7 +303,7 @@ def test_two_runners_work_at_once_in_their_own_worktrees(team, worktrees):
             )
             flow_runs.append(str(made.id))
         wait_until(lambda: {state(api, run) for run in flow_runs} == {"RUNNING"}, 120)  # at once
-        states = [wait_for_state(api, run) for run in flow_runs]
+        states = [wait_for_state(api, run, seconds=500) for run in flow_runs]
         logs = [(root / ".runtime" / "worker.log").read_text()[-3000:] for root in worktrees]
         assert states == ["COMPLETED", "COMPLETED"], logs
         assert "Nothing to repair" in doctor(team, second)

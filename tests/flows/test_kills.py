@@ -35,15 +35,15 @@ from tests.flows.test_reinforce import SMALL as SMALL_REINFORCE
 SECONDS_BETWEEN = (0.5, 9.0)
 PAGES = ("report", "few_shot_page")  # they tell what the stages cost, and when
 FLOW = "prefect.engine"
-# each part of the short flow once or twice for every change; at night more often, and the long one,
-# whose synthesis answers in two processes
+# the short flow, and the long one, whose synthesis answers in two processes
 CHAINS = [
-    pytest.param("reinforce/few-shot", reinforce.STAGES, 6, id="reinforce"),
-    pytest.param("reinforce/few-shot", reinforce.STAGES, 12, id="often", marks=pytest.mark.night),
-    pytest.param("align/chain", STAGES, 20, id="align", marks=pytest.mark.night),
+    pytest.param("reinforce/few-shot", reinforce.STAGES, 12, id="reinforce"),
+    pytest.param("align/chain", STAGES, 20, id="align"),
 ]
 
-pytestmark = pytest.mark.chain
+# Twelve kills are six minutes of computing. For every change are those of test_chain.py (a flow, a
+# stage), of tests/tasks/training (every phase of a stage) and of tests/deploy (a runner).
+pytestmark = [pytest.mark.chain, pytest.mark.night]
 
 
 class Site(Servers):

@@ -118,6 +118,7 @@ def test_a_users_coco_pictures_are_read_chosen_and_learnt(checkout):
     assert (checkout / "outputs" / "shots" / "rejected.parquet").exists()
 
 
+@pytest.mark.night
 def test_the_experiment_compares_every_arm(checkout):
     for stage in ("visual_rft_arms", "visual_rft"):
         result = run(checkout, "tasks.run", stage)

@@ -86,7 +86,9 @@ def flow(checkout: Path, **options) -> subprocess.Popen:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "asked", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.night)]
+)
 def test_a_flow_in_a_shell_that_is_asked_to_end(checkout, asked):
     process = flow(checkout, start_new_session=True)
     at_work(checkout)

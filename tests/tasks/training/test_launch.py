@@ -73,7 +73,10 @@ def rows() -> list[tuple]:
     return [(s.prompt, s.answer, s.images) for s in samples]
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "deepspeed_stage_2"])
+# DeepSpeed compiles its communication for two minutes
+@pytest.mark.parametrize(
+    "strategy", ["ddp", pytest.param("deepspeed_stage_2", marks=pytest.mark.night)]
+)
 def test_processes_of_one_machine_listen_on_the_loopback_interface_only(strategy, rows, common):
     options = {"learning_rate": 1e-3, "batch": 4, "devices": 2, "strategy": strategy}
     with watched() as seen:
@@ -81,6 +84,7 @@ def test_processes_of_one_machine_listen_on_the_loopback_interface_only(strategy
     assert seen.addresses == {"127.0.0.1"} and len(seen.processes) >= 2
 
 
+@pytest.mark.night
 def test_deepspeed_in_one_process_continues_and_listens_to_nobody_outside(rows, common):
     code = (
         "import pickle, sys; from tests.tasks.training.trainings import fine_tuned;"
