@@ -129,20 +129,6 @@ def grpo(facts: dict) -> str:
     )  # fmt: skip
 
 
-def asking(facts: dict) -> str:
-    """Return what asking costs beside prompts that are computed as often as they have answers."""
-    rows = []
-    for row in facts["rows"]:
-        target = f" ({row['target']:g})" if row["target"] else ""
-        peak = row["peak_gb"]
-        rows.append((
-            row["work"], f"{row['seconds']['theirs']:.1f} s", f"{row['seconds']['ours']:.1f} s",
-            f"**{row['ratio']:.2f}**{target}",
-            f"{peak['theirs']:.2f} → {peak['ours']:.2f} GB" if peak else "–",
-        ))  # fmt: skip
-    return table(("work", "other", "ours", "ratio (target)", "peak memory"), rows)
-
-
 def early_exit(facts: dict) -> str:
     """Return how much faster sampling is where ended answers leave the batch."""
     found = facts["early_exit"]
@@ -272,7 +258,6 @@ TABLES: dict[str, tuple[str, Callable[[dict], str]]] = {
     "verdict": (VISUAL_RFT, verdict),
     **{name: (VISUAL_RFT, partial(arms, name)) for name in QUESTIONS},
     "average precision": ("bench/detection.json", detection),
-    "asking": ("bench/asking.json", asking),
     "grpo": ("bench/grpo.json", grpo),
     "early exit": ("bench/grpo.json", early_exit),
     "platform": ("bench/platform.json", platform),
