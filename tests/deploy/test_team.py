@@ -280,17 +280,23 @@ def test_what_is_pushed_to_the_store_is_pulled_elsewhere_with_its_bytes(team, wo
     assert contents(elsewhere) == contents(first)
 
 
+@pytest.fixture(scope="module")
+def offered(team, worktrees) -> None:
+    """The flows, offered from the first worktree."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.platform.team", "offer"], cwd=worktrees[0],
+        env=team.runner(worktrees[0]), text=True, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("offered")
 @pytest.mark.night  # two chains at once, three minutes of computing
 @pytest.mark.timeout(1200)
 def test_two_runners_work_at_once_in_their_own_worktrees(team, worktrees):
     first, second = worktrees
     dvc(second, "checkout", "data.dvc", "base", "habits", "few_shot_world")  # from the cache
     assert contents(second) == contents(first)
-    offered = subprocess.run(
-        [sys.executable, "-m", "flows.platform.team", "offer"], cwd=first, env=team.runner(first),
-        text=True, capture_output=True,
-    )  # fmt: skip
-    assert offered.returncode == 0, offered.stdout + offered.stderr
     workers = [work(team, root) for root in worktrees]
     try:
         api = team.api()
@@ -341,6 +347,7 @@ def doctor(team: Team, root: Path) -> str:
     ).stdout  # fmt: skip
 
 
+@pytest.mark.usefixtures("offered")
 def test_a_runner_that_is_killed_with_its_flow_is_repaired_by_its_own_doctor(team, worktrees):
     first, _ = worktrees
     api, worker = team.api(), work(team, first)
