@@ -37,7 +37,7 @@ from tasks.running.errors import UserError
 from tasks.running.workers import Spread
 
 T = TypeVar("T")
-# Tokens of a batch, prompts and answers: twice as many took the judge of the demo from 1.4 to 2.2 GB.
+# Tokens of a batch, prompts and answers: twice as many took the demo's judge from 1.4 to 2.2 GB.
 # Several processes take smaller ones, so that none waits for another's last.
 TOKENS_PER_BATCH, TOKENS_PER_BATCH_OF_SEVERAL = 2**14, 2**13
 # files that a question's tokens and pictures depend on
