@@ -16,13 +16,13 @@ the reason.
 import functools
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import torch
 from pydantic import TypeAdapter, ValidationError
 
 from models.engine.whole import write_whole
@@ -235,9 +235,7 @@ def softmax(log_probs: Sequence[float]) -> tuple[float, ...]:
     >>> softmax([-1.0, -1.0]), softmax([-9000.0, -1.0])
     ((0.5, 0.5), (0.0, 1.0))
     """
-    most = max(log_probs)
-    shares = [math.exp(value - most) for value in log_probs]
-    return tuple(share / sum(shares) for share in shares)
+    return tuple(torch.tensor(log_probs, dtype=torch.float64).softmax(0).tolist())
 
 
 def seed_of(conversation: Conversation, seed: int, number: int) -> int:
