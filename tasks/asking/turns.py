@@ -31,7 +31,7 @@ def open_asker(
         UserError: The model is missing, cannot look at pictures, or the device is not there.
     """
     if found := SERVED.fullmatch(model):
-        from tasks.asking.served import ServedEngine  # with a client that takes 0.5 s to import
+        from tasks.asking.served import ServedEngine  # with a client that only few need
 
         return Asker(ServedEngine(found["address"], found["name"] or ""), memory)
     return Asker(LocalEngine(model, device, spread), memory)

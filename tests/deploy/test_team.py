@@ -291,7 +291,7 @@ def offered(team, worktrees) -> None:
 
 
 @pytest.mark.usefixtures("offered")
-@pytest.mark.night  # two chains at once, three minutes of computing
+@pytest.mark.night  # two chains at once: minutes of computing
 @pytest.mark.timeout(1200)
 def test_two_runners_work_at_once_in_their_own_worktrees(team, worktrees):
     first, second = worktrees
