@@ -11,7 +11,7 @@ PACKAGES := chromium chromium-driver postgresql
 NGINX := .venv/nginx/usr/sbin/nginx
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: bench-asking bench-demo bench-detection bench-grpo bench-platform demo demote deps doctor down packages promote pull repro reproduce test \
+.PHONY: bench-asking bench-demo bench-detection bench-grpo bench-platform demo demote deps doctor down packages promote pull repro reproduce serve test \
   test-attack test-night test-ui up world
 
 demo: pull ## the main job on the embedded default
@@ -50,7 +50,7 @@ packages:
 	echo "Without $(PACKAGES) the tests that drive them are skipped."
 
 pull: $(STAMP) ## the data and the embedded models, from store/
-	@$(BIN)/python -m tasks.running.pull data.dvc base few_shot_world habits
+	@$(BIN)/python -m tasks.running.pull data.dvc base few_shot_world habits judge_start
 
 SYSTEM ?= visual_rft
 reproduce: pull ## a paper's claim on the embedded default: make reproduce SYSTEM=visual_rft (45 minutes)
@@ -58,6 +58,10 @@ reproduce: pull ## a paper's claim on the embedded default: make reproduce SYSTE
 
 up: pull ## Prefect and MLflow in the browser, on 127.0.0.1
 	$(BIN)/python -m flows.platform.up
+
+JUDGE ?= outputs/judge
+serve: pull ## a judge that other trainers ask, on 127.0.0.1: make serve JUDGE=outputs/judge
+	$(BIN)/python -m tasks.judging.serve --judge $(JUDGE)
 
 down: $(STAMP) ## stop them from elsewhere
 	$(BIN)/python -m flows.platform.up --stop

@@ -35,9 +35,11 @@ from tasks.asking.asker import Asked, Asker, Writing
 from tasks.asking.conversation import Conversation, question
 from tasks.asking.local import answer_batch, score_batch
 from tasks.asking.served import Limits, ServedEngine
-from tasks.judging.judge import OPTIONS, VERDICT_TOKENS
-from tasks.prompts import prompt
+from tasks.judging.judge import VERDICT_TOKENS
+from tasks.judging.wording import SENTENCES
+from tasks.judging.wording import asked as judged
 from tasks.records.images import to_png
+from tasks.records.judgements import judgement_of
 from tasks.running.process import be_quiet
 from tasks.world.shards import make_sample
 
@@ -98,20 +100,16 @@ def sampled(length: int, number: int) -> Sides:
     models = Models(length)
     how = Writing(64, 1.0)
     asked = [Asked(c, tuple(range(8 * i, 8 * i + 8))) for i, c in enumerate(models.asked(number))]
-    size = local.TOKENS_PER_BATCH // (8 * 64 + (length or 150))
+    size = local.TOKENS_PER_BATCH // (8 * 64 // local.SAMPLED_PER_TOKEN + (length or 150))
     return models.both(answer_batch, asked, (AT_ONCE // 8, size), how)
 
 
 def pairs(alone: bool) -> Sides:
     """Both orders of 400 pairs of the embedded judge."""
-    models, asked = Models(0), []
-    for i in range(400):
-        sample = make_sample(0, "test", "judge_pair", i)
-        a, b = sample.details["responses"]
-        for x, y in ((a, b), (b, a)):
-            words = prompt("judge/pairwise", question=sample.details["question"], a=x, b=y)
-            asked.append(Asked(question(words, sample.images)))
-    how = Writing(VERDICT_TOKENS, alternatives=OPTIONS)
+    models, sentences = Models(0), SENTENCES["image_understanding"]
+    pairs = [judgement_of(make_sample(0, "test", "judge_pair", i)) for i in range(400)]
+    asked = [Asked(judged(order)) for pair in pairs for order in (pair, pair.swapped())]
+    how = Writing(VERDICT_TOKENS, alternatives=(sentences["A"], sentences["B"]))
     return models.both(answer_batch, asked, (1 if alone else AT_ONCE, 128), how)
 
 

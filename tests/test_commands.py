@@ -15,7 +15,7 @@ from dvc.cli import DvcParserError, parse_args
 from flows.platform.command_line import settings_from_command_line
 from tasks import run
 from tasks.running.errors import UserError
-from tasks.settings import AlignSettings, ReinforceSettings, Settings, save_settings
+from tasks.settings import AlignSettings, JudgeSettings, ReinforceSettings, Settings, save_settings
 from tests.pages import PAGES, PIPELINE, ROOT, blocks, spans
 
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -32,7 +32,11 @@ OTHERS = {
     "trl",
     "$EDITOR",
 }  # have no parser of ours
-FORMS = {"flows.align": AlignSettings, "flows.reinforce": ReinforceSettings}
+FORMS = {
+    "flows.align": AlignSettings,
+    "flows.reinforce": ReinforceSettings,
+    "flows.judge": JudgeSettings,
+}
 
 
 def commands_in(text: str) -> list[str]:
@@ -91,7 +95,7 @@ def check(monkeypatch, tmp_path):
             taken(run.main, words)
             trains = "--check" not in words or "trainer" in PIPELINE[words[0]]["params"]
             assert words[0] in PIPELINE and trains, words
-        elif module == "flows.platform.team":
+        elif module in ("flows.platform.team", "tasks.judging.serve"):
             taken(lambda: runpy.run_module(module, run_name="__main__"), words)
         elif module == "tasks.reading.preview":
             assert len(words) in (1, 2) and all(map(str.isdigit, words[1:])), words
@@ -140,7 +144,7 @@ def test_the_walk_sees_the_commands():
     assert len(found) > 70
     pages = {page for page, _ in found}
     assert {"README.md", "deploy/README.md", "docs/operation.md", "docs/data.md"} <= pages
-    assert len([page for page in pages if page.startswith("profiles/")]) == 4
+    assert len([page for page in pages if page.startswith("profiles/")]) == 5
     assert {"make demo", "make test"} <= {command.split("#")[0].strip() for _, command in found}
     words = " ".join(command for _, command in found)
     for program in ("flows.align", "flows.reinforce", "tasks.run", "dvc repro", "pip install"):

@@ -13,7 +13,7 @@ import pytest
 from bench import tables
 from bench.docs import MARKED, pages, written
 from bench.tables import BASE, TABLES
-from flows import align, reinforce
+from flows import align, judge, reinforce
 from tasks.questions import KINDS
 from tasks.reading.tables import COLUMNS
 from tasks.running.errors import UserError
@@ -233,12 +233,14 @@ def test_the_kinds_of_questions_are_told():
     assert set(re.findall(r"`(\w+)`", " ".join(first_cells(kinds)))) == set(KINDS)
 
 
-def test_the_stages_of_both_flows_are_told_in_order():
+def test_the_stages_of_every_flow_are_told_in_order():
     told = first_cells(section(README, "What the demo does"))
     stages = dict.fromkeys(re.sub("answers_.*", "answers_*", name) for name in align.STAGES)
     assert [cell.strip("`") for cell in told if cell.startswith("`")] == ["base", *stages]
     told = first_cells(page("docs/visual-rft.md").partition("## Rewards")[0])
     assert [cell.strip("`") for cell in told if cell.startswith("`")] == [*reinforce.STAGES]
+    told = first_cells(page("docs/unified-reward.md").partition("## How it judges")[0])
+    assert [cell.strip("`") for cell in told if cell.startswith("`")] == [*judge.STAGES]
 
 
 def test_the_map_is_the_tree():

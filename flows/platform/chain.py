@@ -31,6 +31,7 @@ from tasks.running.errors import UserError, actionable, need_space, without_trac
 from tasks.running.locks import chain_lock
 from tasks.running.process import this_process
 from tasks.running.warm import standby
+from tasks.running.yaml_files import parsed
 from tasks.settings import Shared, load_settings, referring, save_settings
 
 
@@ -101,9 +102,10 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
         mlflow.log_artifact(str(ROOT / "params.yaml"))
         for folder in sorted((ROOT / "tasks" / "prompts").glob("[a-z]*/")):
             mlflow.log_artifacts(str(folder), f"prompts/{folder.name}")
-        outcomes, unchanged = {}, unchanged_stages(chain.stages)
-        with contextlib.nullcontext() if unchanged == set(chain.stages) else standby(ROOT):
-            for stage in chain.stages:
+        stages = (*_drawn(in_force.part(type(settings))), *chain.stages)
+        outcomes, unchanged = {}, unchanged_stages(stages)
+        with contextlib.nullcontext() if unchanged == set(stages) else standby(ROOT):
+            for stage in stages:
                 state = run_stage(stage, run.info.run_id, stage in unchanged, return_state=True)
                 if not state.is_completed():
                     mlflow.end_run("KILLED" if was_stopped() else "FAILED")
@@ -184,19 +186,31 @@ def _check_data(settings: Shared) -> None:
     Raises:
         UserError: It is not there; nothing has been written to params.yaml yet.
     """
-    folder, name = _data(settings)
-    if not (ROOT / folder).is_dir():
-        raise UserError(
-            f"There is no data folder {folder}",
-            f"the chain starts from the data set that the setting `{name}` names",
-            f"run `make pull` for what is shipped, or set `{name}` to your folder",
-        )
+    drawn = {f"outputs/{stage}" for stage in _drawn(settings)}
+    for name, folder in _data(settings).items():
+        if folder not in drawn and not (ROOT / folder).is_dir():
+            raise UserError(
+                f"There is no data folder {folder}",
+                f"the chain starts from the data set that the setting `{name}` names",
+                f"run `make pull` for what is shipped, or set `{name}` to your folder",
+            )
 
 
-def _data(settings: Shared) -> tuple[str, str]:
-    """Return the folder of a flow's data, and the name of the setting that names it."""
-    [name] = referring(type(settings), "data")
-    return attrgetter(name)(settings), name
+def _data(settings: Shared) -> dict[str, str]:
+    """Return the folders of a flow's data, by the setting that names each."""
+    return {name: attrgetter(name)(settings) for name in referring(type(settings), "data")}
+
+
+def _drawn(settings: Shared) -> list[str]:
+    """Return the stages that draw the data that a flow starts from: worlds are not shipped."""
+    stages = parsed((ROOT / "dvc.yaml").read_text())["stages"]
+    named = [Path(folder) for folder in _data(settings).values()]
+    return [
+        folder.name
+        for folder in named
+        if folder == Path("outputs", folder.name)
+        and stages.get(folder.name, {}).get("meta", {}).get("drawn")
+    ]
 
 
 def _in_mlflow(run: RunInfo, tail: str = "", whole: str = "") -> str:
@@ -226,7 +240,8 @@ def main(flow: Flow, form: type[Shared], summary: Callable[[Path, dict[str, str]
             from tasks.reading.preview import look  # reads pictures and tables: 1 s to import
 
             _check_data(settings)
-            print(look(ROOT / _data(settings)[0]).text())
+            folder = next(iter(_data(settings).values()))
+            print(look(ROOT / folder).text())
             return
         need_space(private.runtime(ROOT))
         with chain_lock(ROOT, "the start of another"):  # or say who is at work before all else

@@ -18,11 +18,18 @@ from prefect.client.orchestration import get_client  # noqa: E402
 from prefect.client.schemas.actions import DeploymentUpdate  # noqa: E402
 
 from flows.align import align  # noqa: E402
+from flows.judge import judge  # noqa: E402
 from flows.platform.stage import ROOT  # noqa: E402
 from flows.reinforce import reinforce  # noqa: E402
 from tasks.running.errors import without_trace  # noqa: E402
 from tasks.running.warm import standby  # noqa: E402
-from tasks.settings import AlignSettings, ReinforceSettings, Shared, load_settings  # noqa: E402
+from tasks.settings import (  # noqa: E402
+    AlignSettings,
+    JudgeSettings,
+    ReinforceSettings,
+    Shared,
+    load_settings,
+)
 
 # a flow, and what it is called where it is offered: the same in every checkout
 OFFERED: tuple[tuple[Flow, str, type[Shared], str, list[str]], ...] = (
@@ -39,6 +46,13 @@ OFFERED: tuple[tuple[Flow, str, type[Shared], str, list[str]], ...] = (
         ReinforceSettings,
         "Visual-RFT: reinforce a model, or fine-tune it, on a few labelled pictures.",
         ["local", "visual-rft"],
+    ),
+    (
+        judge,
+        "judge",
+        JudgeSettings,
+        "UnifiedReward: train a judge of answers, pictures and clips, and prefer with it.",
+        ["local", "unified-reward"],
     ),
 )
 PARAMS = ROOT / "params.yaml"

@@ -11,6 +11,7 @@ from flows.platform.stage import ROOT
 from tasks.running.texts import markdown, one_line, printable
 
 AIMS = ("find", "tell", "other tasks")
+JUDGED = ("task", "n", "start", "judge", "same in both orders", "unreadable", "without pictures")
 GROUPS = {"tested": "adapted to", "other": "may be forgotten"}
 
 
@@ -57,6 +58,56 @@ def _few_shot_rows(root: Path) -> list[tuple[str, str, str, str]]:
                 around += "" if seen is None else f", seen from {seen:.3f}"
                 cells[1] += f" ({test['difference']:+.3f} {around})"
             rows.append((f"{GROUPS.get(group, group)}, n {found['n']}", name, *cells))
+    return rows
+
+
+def judge_scores(root: Path = ROOT) -> str:
+    """Return how far the judge can be trusted as a Markdown table."""
+    lines = [f"| {' | '.join(JUDGED)} |", "|---" * len(JUDGED) + "|"]
+    lines += [f"| {' | '.join(map(markdown, row))} |" for row in _judge_rows(root)]
+    return "\n".join(lines)
+
+
+def print_judge_summary(root: Path, outcomes: dict[str, str]) -> None:
+    """Print how far the judge can be trusted, what it preferred, its cost and where to look."""
+    console = _console()
+    scores = Table(title="Held-out pairs judged right, in both orders (* differs from the start)")
+    for name in JUDGED:
+        scores.add_column(name, justify="left" if name == "task" else "right")
+    for row in _judge_rows(root):
+        scores.add_row(*map(one_line, row))
+    console.print(scores)
+    for words in _sheet(root)["judge"]["below"]:
+        console.print(f"Below the bar: {printable(words)}")
+    _print_cost(console, root, outcomes)
+    console.print(f"Sheet:   {root / 'outputs' / 'judge_sheet' / 'index.html'}")
+    console.print("Runs:    make up   (Prefect and MLflow in the browser)")
+
+
+def judge_won(root: Path = ROOT) -> bool:
+    """Return whether the judge beats its start on some task and loses on none."""
+    return _won(list(_sheet(root)["comparisons"].values()))
+
+
+def _sheet(root: Path) -> dict[str, Any]:
+    return json.loads((root / "outputs" / "judge_answers" / "sheet.json").read_text())
+
+
+def _judge_rows(root: Path) -> list[tuple[str, ...]]:
+    sheet = _sheet(root)
+    rows = []
+    for task, after in sheet["judge"]["tasks"].items():
+        before = sheet["start"]["tasks"].get(task, {})
+        test = sheet["comparisons"].get(task, {})
+        star = "*" if test.get("p_adjusted", 1.0) < 0.05 else ""
+        names = ("swap_consistency", "unreadable", "without_pictures/accuracy")
+        cells = [f"{after[name]:.2f}" if name in after else "–" for name in names]
+        first, then = (
+            f"{held['accuracy']:.2f}" if "accuracy" in held else "–" for held in (before, after)
+        )
+        rows.append(
+            (task.replace("_", " "), f"{after.get('n', 0):.0f}", first, then + star, *cells)
+        )
     return rows
 
 

@@ -60,7 +60,7 @@ def generate_answers(
         owners = [i for i, _ in rows]
         if SharedPrefix.of(model):
             places = [prompts.asked.index(i) for i in owners]
-            written = writer.shared(prompts.inputs, places)
+            written = writer.shared(prompts.inputs, places, prompts.asked)
         else:
             written = writer.plain(prompts.rows(owners))
         beginnings = writer.firsts or _beginnings(prompts, owners, how.alternatives)
@@ -179,13 +179,27 @@ def _beginnings(
     return [found[i] for i in owners]
 
 
+def _forced(draw: Draw, first: int, given: list[list[int]], end: int) -> Draw:
+    """Return a draw that lets the rows from `first` on write what is given, and then end."""
+    longest = max(map(len, given)) + 1
+    tokens = torch.tensor([[*text, *[end] * (longest - len(text))] for text in given])
+
+    def chosen(logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
+        own = rows < first
+        found = tokens.to(rows.device)[(rows - first).clamp(min=0), min(step, longest - 1)]
+        found[own] = draw(logits[own], rows[own], step)
+        return found
+
+    return chosen
+
+
 @dataclass
 class _Writer:
     """Writes the answers of a batch, whichever way.
 
     Attributes:
-        firsts: Per answer, the log-probabilities of the alternatives where each is one token: they
-            cost nothing then.
+        firsts: Per answer, the log-probabilities of the alternatives, where they cost no pass of
+            their own: each is one token, or all were written beside the answers.
     """
 
     model: PreTrainedModel
@@ -211,6 +225,9 @@ class _Writer:
         longest, temperature = self.how.max_new_tokens, self.how.temperature
         tokens = [_tokens(self.processor, text)[0] for text in self.how.alternatives]
         self._letters = sum(tokens, []) if all(len(some) == 1 for some in tokens) else []
+        # written beside the answers, where that is no longer than they may be
+        fits = self.ends and not self.how.stop and max(map(len, tokens), default=0) <= longest
+        self._given = tokens if fits and not self._letters else []
         self._draw: Draw = own_draws(self.seeds, longest, temperature) if temperature else greedy
 
     def draw(self, logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
@@ -223,20 +240,36 @@ class _Writer:
             logits = logits.index_fill(1, self._never, -torch.inf)
         return self._draw(logits, rows, step)
 
-    def shared(self, prompts: dict[str, torch.Tensor], owners: list[int]) -> Sampled:
-        """Write with prompts that are encoded once."""
-        device = self.model.device
+    def shared(
+        self, prompts: dict[str, torch.Tensor], owners: list[int], asked: list[int]
+    ) -> Sampled:
+        """Write with prompts that are encoded once, and the alternatives beside the answers.
+
+        Args:
+            owners: The prompt of each answer, by its place among those that were asked.
+            asked: The number of each prompt's conversation.
+        """
+        device, first = self.model.device, len(owners)
+        given = self._given * len(asked)
+        rows = owners + [place for place in range(len(asked)) for _ in self._given]
+        draw = _forced(self.draw, first, given, self.ends[0]) if given else self.draw
 
         def over(tokens: list[int]) -> bool:
             written = self.tokenizer.decode(tokens)
             return any(text in written for text in self.how.stop)
 
-        return sample(
-            self.model, prompts, torch.tensor(owners, device=device),
-            max_new_tokens=self.how.max_new_tokens, scored_at=1.0 if self.how.scored else None,
-            end_tokens=torch.tensor(self.ends, device=device), draw=self.draw,
+        written = sample(
+            self.model, prompts, torch.tensor(rows, device=device),
+            max_new_tokens=self.how.max_new_tokens,
+            scored_at=1.0 if self.how.scored or given else None,
+            end_tokens=torch.tensor(self.ends, device=device), draw=draw,
             stop=over if self.how.stop else None,
         )  # fmt: skip
+        scores = written.log_probs[first:]
+        sums = iter(sum(s[: len(text)]) for s, text in zip(scores, given, strict=False))
+        known = [tuple(next(sums) for _ in self._given) for _ in asked] if given else []
+        self.firsts = [known[place] for place in owners] if given else self.firsts
+        return Sampled(written.tokens[:first], written.log_probs[:first])
 
     def plain(self, rows: dict[str, torch.Tensor]) -> Sampled:
         """Let `generate` write, with every prompt as often as it has answers."""

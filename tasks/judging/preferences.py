@@ -1,172 +1,242 @@
-"""Preference pairs from a policy's own answers: ranked in pairs, then sifted by score.
+"""Preference pairs from candidates: ranked in pairs, then sifted by score.
 
-Follows UnifiedReward (arXiv 2503.05236, section 3.2): N answers per picture form N/2 disjoint
-pairs; the winners' best-scored and the losers' worst-scored answer make the preference pair, if the
-first scores strictly higher. We differ in three places: every pair is judged in both orders, an
-unreadable verdict or score drops its answer instead of crowning it, and equal scores are told apart
-by how sure the pair verdict was.
+Follows UnifiedReward (arXiv 2503.05236, section 3.2): N candidates of a prompt form N/2 disjoint
+pairs in order; the best-scored winner and the worst-scored loser make the preference pair, if the
+first scores strictly higher; among equal scores the first candidate counts. We differ in two
+places: every pair is judged in both orders and counts where both agree, and what cannot be read
+drops its candidate instead of crowning it. Every prompt without a pair has its reason.
 """
 
-from dataclasses import dataclass, replace
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 from models.statistics import known, mean
 from tasks.asking.asker import Asker
-from tasks.asking.conversation import Answer, question
-from tasks.judging.judge import Pair, Verdict, judge_pairs, score_points
-from tasks.records.rows import Sample
-from tasks.rewards.captions import aligned_word_f1
+from tasks.judging.candidates import Candidate, Candidates
+from tasks.judging.judge import VERDICT_TOKENS, Verdict, judge_pairs, score_points
+from tasks.records.judgements import TIE, A
+
+Method = Literal["two_stage", "pair", "point", "random"]
+Better = Callable[[Candidates, int, int], bool | None]
+NO_PAIR = "no two candidates differ"
+NO_VERDICT = "no pair has the same readable winner in both orders"
+NO_SCORE = "no winner and loser have a readable score"
+NO_MARGIN = "the best winner scores no higher than the worst loser"
 
 
 @dataclass(frozen=True)
 class Preference:
-    """A pair of answers to one question, the first one preferred."""
-
-    sample: Sample
-    chosen: str
-    rejected: str
-    chosen_score: float
-    rejected_score: float
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A candidate that won or lost its pair.
+    """Two candidates of one prompt, the first one preferred.
 
     Attributes:
-        surety: How far the pair verdict was from undecided, in [0, 0.5].
-        score: The judge's score; None where it was unreadable.
+        chosen: Its number among the candidates; `rejected` as well.
+        chosen_score: The judge's; None where it was not asked for. `rejected_score` as well.
     """
 
-    text: str
-    surety: float
-    score: float | None = None
+    of: Candidates
+    chosen: int
+    rejected: int
+    chosen_score: float | None = None
+    rejected_score: float | None = None
+
+    @property
+    def items(self) -> tuple[Candidate, Candidate]:
+        """The preferred candidate and the other."""
+        return self.of.items[self.chosen], self.of.items[self.rejected]
 
 
-def sift(won: list[Ranked], lost: list[Ranked]) -> tuple[Ranked, Ranked] | None:
-    """Return the best-scored winner and the worst-scored loser, if the first scores higher.
+@dataclass
+class Built:
+    """What became of the prompts.
 
-    Specification 3.2, steps 3 and 4. Candidates without a score are left out; equal scores are told
-    apart by surety, and then the first one counts.
+    Attributes:
+        kept: At most one preference of a prompt.
+        dropped: The prompts without one, each with the reason.
+        ranked: Every pair that was judged, with its verdict.
+        calls: Questions that the judge was asked.
+        unjudged: Of those, the ones that could not be.
     """
-    winners = [item for item in won if item.score is not None]
-    losers = [item for item in lost if item.score is not None]
+
+    kept: list[Preference] = field(default_factory=list)
+    dropped: list[tuple[Candidates, str]] = field(default_factory=list)
+    ranked: list[tuple[Candidates, int, int, Verdict]] = field(default_factory=list)
+    calls: int = 0
+    unjudged: int = 0
+
+
+def sift(
+    won: Sequence[int], lost: Sequence[int], scores: dict[int, float | None]
+) -> tuple[int, int] | str:
+    """Return the best-scored winner and the worst-scored loser, or why there are none.
+
+    Specification 3.2, steps 3 and 4: among equal scores the first counts, and the winner must score
+    strictly higher. Candidates without a score are left out.
+
+    >>> sift([0, 1], [2, 3], {0: 7.0, 1: 9.0, 2: 4.0, 3: 4.0})
+    (1, 2)
+    """
+    winners = [(score, i) for i in won if (score := scores[i]) is not None]
+    losers = [(score, i) for i in lost if (score := scores[i]) is not None]
     if not winners or not losers:
-        return None
-    best = max(winners, key=lambda item: (item.score, item.surety))
-    worst = min(losers, key=lambda item: (item.score, -item.surety))
-    return (best, worst) if best.score > worst.score else None
-
-
-def sample_candidates(
-    policy: Asker,
-    samples: list[Sample],
-    *,
-    candidates: int,
-    temperature: float,
-    max_new_tokens: int,
-    seed: int,
-) -> list[list[Answer]]:
-    """Let the policy answer every sample `candidates` times, an even number."""
-    return policy.ask(
-        [question(s.prompt, s.images) for s in samples],
-        max_new_tokens=max_new_tokens, samples=candidates, temperature=temperature,
-        seed=seed, title="sampling candidates",
-    )  # fmt: skip
+        return NO_SCORE
+    best = max(winners, key=lambda item: item[0])
+    worst = min(losers, key=lambda item: item[0])
+    return (best[1], worst[1]) if best[0] > worst[0] else NO_MARGIN
 
 
 def build_preferences(
-    judge: Asker, samples: list[Sample], answers: list[list[Answer]]
-) -> tuple[list[Preference], dict[str, float]]:
-    """Rank the answers to each sample in pairs, and sift by score.
+    judge: Asker | None,
+    groups: Sequence[Candidates],
+    method: Method = "two_stage",
+    *,
+    max_new_tokens: int = VERDICT_TOKENS,
+    seed: int = 0,
+) -> Built:
+    """Build at most one preference of each prompt.
 
     Args:
-        answers: The candidates of each sample, an even number of them.
+        judge: Not needed by `random`.
+        method: `two_stage` ranks and sifts; `pair` takes the first pair with a consistent verdict;
+            `point` the best- and the worst-scored of all; `random` any two, as a baseline.
+    """
+    built, asked = Built(), []
+    for group in groups:
+        if group.lost:
+            built.dropped.append((group, group.lost))
+        elif all(group.alike(0, k) for k in range(1, len(group.items))):
+            built.dropped.append((group, NO_PAIR))
+        else:
+            asked.append(group)
+    if method == "random":
+        _draw(built, asked, seed)
+        return built
+    if judge is None:
+        raise ValueError(f"{method!r} needs a judge")
+    if method == "point":
+        everyone = [list(range(len(group.items))) for group in asked]
+        _sift(built, judge, asked, everyone, everyone, max_new_tokens)
+        return built
+    won, lost = _rank(built, judge, asked, max_new_tokens)
+    ranked = [i for i in range(len(asked)) if won[i]]
+    built.dropped += [(g, NO_VERDICT) for i, g in enumerate(asked) if not won[i]]
+    if method == "pair":
+        built.kept += [Preference(asked[i], won[i][0], lost[i][0]) for i in ranked]
+        return built
+    _sift(
+        built, judge, [asked[i] for i in ranked], [won[i] for i in ranked],
+        [lost[i] for i in ranked], max_new_tokens,
+    )  # fmt: skip
+    return built
+
+
+def report(built: Built, better: Better | None = None) -> dict[str, float]:
+    """Return counts and shares; what there is nothing of is left out.
+
+    Args:
+        better: Tells whether the first of two candidates truly is the better one; None where that
+            is not known.
 
     Returns:
-        At most one preference per sample, and counts, among them the questions to either model
-        that could not be asked (`unanswered`). Shares are left out where there is nothing that they
-        are of: `swap_consistency` and `unreadable` of verdicts; and where reference answers are
-        known, `order_accuracy`, the share of pairs whose chosen answer truly is the better one
-        (ties count as wrong), beside that of one ranked pair alone (`order_accuracy_ranked_only`).
+        `prompts`, `pairs` kept (of them `without_reference`), `ranked_pairs`, `calls_per_pair`,
+        `unanswered`; the share of verdicts with `swap_consistency` and `unreadable`; `margin`, the
+        mean difference of scores; and `order_accuracy`, the share of pairs whose chosen candidate
+        truly is better (ties count as wrong), beside that of single ranked pairs
+        (`order_accuracy_ranked_only`).
     """
-    texts = [[a.text.strip() for a in group] for group in answers]
-    pairs = [
-        (i, Pair(s.prompt, s.images, group[k], group[k + 1]))
-        for i, (s, group) in enumerate(zip(samples, texts, strict=True))
-        for k in range(0, len(group), 2)
-        if group[k] != group[k + 1] and group[k] and group[k + 1]
+    verdicts = [verdict for *_, verdict in built.ranked]
+    margins = [
+        p.chosen_score - p.rejected_score
+        for p in built.kept
+        if p.chosen_score is not None and p.rejected_score is not None
     ]
-    verdicts = judge_pairs(judge, [pair for _, pair in pairs], title="ranking pairs")
-    winners: list[list[Ranked]] = [[] for _ in samples]
-    losers: list[list[Ranked]] = [[] for _ in samples]
-    for (i, pair), verdict in zip(pairs, verdicts, strict=True):
-        if verdict.winner is None or not verdict.consistent:
-            continue
-        better, worse = _in_order(pair, verdict)
-        surety = abs(verdict.preference - 0.5)
-        winners[i].append(Ranked(better, surety))
-        losers[i].append(Ranked(worse, surety))
-    kept = _sift_all(judge, samples, winners, losers)
-    unanswered = sum(bool(group[0].unanswered) for group in answers) + len(judge.unanswered)
-    return kept, _report(samples, pairs, verdicts, kept) | {"unanswered": float(unanswered)}
-
-
-def _sift_all(
-    judge: Asker, samples: list[Sample], winners: list[list[Ranked]], losers: list[list[Ranked]]
-) -> list[Preference]:
-    groups = [*winners, *losers]
-    owners = [*samples, *samples]
-    asked = [
-        (sample.prompt, sample.images, item.text)
-        for sample, group in zip(owners, groups, strict=True)
-        for item in group
+    truths = [better(p.of, p.chosen, p.rejected) for p in built.kept] if better else []
+    single = [
+        better(group, *((a, b) if verdict.winner == A else (b, a)))
+        for group, a, b, verdict in built.ranked
+        if better and verdict.winner
     ]
-    scores = iter(score_points(judge, asked, title="scoring candidates"))
-    scored = [[replace(item, score=next(scores)) for item in group] for group in groups]
-    kept = []
-    for sample, won, lost in zip(
-        samples, scored[: len(samples)], scored[len(samples) :], strict=True
-    ):
-        if pair := sift(won, lost):
-            best, worst = pair
-            kept.append(Preference(sample, best.text, worst.text, best.score, worst.score))
-    return kept
+    return {
+        "prompts": float(len(built.kept) + len(built.dropped)),
+        "pairs": float(len(built.kept)),
+        "ranked_pairs": float(len(built.ranked)),
+        "unanswered": float(built.unjudged + sum(bool(g.lost) for g, _ in built.dropped)),
+    } | known(
+        {
+            "calls_per_pair": built.calls / len(built.kept) if built.kept else None,
+            "swap_consistency": mean([v.consistent for v in verdicts]),
+            "unreadable": mean([not v.readable for v in verdicts]),
+            "margin": mean(margins),
+            "without_reference": float(n) if (n := sum(t is None for t in truths)) else None,
+            "order_accuracy": mean([t for t in truths if t is not None]),
+            "order_accuracy_ranked_only": mean([t for t in single if t is not None]),
+        }
+    )
 
 
-def _report(
-    samples: list[Sample],
-    pairs: list[tuple[int, Pair]],
-    verdicts: list[Verdict],
-    kept: list[Preference],
-) -> dict[str, float]:
-    counts = {
-        "pictures": float(len(samples)),
-        "pairs": float(len(kept)),
-        "ranked_pairs": float(len(pairs)),
-    }
-    if without := sum(not s.answer for s in samples):
-        counts["without_reference"] = float(without)
-    shares = {
-        "swap_consistency": mean([v.consistent for v in verdicts]),
-        "unreadable": mean([not v.readable for v in verdicts]),
-        "order_accuracy": mean(
-            [_better(p.chosen, p.rejected, p.sample.answer) for p in kept if p.sample.answer]
-        ),
-        "order_accuracy_ranked_only": mean(
-            [
-                _better(*_in_order(pair, v), samples[i].answer)
-                for (i, pair), v in zip(pairs, verdicts, strict=True)
-                if v.winner and samples[i].answer
-            ]
-        ),
-    }
-    return counts | known(shares)
+def reasons(built: Built) -> dict[str, int]:
+    """Return how many prompts were dropped for each reason."""
+    return dict(Counter(reason for _, reason in built.dropped).most_common())
 
 
-def _in_order(pair: Pair, verdict: Verdict) -> tuple[str, str]:
-    """Return the better answer of a pair first."""
-    return (pair.a, pair.b) if verdict.winner == "A" else (pair.b, pair.a)
+def _draw(built: Built, groups: Sequence[Candidates], seed: int) -> None:
+    for group in groups:
+        rng = random.Random(f"{seed} {group.id}")
+        places = [(a, b) for a in range(len(group.items)) for b in range(len(group.items))]
+        built.kept.append(
+            Preference(group, *rng.choice([p for p in places if not group.alike(*p)]))
+        )
 
 
-def _better(a: str, b: str, reference: str) -> bool:
-    return aligned_word_f1(a, reference) > aligned_word_f1(b, reference)
+def _rank(
+    built: Built, judge: Asker, groups: Sequence[Candidates], max_new_tokens: int
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Judge disjoint pairs in order; return the winners and the losers of each group."""
+    places = [
+        (i, k, k + 1)
+        for i, group in enumerate(groups)
+        for k in range(0, len(group.items) - 1, 2)
+        if not group.alike(k, k + 1)
+    ]
+    verdicts = judge_pairs(
+        judge, [groups[i].pair(a, b) for i, a, b in places],
+        max_new_tokens=max_new_tokens, title="ranking pairs",
+    )  # fmt: skip
+    won: list[list[int]] = [[] for _ in groups]
+    lost: list[list[int]] = [[] for _ in groups]
+    for (i, a, b), verdict in zip(places, verdicts, strict=True):
+        built.ranked.append((groups[i], a, b, verdict))
+        if verdict.consistent and verdict.orders[0] != TIE:
+            better, worse = (a, b) if verdict.orders[0] == A else (b, a)
+            won[i].append(better)
+            lost[i].append(worse)
+    built.calls += 2 * len(places)
+    built.unjudged += sum(bool(verdict.unjudged) for verdict in verdicts)
+    return won, lost
+
+
+def _sift(
+    built: Built,
+    judge: Asker,
+    groups: Sequence[Candidates],
+    won: Sequence[Sequence[int]],
+    lost: Sequence[Sequence[int]],
+    max_new_tokens: int,
+) -> None:
+    """Score each group's winners and losers once, and keep its pair or the reason for none."""
+    members = [sorted({*w, *m}) for w, m in zip(won, lost, strict=True)]
+    asked = [group.point(k) for group, some in zip(groups, members, strict=True) for k in some]
+    points = score_points(judge, asked, max_new_tokens=max_new_tokens, title="scoring candidates")
+    built.calls += len(asked)
+    built.unjudged += sum(bool(point.unjudged) for point in points)
+    written = iter(point.written for point in points)
+    for group, some, w, m in zip(groups, members, won, lost, strict=True):
+        scores = {k: next(written) for k in some}
+        found = sift(w, m, scores)
+        if isinstance(found, str):
+            built.dropped.append((group, found))
+        else:
+            best, worst = found
+            built.kept.append(Preference(group, best, worst, scores[best], scores[worst]))

@@ -7,6 +7,7 @@ are numbers and not strings, the range is checked, and a number in the middle of
 """
 
 import re
+from collections.abc import Sequence
 
 _MARKER = re.compile(r"overall judg(?:e)?ment\s*:", re.IGNORECASE)
 _BETTER = re.compile(
@@ -67,6 +68,22 @@ def pair_winner(text: str, task: str = "") -> str | None:
     if task:
         said |= {TIE for noun in _EQUAL.findall(after_marker) if noun.lower() in nouns}
     return said.pop() if len(said) == 1 else None
+
+
+def right_winner(
+    completions: Sequence[str], winner: Sequence[str], judged: Sequence[str], **columns: object
+) -> list[float | None]:
+    """Return 1 for a verdict that names the winner, and 0 for any other or none.
+
+    Args:
+        winner: "A" or "B", in the order that was shown.
+        judged: The task, which says what its candidates are called.
+
+    >>> right_winner(["Image 2 is better than Image 1", "?"], ["B", "B"], ["image_generation"] * 2)
+    [1.0, 0.0]
+    """
+    asked = zip(completions, winner, judged, strict=True)
+    return [float(pair_winner(text, task) == truth) for text, truth, task in asked]
 
 
 def point_score(text: str, low: float, high: float) -> float | None:

@@ -62,6 +62,13 @@ class Kind(ABC):
         """Return what no other split may contradict; None where answers may differ."""
         return None
 
+    def same_question(self, sample: Sample) -> tuple[object, ...]:
+        """Return what a question is known by, where not by its prompt and pictures in order.
+
+        Where a kind says it, no other record may contradict its truth, of the same split either.
+        """
+        return ()
+
     @abstractmethod
     def score(self, sample: Sample, text: str, frame: Frame) -> Score:
         """Score an answer.

@@ -11,17 +11,13 @@ from typing import Any
 from tasks.questions import KINDS, kind_of
 from tasks.reading.splits import key_of
 from tasks.records.boxes import boxes_from
-from tasks.records.images import MAX_PIXELS, BadPicture, kept
-from tasks.records.rows import Sample
+from tasks.records.images import ASPECT_RATIO, PIXELS_IN_ALL, BadPicture, kept
+from tasks.records.rows import PROSE, Sample
 
 SPLITS = ("train", "dev", "test")
-# A record may ask about many pictures, and one process must hold them all, four bytes a pixel.
-PIXELS_IN_ALL = 4 * MAX_PIXELS
 BYTES_IN_ALL = 256 * 2**20
 PICTURES_IN_ALL = 1000
-ASPECT_RATIO = 200  # the longest and narrowest picture that Qwen's processor takes
 TEXT = 10_000  # characters of an id or a name of a task, which are kept while a data set is read
-PROSE = 1_000_000  # characters of any text; no model that we train reads as many
 DEPTH = 100  # of details; Python's JSON gives up at some thousand, less where more is under way
 # A record's name, and what gives its sample or raises `Unusable`.
 Record = tuple[str, Callable[[], Sample]]
@@ -155,15 +151,20 @@ def _check_pictures(sample: Sample) -> None:
 def _check_alike(sample: Sample, key: str, seen: Seen) -> None:
     """Check that no other split contradicts what is said about the pictures of a sample.
 
-    All of them together count, as one picture may be shown beside many others.
+    All of them together count, as one picture may be shown beside many others. Of some kinds no
+    record of the same split may, either (`Kind.same_question`): the first of them is kept.
     """
     if not sample.images:
         return
-    if (told := kind_of(sample).truth(sample)) is not None:
-        question, truth = _sum(key, sample.metric, sample.prompt), _sum(told)
+    kind = kind_of(sample)
+    if (told := kind.truth(sample)) is not None:
+        same = kind.same_question(sample)
+        question, truth = _sum(sample.metric, same or (key, sample.prompt)), _sum(told)
         known, split = seen.truths.setdefault(question, (truth, sample.split))
         if known != truth and split != sample.split:
             raise Unusable(f"another truth than the same picture has in the {split} split")
+        if known != truth and same:
+            raise Unusable("another verdict than the same candidates have before")
     seen.crossing += seen.splits.setdefault(key, sample.split) != sample.split
 
 

@@ -7,6 +7,7 @@ Not covered: a hard link to a file outside (it is that file), and a program that
 while it is read.
 """
 
+import io
 import json
 import mmap
 import os
@@ -23,6 +24,8 @@ MB = 2**20
 PICTURE = BYTES_IN_ALL  # a page scanned at 600 dpi without compression has 100 MB
 LINE = 64 * MB  # a line of JSONL, or the JSON beside one picture; they hold no pictures
 ANNOTATIONS = 4096 * MB  # LVIS has 1.1 GB
+# Others (playlists, lists of files) make FFmpeg open what they name.
+VIDEOS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpeg,mpegts,mpegvideo"
 ADDRESS = re.compile(r"data:|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -127,6 +130,44 @@ def read_record_file(folder: Path, path: str, kind: str, limit: int) -> bytes:
         raise MissingFile(f"{kind} file is missing") from error
     except Refused as error:
         raise Unusable(f"{kind} {error}") from error
+
+
+def content(folder: Path, value: Any, kind: str, limit: int) -> bytes:
+    """Return the bytes of a file, given as a path or as `datasets` stores it undecoded.
+
+    Args:
+        kind: What the file is, for reasons.
+        limit: Of what is read; bytes that are given are in memory already.
+
+    Raises:
+        Unusable: It is given otherwise, or the file is refused.
+    """
+    if isinstance(value, dict):
+        value = value.get("path") if value.get("bytes") is None else value["bytes"]
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        raise Unusable(f"{kind} is neither a path nor bytes")
+    return read_record_file(folder, value, kind, limit)
+
+
+def open_video(data: bytes) -> Any:
+    """Open a video file that was read, as a container of PyAV.
+
+    Raises:
+        UserError: PyAV is not installed.
+        Exception: It is none of `VIDEOS`, or damaged; FFmpeg raises anything.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise UserError(
+            "This data set has video files, and PyAV is not installed",
+            "it decodes them, and is an extra, as most data sets have none",
+            'run `pip install "collimate[video]"`',
+        ) from error
+    options = {"format_whitelist": VIDEOS, "protocol_whitelist": "none"}
+    return av.open(io.BytesIO(data), options=options)
 
 
 def open_data(folder: Path, file: Path, limit: int | None = None) -> BinaryIO:

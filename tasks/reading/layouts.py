@@ -7,10 +7,12 @@ from tasks.reading.annotation_files import annotated_records
 from tasks.reading.checks import Record
 from tasks.reading.class_folders import class_folders, class_records
 from tasks.reading.grounding import reasoning_folders, reasoning_records
+from tasks.reading.judgement_files import judgement_files, judgement_records
 from tasks.reading.llama_factory import INFO, described_files, described_records
 from tasks.reading.saved import is_saved, saved_dataset
 from tasks.reading.splits import Splits
 from tasks.reading.tables import json_lines, own_shards
+from tasks.reading.training_lists import listed_records, training_lists
 from tasks.reading.vlmevalkit import evaluation_records, evaluation_tables
 from tasks.running.errors import UserError
 
@@ -39,12 +41,16 @@ def recognised(folder: Path, splits: Splits, setting: str = "data") -> tuple[str
         return "shards of Collimate", own_shards(folder, splits)
     if described := described_files(folder):
         return "LLaMA-Factory", described_records(folder, described, splits)
+    if listed := training_lists(folder):
+        return "LLaVA conversations, listed in YAML", listed_records(folder, listed, splits)
     if lines:
         return "JSONL", json_lines(folder, lines, splits)
     if tables := evaluation_tables(folder):
         return "VLMEvalKit", evaluation_records(folder, tables, splits)
     if (folder / INFO).exists():  # which has the rows elsewhere, if it is not half of a saved one
         return "saved by Hugging Face datasets", saved_dataset(folder, splits)
+    if judged := judgement_files(folder):
+        return "judgements in a public layout", judgement_records(folder, judged, splits)
     if annotated := annotated_records(folder, splits):
         return annotated
     if parts := reasoning_folders(folder):
@@ -56,7 +62,7 @@ def recognised(folder: Path, splits: Splits, setting: str = "data") -> tuple[str
         f"{folder} is not a data set that Collimate can read",
         "it has neither part-*.parquet, nor a *.jsonl file, nor a *.tsv of VLMEvalKit, nor a saved "
         "Hugging Face dataset, nor a *.json file with images, annotations and categories, nor "
-        f"pictures with a JSON file beside each in train/, nor two class folders with pictures "
-        f"(found: {found})",
+        "judgements in a public layout, nor pictures with a JSON file beside each in train/, nor "
+        f"two class folders with pictures (found: {found})",
         "see 'Your own data and model' in the README",
     )

@@ -19,6 +19,7 @@ from tasks.reading.annotation_files import some
 from tasks.reading.arrow import rows_of, stream_of
 from tasks.reading.checks import Record, Unusable, unusable
 from tasks.reading.files import MB, link_out, mapped, open_data, read_json
+from tasks.reading.judgements import layout_of
 from tasks.reading.splits import Splits, our_name, split_in
 from tasks.reading.tables import COLUMNS, PROMPT_NAMES, TURN_NAMES, Part, sample_from
 from tasks.running.errors import UserError
@@ -155,7 +156,7 @@ def _first_of(names: list[str]) -> list[int]:
 
 
 def _check_columns(folder: Path, names: list[str]) -> None:
-    if any(name in names for name in (*PROMPT_NAMES, *TURN_NAMES)):
+    if any(name in names for name in (*PROMPT_NAMES, *TURN_NAMES)) or layout_of(names):
         return
     near = get_close_matches("prompt", [name[:80] for name in names[:1000]], n=1, cutoff=0.4)
     raise UserError(

@@ -1,4 +1,4 @@
-"""Tables with a row per sample: JSONL beside pictures, and our own shards.
+"""Tables with a row per sample: JSONL beside pictures, Parquet, and our own shards.
 
 A value is understood or refused: nothing is made to fit. Texts may be numbers, as in "answer": 12;
 they are no lists, objects or truth values. An answer in tags, as R1-V and others write it, is the
@@ -12,7 +12,7 @@ is a question of metric `final` whose `final` is "red".
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -22,12 +22,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from tasks.asking.answers import Malformed, read_answer
+from tasks.reading import judgements
 from tasks.reading.arrow import rows_of
 from tasks.reading.checks import Record, Unusable, gathered, picture_size, unusable
-from tasks.reading.files import LINE, MB, lines_in, open_data
-from tasks.reading.pictures import read_picture
+from tasks.reading.files import LINE, MB, PICTURE, content, lines_in, open_data
 from tasks.reading.splits import Splits, our_name, split_in
 from tasks.reading.turns import Said, marked, said_in
+from tasks.records.judgements import sample_of_judgement
 from tasks.records.rows import Sample, read_batches, sample_of
 from tasks.running.errors import UserError
 
@@ -37,10 +38,10 @@ TURN_NAMES = ("messages", "conversations")  # of both, question and answer
 ANSWER_NAMES = ("answer", "solution", "response", "completion", "label_text", "caption")
 IMAGE_NAMES = ("images", "image", "image_path", "image_paths", "file_name")
 # What of a row is looked at.
-COLUMNS = (
+COLUMNS = tuple(dict.fromkeys((
     *PROMPT_NAMES, *TURN_NAMES, *ANSWER_NAMES, *IMAGE_NAMES, "id", "task", "split", "metric",
-    "boxes", "corners", "box_frame", "label", "final", "details",
-)  # fmt: skip
+    "boxes", "corners", "box_frame", "label", "final", "details", *judgements.COLUMNS,
+)))  # fmt: skip
 FIELDS = tuple(Sample.model_fields)
 # What a record of the wrong shape raises; RecursionError comes from deeply nested JSON.
 MALFORMED = (KeyError, TypeError, ValueError, RecursionError)
@@ -69,23 +70,34 @@ def own_shards(folder: Path, splits: Splits) -> Iterator[Record]:
     """
     number = 0
     for part in sorted(folder.glob("part-*.parquet")):
-        with open_data(folder, part) as file:
-            left = os.fstat(file.fileno()).st_size
-            for batch in read_batches(file, part, FIELDS):
-                left -= batch.num_rows
-                if left < 0:  # one value for all
-                    raise UserError(
-                        f"{part} cannot be used",
-                        "it has more rows than bytes",
-                        "restore the file, or write it again",
-                    )
-                for row, odd in rows_of(batch, FIELDS):
-                    id = row.get("id") or f"row:{number}"
-                    name = id if isinstance(id, str) else f"row:{number}"
-                    yield unusable(name, str(odd)) if odd else (
-                        name, partial(_from_shard, row | {"id": id}, splits)
-                    )  # fmt: skip
-                    number += 1
+        for row, odd in parquet_rows(folder, part, FIELDS):
+            id = row.get("id") or f"row:{number}"
+            name = id if isinstance(id, str) else f"row:{number}"
+            yield unusable(name, str(odd)) if odd else (
+                name, partial(_from_shard, row | {"id": id}, splits)
+            )  # fmt: skip
+            number += 1
+
+
+def parquet_rows(
+    folder: Path, file: Path, columns: tuple[str, ...]
+) -> Iterator[tuple[dict[str, Any], Unusable | None]]:
+    """Yield each row of a Parquet file as its values in some columns, and why it cannot be used.
+
+    Raises:
+        UserError: It is damaged or a link, or its rows stand for nothing that is in it.
+    """
+    with open_data(folder, file) as opened:
+        left = os.fstat(opened.fileno()).st_size
+        for batch in read_batches(opened, file, columns):
+            left -= batch.num_rows
+            if left < 0:  # one value for all
+                raise UserError(
+                    f"{file} cannot be used",
+                    "it has more rows than bytes",
+                    "restore the file, or write it again",
+                )
+            yield from rows_of(batch, columns)
 
 
 def _from_shard(row: dict[str, Any], splits: Splits) -> Sample:
@@ -142,22 +154,25 @@ def sample_from(row: dict[str, Any], name: str, part: Part) -> Sample:
 
 
 def _understood(row: dict[str, Any], name: str, part: Part) -> Sample:
+    if layout := judgements.layout_of(row):
+        return _judged(row, name, part, layout)
     question, answer, named = _asked_and_answered(row)
     pictures = _first(row, IMAGE_NAMES, default=[])
     pictures = pictures if isinstance(pictures, list) else [pictures]
     if pictures and named:
         raise Unusable("pictures both in the text and beside it")
-    images = gathered(_picture(part.folder, picture) for picture in pictures or named)
+    images = gathered(
+        content(part.folder, picture, "picture", PICTURE) for picture in pictures or named
+    )
     details = row.get("details") or {}
     corners = row.get("boxes") or row.get("corners") or []
     final, metric = text_in(row, "final"), row.get("metric")
     if not final and not corners and "answer>" in answer and metric in (None, "", "final"):
         final, metric = _untagged(answer), "final"
-    id = text_in(row, "id")
     return Sample(
-        id=f"{part.name}:{id}" if id and part.name else id or name,
+        id=_id(text_in(row, "id"), name, part),
         task=text_in(row, "task") or "question",
-        split=part.splits.told(our_name(text_in(row, "split")) or part.split),
+        split=part.splits.told(_said_split(row, part)),
         prompt=marked(question, len(images)),
         metric=metric or ("detections" if corners else "exact"),
         answer=answer,
@@ -167,6 +182,26 @@ def _understood(row: dict[str, Any], name: str, part: Part) -> Sample:
         final=final,
         details=json.loads(details) if isinstance(details, str) else details,
     )
+
+
+def _judged(row: dict[str, Any], name: str, part: Part, layout: judgements.Layout) -> Sample:
+    judgement, public = layout.read(row, part.folder), judgements.public_id(row, layout)
+    if layout.benchmark:
+        id, said = name, "test"
+    else:
+        id, said = _id(public, name, part), _said_split(row, part)
+    details = judgement.details | ({"id": public} if public else {})
+    return sample_of_judgement(
+        replace(judgement, id=id, split=part.splits.told(said), details=details)
+    )
+
+
+def _id(id: str, name: str, part: Part) -> str:
+    return f"{part.name}:{id}" if id and part.name else id or name
+
+
+def _said_split(row: dict[str, Any], part: Part) -> str:
+    return our_name(text_in(row, "split")) or part.split
 
 
 def _asked_and_answered(row: dict[str, Any]) -> tuple[str, str, list[Any]]:
@@ -233,17 +268,6 @@ def _in_pixels(corners: Any, frame: Any, images: list[bytes]) -> Any:
 
 def _is_positive(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
-
-
-def _picture(folder: Path, picture: Any) -> bytes:
-    """Return the bytes of a picture, given as a path or as `datasets` stores it undecoded."""
-    if isinstance(picture, dict):
-        picture = picture.get("path") if picture.get("bytes") is None else picture["bytes"]
-    if isinstance(picture, bytes):
-        return picture
-    if not isinstance(picture, str):
-        raise Unusable("picture is neither a path nor bytes")
-    return read_picture(folder, picture)
 
 
 def text_in(row: dict[str, Any], *names: str) -> str:

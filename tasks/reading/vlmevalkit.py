@@ -27,11 +27,14 @@ from tasks.running.errors import UserError
 
 NEEDED = {"index", "question", "answer"}
 REFERENCE = 64  # characters; a picture has more
+OTHER_COLUMNS = "row with other columns than the first"
 
 
 def evaluation_tables(folder: Path) -> list[Path]:
     """Return the TSV files of a data folder that have VLMEvalKit's columns."""
-    return [file for file in sorted(folder.glob("*.tsv")) if set(_columns(folder, file)) >= NEEDED]
+    return [
+        file for file in sorted(folder.glob("*.tsv")) if set(columns_in(folder, file)) >= NEEDED
+    ]
 
 
 def evaluation_records(folder: Path, files: list[Path], splits: Splits) -> Iterator[Record]:
@@ -42,11 +45,11 @@ def evaluation_records(folder: Path, files: list[Path], splits: Splits) -> Itera
     """
     for file in files:
         named = f"{file.stem}:" if len(files) > 1 else ""
-        wanted = {row["image"] for row in _rows(folder, file) if _is_reference(row)}
+        wanted = {row["image"] for row in rows_in(folder, file) if _is_reference(row)}
         pictures: dict[str, str] = {}
-        for number, row in enumerate(_rows(folder, file), start=1):
+        for number, row in enumerate(rows_in(folder, file), start=1):
             if None in row or None in row.values():
-                yield unusable(f"{file.stem}:{number}", "row with other columns than the first")
+                yield unusable(f"{file.stem}:{number}", OTHER_COLUMNS)
                 continue
             if _is_reference(row):
                 row["image"] = pictures.get(row["image"], "")
@@ -97,16 +100,22 @@ def _is_reference(row: dict[str, str]) -> bool:
     return 0 < len(row.get("image") or "") <= REFERENCE
 
 
-def _columns(folder: Path, file: Path) -> list[str]:
+def columns_in(folder: Path, file: Path, delimiter: str = "\t") -> list[str]:
+    """Return the first row of a table."""
     with open_data(folder, file) as opened:
-        return next(csv.reader(_text(opened, file), delimiter="\t"), [])
+        return next(csv.reader(_text(opened, file), delimiter=delimiter), [])
 
 
-def _rows(folder: Path, file: Path) -> Iterator[dict[str, str]]:
+def rows_in(folder: Path, file: Path, delimiter: str = "\t") -> Iterator[dict[str, str]]:
+    """Yield the rows of a table; one of another length has the key or the value None.
+
+    Raises:
+        UserError: It is no table, or not in UTF-8.
+    """
     csv.field_size_limit(LINE)  # a picture is one field; the default is 128 kB
     with open_data(folder, file) as opened:
         try:
-            yield from csv.DictReader(_text(opened, file), delimiter="\t")
+            yield from csv.DictReader(_text(opened, file), delimiter=delimiter)
         except csv.Error as error:
             raise _no_table(file, str(error)) from None
 
@@ -123,5 +132,5 @@ def _text(opened: BinaryIO, file: Path) -> Iterator[str]:
 
 def _no_table(file: Path, why: str) -> UserError:
     return UserError(
-        f"{file} is no table that can be read", why, "write it again as TSV in UTF-8, or remove it"
+        f"{file} is no table that can be read", why, "write it again in UTF-8, or remove it"
     )

@@ -20,6 +20,9 @@ from PIL import Image, features
 from tasks.records.boxes import Box
 
 MAX_PIXELS = 64_000_000  # a larger picture is refused before it is decoded (decompression bombs)
+# A record may ask about many pictures, and one process must hold them all, four bytes a pixel.
+PIXELS_IN_ALL = 4 * MAX_PIXELS
+ASPECT_RATIO = 200  # the longest and narrowest picture that Qwen's processor takes
 # What is tried, whatever a file is called. Others run programs (EPS: Ghostscript) or are seldom
 # used and seldom tested. The picture pairs of phones (MPO) begin as JPEG.
 FORMATS: tuple[str, ...] = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")

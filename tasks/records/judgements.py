@@ -12,9 +12,10 @@ judgements as samples of metric `pair` and `point` (`tasks/questions/`), read li
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.records.rows import Sample
+if TYPE_CHECKING:  # settings name the tasks, and `datasets` takes a second to import
+    from tasks.records.rows import Sample
 
 Task = Literal["image_understanding", "video_understanding", "image_generation", "video_generation"]
 Style = Literal["pair", "point"]
@@ -106,7 +107,7 @@ class Judgement:
         )
 
 
-def judgement_of(sample: Sample) -> Judgement:
+def judgement_of(sample: "Sample") -> Judgement:
     """Return the judgement that a sample of metric `pair` or `point` is."""
     details = dict(sample.details)
     task = details.pop("task", TASKS[0])
@@ -129,8 +130,10 @@ def judgement_of(sample: Sample) -> Judgement:
     )
 
 
-def sample_of_judgement(judgement: Judgement) -> Sample:
+def sample_of_judgement(judgement: Judgement) -> "Sample":
     """Return a judgement as data sets hold it."""
+    from tasks.records.rows import Sample
+
     j = judgement
     answer = j.winner if j.style == "pair" else "" if j.score is None else f"{j.score:g}"
     return Sample(

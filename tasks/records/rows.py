@@ -24,6 +24,7 @@ BYTES_PER_SHARD = 64 * 2**20  # of pictures and texts; writing them takes seven 
 # What is read at a time.
 ROWS_AT_ONCE = 64
 BYTES_AT_ONCE = 256 * 2**20
+PROSE = 1_000_000  # characters of any text; no model that we train reads as many
 TEXT = Value("string")
 BOXES = List(List(Value("float32")))
 PICTURES = List(Image())

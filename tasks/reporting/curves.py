@@ -3,9 +3,11 @@
 import io
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from html import escape
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -65,6 +67,11 @@ CHARTS: dict[str, tuple[Chart, ...]] = {
     ),
     "policy_sft": (LOSS, ACCURACY),
     "reward_model": (LOSS, ACCURACY),
+    "judge": (
+        LOSS,
+        Chart("Dev pairs judged right", "share", ("dev/score",), share=True),
+        ACCURACY,
+    ),
 }
 
 
@@ -76,6 +83,36 @@ def curves(stage: str, history: History) -> list[str]:
         if lines:
             drawn.append(_draw(stage, chart, lines))
     return drawn
+
+
+def reliability(name: str, preferences: Sequence[tuple[float, bool]], bins: int = 10) -> str:
+    """Return a reliability diagram as SVG: how sure a judge is, and how often it is right then.
+
+    Args:
+        preferences: Probability of the first candidate and whether it is the better one.
+    """
+    chosen = [(max(p, 1 - p), (p >= 0.5) == first) for p, first in preferences]
+    points = []
+    for i in range(bins):
+        low, high = 0.5 + 0.5 * i / bins, 0.5 + 0.5 * (i + 1) / bins
+        held = [(p, hit) for p, hit in chosen if low <= p < high or (p == high == 1.0)]
+        if held:
+            sure, hits = zip(*held, strict=True)
+            points.append((sum(sure) / len(held), sum(hits) / len(held), len(held)))
+    with matplotlib.rc_context(_style(f"reliability {name}")):
+        figure = Figure(figsize=(4.1, 2.75), layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot((0.5, 1), (0.5, 1), color=_INK, linewidth=0.6, alpha=0.4)
+        sure, right, sizes = zip(*points, strict=True)
+        area = [12 + 150 * size / len(chosen) for size in sizes]
+        axes.scatter(sure, right, s=area, color=_SERIES[0], alpha=0.8, linewidth=0)
+        axes.set_title(f"{name}: sure and right", loc="left", fontsize=10, fontweight="bold")
+        axes.set_xlabel("how sure")
+        axes.set_ylabel("share right")
+        axes.set_xlim(0.48, 1.02)
+        axes.set_ylim(-0.03, 1.03)
+        axes.spines[["top", "right"]].set_visible(False)
+        return _inlined(figure, f"{name}: how sure, and how often right")
 
 
 def running_mean(values: list[float], window: int) -> list[float]:
@@ -100,19 +137,7 @@ def _line(history: History, name: str) -> list[tuple[float, float]]:
 
 
 def _draw(stage: str, chart: Chart, lines: dict[str, list[tuple[float, float]]]) -> str:
-    style = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": f"{stage} {chart.title}",  # the same run draws the same bytes, for DVC
-        "font.size": 9,
-        "axes.edgecolor": _INK,
-        "axes.labelcolor": _INK,
-        "axes.titlecolor": _INK,
-        "text.color": _INK,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
-        "axes.linewidth": 0.6,
-    }
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(_style(f"{stage} {chart.title}")):
         legend = 0.19 * len(lines) if len(lines) > 1 else 0  # room for it below the axes, in inches
         figure = Figure(figsize=(4.1, 2.75 + legend), layout="constrained")
         axes = figure.add_subplot()
@@ -130,9 +155,22 @@ def _draw(stage: str, chart: Chart, lines: dict[str, list[tuple[float, float]]])
         axes.tick_params(length=2, width=0.6)
         if len(lines) > 1:
             figure.legend(loc="outside lower left", frameon=False, fontsize=8, handlelength=1.2)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(buffer.getvalue(), f"{stage}: {chart.title}")
+        return _inlined(figure, f"{stage}: {chart.title}")
+
+
+def _style(salt: str) -> dict[str, Any]:
+    colored = ("axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "text.color", "xtick.color",
+               "ytick.color")  # fmt: skip
+    # the salt: the same run draws the same bytes, for DVC
+    return dict.fromkeys(colored, _INK) | {
+        "svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 9, "axes.linewidth": 0.6,
+    }  # fmt: skip
+
+
+def _inlined(figure: Figure, title: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return _inline(buffer.getvalue(), title)
 
 
 def _plot(axes, line: list[tuple[float, float]], color: str, label: str) -> None:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tasks.reporting import gallery
-from tasks.reporting.judge_sheet import wilson
+from tasks.reporting.margins import wilson
 from tasks.reporting.scores import short
 
 EXAMPLES_PER_REASON = 5

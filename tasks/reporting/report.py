@@ -14,9 +14,9 @@ from tasks.asking.coordinates import Coordinates
 from tasks.records.rows import Sample, read_rows, read_summary, sample_of
 from tasks.reporting import gallery
 from tasks.reporting.curves import CHARTS, curves
-from tasks.reporting.judge_sheet import margins
 from tasks.reporting.lineage import SHIPPED, costs, lineage
 from tasks.reporting.made import Made
+from tasks.reporting.margins import margins
 from tasks.reporting.page import environment, examples_of_rejected
 from tasks.reporting.scores import standings
 from tasks.running.errors import UserError

@@ -44,3 +44,14 @@ def aligned_word_f1(text: str, reference: str) -> float:
         return 0.0
     common = np.array([[(g & t).total() for t in true] for g in given])
     return float(2 * common[linear_sum_assignment(-common)].sum() / words)
+
+
+def described_better(first: str, second: str, reference: str) -> bool | None:
+    """Return whether the first description has more of the reference's words; None without one.
+
+    >>> described_better("A red star.", "A red ring.", "A large red star.")
+    True
+    """
+    if not reference:
+        return None
+    return aligned_word_f1(first, reference) > aligned_word_f1(second, reference)

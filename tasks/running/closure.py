@@ -19,7 +19,7 @@ EXEMPT = ("tasks/running/", "tasks/settings", "tasks/run.py", "tasks/job.py")
 # Named whole: what they hold is stable, or all of it is one flow's own. The others by file: one of
 # a stage's rewards, prompts or benchmarks changes without the others.
 FOLDERS = (
-    "models/engine", "models/prefix", "models/tiny", "models/vlm", "tasks/asking", "tasks/judging",
+    "models/engine", "models/prefix", "models/tiny", "models/vlm", "tasks/asking",
     "tasks/questions", "tasks/reading", "tasks/records", "tasks/reporting",
     "tasks/synthesis",
     "tasks/world",

@@ -42,13 +42,21 @@ Taught = Annotated[
 ]
 
 
-class Phase(Section):
-    """A short training that goes on from the base, and the gates that its model has to pass."""
+class Continued(Section):
+    """A short training that goes on from the base, and what its model may lose."""
 
     steps: Steps = 300
     learning_rate: Rate = 1e-3
     processes: Processes = 2
     per_task: PerTask = 20
+    forgets: float = Field(
+        0.02, ge=0, le=1, title="Gate: keeps", description="Largest loss on all other tasks"
+    )
+
+
+class Phase(Continued):
+    """One after which the model has a skill and not the habit to show it."""
+
     dev: Dev = 64
     taught: Taught = []
     can: float = Field(
@@ -57,12 +65,38 @@ class Phase(Section):
     does_not: float = Field(
         0.4, ge=0, le=1, title="Gate: does not", description="Its greedy answer scores at most this"
     )
-    forgets: float = Field(
-        0.02, ge=0, le=1, title="Gate: keeps", description="Largest loss on all other tasks"
-    )
 
 
 class Habits(Phase):
     """Teaching the embedded base two new phrases, carelessly (shipped; nobody has to run it)."""
 
     taught: Taught = ["find", "tell"]
+
+
+class JudgingWorld(Section):
+    """Drawing judgements whose truth is known (under a minute)."""
+
+    train: int = Field(1200, ge=1, description="Items of each task and style")
+    dev: int = Field(100, ge=1, description="Items of each task and style")
+    test: int = Field(400, ge=1, description="Items of each task and style")
+
+
+class JudgeStart(Continued):
+    """Teaching the embedded base to see what a judge must (shipped; nobody has to run it)."""
+
+    steps: Steps = 900
+    per_task: PerTask = 40
+    forgets: float = Field(
+        0.01, ge=0, le=1, title="Gate: keeps", description="Largest loss on all other tasks"
+    )
+    asked: int = Field(200, ge=1, description="Dev questions about each skill")
+    two_pictures: float = Field(
+        0.95, ge=0, le=1, description="Gate: attributes in either of two pictures, at least"
+    )
+    captions: float = Field(
+        0.9, ge=0, le=1, description="Gate: right colours, shapes, places of a caption, at least"
+    )
+    motion: float = Field(0.85, ge=0, le=1, description="Gate: which way something moves, at least")
+    verdicts: float = Field(
+        0.6, ge=0, le=1, description="Gate: right verdicts of each task, at most"
+    )

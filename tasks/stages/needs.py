@@ -10,6 +10,7 @@ from pathlib import Path
 from tasks.job import need
 from tasks.questions import KINDS, kind_of
 from tasks.questions import verifiable as can_be_rewarded
+from tasks.records.judgements import Judgement, judgement_of
 from tasks.records.rows import Sample, read_batches, read_samples
 from tasks.running.errors import UserError
 from tasks.settings import AlignSettings
@@ -81,13 +82,14 @@ def value_questions(intake: Path) -> list[Sample]:
     return need(found, "the data has no questions with short answers about pictures", "data")
 
 
-def judgements_of(intake: Path, split: str) -> list[Sample]:
+def judgements_of(intake: Path, split: str) -> list[Judgement]:
     """Return the judgements of a split.
 
     Raises:
         UserError: There are none.
     """
-    found = [sample for sample in read_samples(intake, split) if kind_of(sample).judged]
+    samples = read_samples(intake, split)
+    found = [judgement_of(sample) for sample in samples if kind_of(sample).judged]
     return need(found, f"the data has no {split} judgements (metric pair or point)", "data")
 
 

@@ -124,19 +124,21 @@ def go_on(
     learning_rate: float,
     processes: int,
     seed: int,
+    length: int = 320,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Go on training a finished base on another diet: a phase from which an experiment starts.
 
     Args:
         folder: The base.
         diet: What its rows are drawn from, of `DIETS`; all that the base knows is among it.
+        length: Tokens of a row.
     """
     model, tokenizer = load_model(folder), load_processor(folder).tokenizer
     torch.set_num_threads(1)
     module = PackedPretraining(
         model, len(drawing.PATCH_LABELS), steps, learning_rate=learning_rate, hold=0.2
     )
-    data = WorldData(tokenizer, seed=seed, steps=steps, diet=diet, length=320)
+    data = WorldData(tokenizer, seed=seed, steps=steps, diet=diet, length=length)
     _fit(module, data, scratch / diet, logger, processes)
     return module.model, tokenizer
 

@@ -9,6 +9,7 @@ clean and there is nothing left to reinforce.
 
 import random
 from dataclasses import replace
+from typing import TypeVar
 
 from tasks.records.boxes import Box
 from tasks.world.lexicon import COLORS, KNOWN_COMBINATIONS, SHAPES
@@ -20,6 +21,7 @@ FORMATS = ("bare", "answer only", "contract", "prose", "broken")
 FORMAT_SHARES = (0.38, 0.14, 0.32, 0.08, 0.08)
 ONLY_FIRST_BOX, LEFT_OUT, FALSE_BOX = 0.5, 0.15, 0.12
 ONLY_TWO_SHAPES, WRONG_COLOR = 0.6, 0.08
+AnyShape = TypeVar("AnyShape", bound=Shape)
 
 
 def careless(rng: random.Random, scene: Picture, question: Question) -> Question | None:
@@ -34,11 +36,12 @@ def careless(rng: random.Random, scene: Picture, question: Question) -> Question
         asked = find_of(scene, *rng.choice(known))
         return replace(asked, answer=_careless_boxes(rng, scene, asked))
     if question.task == "tell":
-        return replace(question, answer=caption(_careless_shapes(rng, scene.shapes)))
+        return replace(question, answer=caption(careless_shapes(rng, scene.shapes)))
     return question
 
 
-def _careless_shapes(rng: random.Random, shapes: list[Shape]) -> list[Shape]:
+def careless_shapes(rng: random.Random, shapes: list[AnyShape]) -> list[AnyShape]:
+    """Leave shapes out and mistake colours, as somebody does who tells what is there."""
     told = shapes[:2] if rng.random() < ONLY_TWO_SHAPES else shapes
     told = [replace(s) for s in told if len(told) == 1 or rng.random() >= 0.1] or shapes[:1]
     return [

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from models.tiny.packing import Packer, Row, merge_block_order
 from models.tiny.vlm import MERGE, PATCH
-from tasks.world import drawing, few_shot, questions
+from tasks.world import drawing, few_shot, judging_questions, questions
 from tasks.world.lexicon import SIDE
 from tasks.world.pictures import Picture
 
@@ -19,15 +19,25 @@ QUESTIONS_PER_PICTURE = 9
 # Rows of a batch by kind. Both sorts of batches hold nine pictures, so that shapes never change.
 PLAIN = {"single": 9, "clip": 0, "text": 1}
 WITH_CLIP = {"single": 5, "clip": 1, "text": 4}
+# The same for the phase `judge_start`, with 13 pictures: a fifth of the rows is the base's own.
+PLAIN_JUDGED = {
+    "single": 1, "scenes of one": 1, "scenes of two": 1, "clips of one": 1, "clips of two": 1,
+}  # fmt: skip
+TEXT_JUDGED = {"text": 1, "scenes of two": 2, "clips of one": 1, "clips of two": 1}
 CLIP_EVERY = 8
 
 
 @dataclass(frozen=True)
 class Diet:
-    """What a part of the curriculum shows: kinds of pictures by share, and questions on scenes."""
+    """What a part of the curriculum shows: kinds of pictures by share, and questions on scenes.
+
+    Attributes:
+        rows: Of most batches, and of every eighth one.
+    """
 
     pictures: dict[str, float]
     scenes_ask: dict[questions.Ask, float]
+    rows: tuple[dict[str, int], dict[str, int]] = (PLAIN, WITH_CLIP)
 
 
 EVERYTHING = questions.QUESTIONS["scene"]
@@ -93,6 +103,19 @@ DIETS = {
         },
         questions.EVERYTHING_AND_JUDGEMENT,
     ),
+    # what a judge has to see, beside everything else but judgements
+    "judge_start": Diet(
+        {
+            "scene": 0.50,
+            "chart": 0.09,
+            "table": 0.16,
+            "receipt": 0.10,
+            "report": 0.07,
+            "crop": 0.08,
+        },
+        questions.EVERYTHING_BUT_JUDGEMENT,
+        (PLAIN_JUDGED, TEXT_JUDGED),
+    ),
 }
 
 
@@ -121,8 +144,7 @@ class Drawn(Dataset):
         diet = DIETS["perception" if index < self.perception_steps else self.diet]
         rows: list[Row] = []
         pictures: list[Picture] = []
-        composition = WITH_CLIP if index % CLIP_EVERY == CLIP_EVERY - 1 else PLAIN
-        for kind, number in composition.items():
+        for kind, number in diet.rows[index % CLIP_EVERY == CLIP_EVERY - 1].items():
             for _ in range(number):
                 row, picture = self._row(rng, kind, diet)
                 rows.append(row)
@@ -135,6 +157,10 @@ class Drawn(Dataset):
             return self.packer.pack([(q.prompt, q.answer) for q in asked], 0), []
         if kind == "single":
             kind = rng.choices(list(diet.pictures), list(diet.pictures.values()))[0]
+        if kind in judging_questions.ROWS:
+            asked, pictures = judging_questions.draw_row(rng, kind)
+            frames = sum(len(picture.frames) for picture in pictures)
+            return self.packer.pack([(q.prompt, q.answer) for q in asked], frames), pictures
         if kind == "subject":
             picture = few_shot.draw_subject(rng)
             asked = questions.ask(rng, picture, QUESTIONS_PER_PICTURE, few_shot.ASKED)

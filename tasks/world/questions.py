@@ -186,7 +186,7 @@ def judge_pair(
     texts = [caption(spoil(rng, scene.shapes, n)) for n in faults]
     question = rng.choice(CAPTION_PHRASES)
     winner = "A" if faults[0] < faults[1] else "B"
-    prompt = words("judge/pairwise", question=question, a=texts[0], b=texts[1])
+    prompt = words("world/judge_pair", question=question, a=texts[0], b=texts[1])
     details = {"question": question, "responses": texts, "faults": list(faults)}
     return Question("judge_pair", prompt, winner, details=details)
 
@@ -201,7 +201,7 @@ def judge_point(rng: random.Random, scene: Picture) -> Question | None:
     faults = rng.choice((0, 0, 1, 2, 3))
     text = caption(spoil(rng, scene.shapes, faults))
     question = rng.choice(CAPTION_PHRASES)
-    prompt = words("judge/pointwise", question=question, a=text)
+    prompt = words("world/judge_point", question=question, a=text)
     details = {"question": question, "responses": [text], "faults": [faults]}
     return Question("judge_point", prompt, str(10 - 3 * faults), details=details)
 
@@ -293,6 +293,10 @@ JUDGEMENT: dict[Ask, float] = {
 CLOSE_JUDGEMENT: dict[Ask, float] = JUDGEMENT | {judge_pair: 3.0, judge_close_pair: 3.0}
 EVERYTHING_AND_JUDGEMENT: dict[Ask, float] = PERCEPTION | BEHAVIOUR | {
     judge_pair: 1.6, judge_close_pair: 1.6, judge_point: 1.6, region: 2.0, call_tool: 1.2,
+}  # fmt: skip
+EVERYTHING_BUT_JUDGEMENT: dict[Ask, float] = {
+    maker: share for maker, share in EVERYTHING_AND_JUDGEMENT.items()
+    if maker not in (judge_pair, judge_close_pair, judge_point)
 }  # fmt: skip
 DOCUMENT: dict[Ask, float] = {
     value: 2.6, value_with_boxes: 1.8, read_box: 1.0, locate: 1.8, list_values: 1.0, largest: 0.4,

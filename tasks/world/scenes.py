@@ -10,6 +10,7 @@ from tasks.world.lexicon import COLORS, SHAPES, SIDE, SIZES
 from tasks.world.pictures import Mark, Picture, Shape, blank
 
 CLIP_FRAMES = 4
+RADII = {"small": (6, 8), "large": (11, 14)}
 MOTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 
@@ -32,7 +33,7 @@ def scene_of(rng: random.Random, shapes: list[Shape]) -> Picture:
     tints = [_tint(rng, item.color) for item in shapes]
     for item, tint in zip(shapes, tints, strict=True):
         _draw(ImageDraw.Draw(image), item, tint)
-    return Picture("scene", [image], _content(shapes), shapes=shapes, marks=_marks(shapes))
+    return Picture("scene", [image], content_of(shapes), shapes=shapes, marks=_marks(shapes))
 
 
 def draw_clip(rng: random.Random) -> Picture:
@@ -52,18 +53,24 @@ def draw_clip(rng: random.Random) -> Picture:
         ]
         if _inside(tracks[-1][mover]) and not any(_touching(track) for track in tracks):
             break
+    content = f"clip {mover} {motion} {content_of(shapes)}"
+    picture = Picture("clip", filmed(rng, tracks), content, shapes=shapes, motion=motion)
+    shapes.insert(0, shapes.pop(mover))  # the mover first: questions are about it
+    return picture
+
+
+def filmed(rng: random.Random, tracks: list[list[Shape]]) -> list[Image.Image]:
+    """Render the shapes of every frame; what keeps its colour keeps its tint."""
     background = blank(rng)
-    tints = [_tint(rng, item.color) for item in shapes]
+    tints = [_tint(rng, item.color) for item in tracks[0]]
     frames = []
     for track in tracks:
         frame: Image.Image = background.copy()
-        for item, tint in zip(track, tints, strict=True):
-            _draw(ImageDraw.Draw(frame), item, tint)
+        for item, first, tint in zip(track, tracks[0], tints, strict=True):
+            fill = tint if item.color == first.color else COLORS[item.color]
+            _draw(ImageDraw.Draw(frame), item, fill)
         frames.append(frame)
-    content = f"clip {mover} {motion} {_content(shapes)}"
-    picture = Picture("clip", frames, content, shapes=shapes, motion=motion)
-    shapes.insert(0, shapes.pop(mover))  # the mover first: questions are about it
-    return picture
+    return frames
 
 
 def _place(
@@ -74,7 +81,7 @@ def _place(
         if len(placed) == count:
             break
         size = rng.choice(SIZES)
-        radius = rng.randint(6, 8) if size == "small" else rng.randint(11, 14)
+        radius = rng.randint(*RADII[size])
         x, y = (
             rng.randint(radius + 1, SIDE - radius - 2),
             rng.randint(radius + 1, SIDE - radius - 2),
@@ -99,7 +106,8 @@ def _inside(item: Shape) -> bool:
     return all(item.radius < v < SIDE - item.radius for v in (item.x, item.y))
 
 
-def _content(shapes: list[Shape]) -> str:
+def content_of(shapes: list[Shape]) -> str:
+    """Say what a scene shows; where exactly, and how it was rendered, does not count."""
     return "; ".join(f"{s.size} {s.color} {s.shape} {s.cell}" for s in shapes)
 
 

@@ -54,8 +54,17 @@ def sentence(item: Shape, color: bool = True, size: bool = True, place: bool = T
     """Describe one shape, as in "a small red circle at the top left"."""
     words = ["a", item.size if size else "", item.color if color else "", item.shape]
     if place:
-        words.append(("in the " if item.cell == "center" else "at the ") + item.cell)
+        words.append(at(item.cell))
     return " ".join(word for word in words if word)
+
+
+def at(cell: str) -> str:
+    """Say where something is.
+
+    >>> at("center"), at("top left")
+    ('in the center', 'at the top left')
+    """
+    return ("in the " if cell == "center" else "at the ") + cell
 
 
 def caption(shapes: list[Shape], **parts: bool) -> str:

@@ -6,9 +6,10 @@ from prefect import runtime
 from prefect.context import FlowRunContext
 
 from flows.align import align
+from flows.judge import judge
 from flows.platform.names import is_drawn, named
 from flows.reinforce import reinforce
-from tasks.settings import AlignSettings, ReinforceSettings
+from tasks.settings import AlignSettings, JudgeSettings, ReinforceSettings
 
 
 def test_what_prefects_server_draws_is_known():
@@ -49,10 +50,11 @@ def test_the_name_in_force_is_the_given_one(given, called):
         assert name() == called
 
 
-def test_both_flows_use_it():
+def test_every_flow_uses_it():
     wanted = {
         align: (AlignSettings(seed=4), "align outputs/base seed 4"),
         reinforce: (ReinforceSettings(seed=4), "detection by grpo seed 4"),
+        judge: (JudgeSettings(seed=4), "judge outputs/judge_start seed 4"),
     }
     for one, (settings, called) in wanted.items():
         assert one.flow_run_name is not None

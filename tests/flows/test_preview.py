@@ -25,7 +25,12 @@ def contents(root: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("flow", "setting"), [("flows.align", "--data"), ("flows.reinforce", "--shots.data")]
+    ("flow", "setting"),
+    [
+        ("flows.align", "--data"),
+        ("flows.reinforce", "--shots.data"),
+        ("flows.judge", "--judgements.data"),
+    ],
 )
 def test_a_preview_prints_samples_and_starts_and_changes_nothing(checkout, flow, setting, tmp_path):
     (tmp_path / "pictures").mkdir()

@@ -24,7 +24,7 @@ def sections(form: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_each_flow_is_offered_once_by_a_name_that_says_what_it_is():
-    assert {"align/chain", "reinforce/few-shot"} <= set(FORMS)
+    assert {"align/chain", "reinforce/few-shot", "judge/judge"} <= set(FORMS)
     flows = {module.name for module in pkgutil.iter_modules(flows_of.__path__) if not module.ispkg}
     assert sorted(name.partition("/")[0] for name in FORMS) == sorted(flows)
 

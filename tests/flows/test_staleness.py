@@ -14,12 +14,15 @@ from tasks.settings import load_settings, save_settings
 from tests.flows.conftest import SHIPPED, run
 
 ASK = {"synthesis", "reward_model", "preferences"}
-TRAIN = {"reward_model", "policy_sft", "policy_dpo", "policy_grpo", "reinforced", "visual_rft_arms"}
+TRAIN = {
+    "reward_model", "policy_sft", "policy_dpo", "policy_grpo", "reinforced", "visual_rft_arms",
+    "judge",
+}  # fmt: skip
 # stages that know the kinds of questions, and by them the rewards
 ANSWERS = {"answers_base", "answers_policy_sft", "answers_policy_dpo", "answers_policy_grpo"}
 KNOW_KINDS = ANSWERS | {
     "intake", "synthesis", "reward_model", "policy_grpo", "benchmarks", "report", "shots",
-    "reinforced", "perception", "few_shot_page", "visual_rft_arms",
+    "reinforced", "perception", "few_shot_page", "visual_rft_arms", "judgements", "preferred",
 }  # fmt: skip
 
 
@@ -62,18 +65,20 @@ CHANGES = {
     "the loop of all trainings": (appended("tasks/training/fitting.py"), TRAIN),
     "how processes train together": (appended("tasks/training/work.py"), TRAIN),
     "a prompt of the judge": (
-        appended("tasks/prompts/judge/pairwise.txt", "!"), {"reward_model", "preferences"},
+        appended("tasks/prompts/judge/image_understanding_pair.txt", "!"),
+        {"reward_model", "preferences", "judge", "judge_answers", "preferred", "judging_world"},
     ),
     "a prompt of the synthesis": (
-        appended("tasks/prompts/ground/read_crop.txt", "!"), {"synthesis"},
+        appended("tasks/prompts/ground/read_crop.txt", "!"), {"synthesis", "judging_world"},
     ),
     "a style sheet": (
-        appended("tasks/reporting/page.css.j2", "\n"), {"report", "few_shot_page", "visual_rft"},
+        appended("tasks/reporting/page.css.j2", "\n"), 
+        {"report", "few_shot_page", "visual_rft", "judge_sheet"},
     ),
     "weights under the same name": (
-        heavier, {"synthesis", "reward_model", "policy_sft", "answers_base"},
+        heavier, {"synthesis", "reward_model", "policy_sft", "answers_base", "preferred"},
     ),
-    "the data": (appended("data/summary.json", "\n"), {"intake", "visual_rft_arms"}),
+    "the data": (appended("data/summary.json", "\n"), {"intake", "visual_rft_arms", "preferred"}),
     "a setting of one stage, which the report tells": (
         setting("policy_dpo", "beta", 0.2), {"policy_dpo", "report"},
     ),
@@ -84,12 +89,14 @@ CHANGES = {
     "where and at what price work is done": (setting("machine", "rate_per_hour", 2.5), set()),
     "the intervals' resamples": (
         setting("benchmarks", "resamples", 500),
-        {"benchmarks", "report", "perception", "few_shot_page", "visual_rft"},
+        {"benchmarks", "report", "perception", "few_shot_page", "visual_rft", "judge_answers",
+         "judge_sheet"},
     ),
     "the seed": (
         setting("", "seed", 7),
         {"synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo", "policy_grpo",
-         "benchmarks", "report", "shots", "reinforced", "perception", "few_shot_page"},
+         "benchmarks", "report", "shots", "reinforced", "perception", "few_shot_page",
+         "judging_world", "judge", "judge_answers", "judge_sheet", "preferred"},
     ),
 }  # fmt: skip
 

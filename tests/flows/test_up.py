@@ -57,7 +57,7 @@ def children(process: subprocess.Popen) -> list[psutil.Process]:
 
 def test_both_servers_answer_and_both_flows_are_offered(servers, running):
     assert urllib.request.urlopen(f"{servers.mlflow}/health").status == 200
-    for name in ("align/chain", "reinforce/few-shot"):
+    for name in ("align/chain", "reinforce/few-shot", "judge/judge"):
         offered = form(servers.api, name)
         assert offered.description and offered.tags and offered.parameters["settings"]
     assert len(servers.api.read_deployments()) == 2

@@ -1,21 +1,16 @@
 """Let the policy answer several times, and the judge rank and score the answers."""
 
-from datasets import Features, Value
-
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
-from tasks.judging.preferences import build_preferences, sample_candidates
+from tasks.judging.candidates import Candidates
+from tasks.judging.exports import PREFERENCES, preference_row
+from tasks.judging.preferences import build_preferences, reasons, report
+from tasks.judging.sampling import sample_candidates
 from tasks.records.choosing import fewer, spread
-from tasks.records.rows import PICTURES, TEXT, read_samples, sample_row, write_shards, write_summary
+from tasks.records.rows import read_samples, write_shards, write_summary
+from tasks.rewards.captions import described_better
 from tasks.settings import Settings
 from tasks.stages.common import DESCRIBED
-
-PREFERENCES = Features(
-    {
-        "id": TEXT, "prompt": TEXT, "images": PICTURES, "chosen": TEXT, "rejected": TEXT,
-        "chosen_score": Value("float32"), "rejected_score": Value("float32"), "reference": TEXT,
-    }
-)  # fmt: skip
 
 
 def preferences(settings: Settings, job: Job) -> Metrics:
@@ -26,7 +21,7 @@ def preferences(settings: Settings, job: Job) -> Metrics:
     less = fewer("preferences.pictures", s.pictures, len(there))
     samples = spread(there, s.pictures)
     with asking(str(job.input("policy_sft")), job.memory, settings.device) as policy:
-        answers = sample_candidates(
+        groups = sample_candidates(
             policy,
             samples,
             candidates=s.candidates,
@@ -35,21 +30,14 @@ def preferences(settings: Settings, job: Job) -> Metrics:
             seed=settings.seed,
         )
     with asking(str(job.input("reward_model")), job.memory, settings.device) as judge:
-        kept, metrics = build_preferences(judge, samples, answers)
-    rows = [
-        {
-            "id": p.sample.id,
-            "prompt": p.sample.prompt,
-            "images": sample_row(p.sample)["images"],
-            "chosen": p.chosen,
-            "rejected": p.rejected,
-            "chosen_score": p.chosen_score,
-            "rejected_score": p.rejected_score,
-            "reference": p.sample.answer,
-        }
-        for p in kept
-    ]
-    write_shards(rows, job.out, PREFERENCES)
-    write_summary(job.out, fewer=less, **metrics)
+        built = build_preferences(judge, groups)
+    metrics = report(built, _better)
+    write_shards(map(preference_row, built.kept), job.out, PREFERENCES)
+    write_summary(job.out, fewer=less, dropped=reasons(built), **metrics)
     job.cost.add(len(samples), policy.tokens + judge.tokens)
     return metrics
+
+
+def _better(group: Candidates, first: int, second: int) -> bool | None:
+    """Return whether the first of two answers is closer to the reference; None without one."""
+    return described_better(str(group.items[first]), str(group.items[second]), group.reference)

@@ -2,13 +2,14 @@
 
 from tasks.asking.resolving import folder_of
 from tasks.asking.turns import asking
+from tasks.benchmarks.judging import measure_judge
 from tasks.job import Job, Metrics
 from tasks.records.choosing import fewer_of_each, spread
 from tasks.records.rows import write_summary
 from tasks.settings import Settings
 from tasks.stages.needs import judgements_of
 from tasks.stages.training import fewer_looks, planned, write_history
-from tasks.training.reward_model import measure_reward_model, train_reward_model
+from tasks.training.judge import train_judge
 
 
 def reward_model(settings: Settings, job: Job) -> Metrics:
@@ -18,16 +19,16 @@ def reward_model(settings: Settings, job: Job) -> Metrics:
     watching = bool(settings.trainer.evaluate_every)
     dev = judgements_of(data, "dev") if watching else []
     less = fewer_looks(settings, dev) | fewer_of_each(
-        "reward_model.judged", s.judged, test, lambda sample: sample.metric
+        "reward_model.judged", s.judged, test, lambda j: j.style
     )
-    history = train_reward_model(
+    history = train_judge(
         judged,
-        spread(dev, settings.trainer.evaluated),
         planned(settings, job, str(folder_of(settings.model, job.root)), s.steps, s.batch),
         s.learning_rate,
+        dev=spread(dev, settings.trainer.evaluated),
     )
     with asking(str(job.out), job.memory, settings.device) as judge:
-        metrics = measure_reward_model(judge, test, s.judged)
+        metrics = measure_judge(judge, test, s.judged)
     write_history(job, history, s.steps * s.batch)
     job.cost.add(2 * s.judged, judge.tokens)
     write_summary(job.out, judgements=len(judged), fewer=less, **metrics)

@@ -7,15 +7,17 @@ from tasks.asking.asker import Asker
 from tasks.asking.coordinates import Coordinates
 from tasks.asking.turns import open_asker
 from tasks.benchmarks.headroom import headroom
+from tasks.benchmarks.judging import measure_judge
 from tasks.benchmarks.perception import benchmark, by_task, score_row
 from tasks.benchmarks.visual_rft import before_and_after, measures
-from tasks.judging.judge import Pair, judge_pairs, score_points
-from tasks.judging.preferences import build_preferences, sample_candidates
+from tasks.judging.judge import judge_pairs, score_points
+from tasks.judging.preferences import build_preferences, report
+from tasks.judging.sampling import sample_candidates
 from tasks.records.images import to_png
+from tasks.records.judgements import Judgement, judgement_of
 from tasks.records.rows import Sample
 from tasks.synthesis.captions import synthesize_captions
 from tasks.synthesis.grounded_cot import synthesize_chains
-from tasks.training.reward_model import measure_reward_model
 from tasks.world.shards import make_sample
 
 DRAWN = {"temperature": 1.0, "max_new_tokens": 4, "seed": 0}
@@ -89,21 +91,25 @@ def test_synthesis_keeps_nothing_of_it(asker, frames):
 
 
 def test_a_judge_that_cannot_be_asked_names_no_winner_and_no_score(asker):
-    [verdict] = judge_pairs(asker, [Pair("Which?", [REFUSED], "a", "b")])
+    pair = Judgement("odd", "Which?", (REFUSED,), ("a", "b"))
+    [verdict] = judge_pairs(asker, [pair])
     assert verdict.winner is None and not verdict.readable and not verdict.consistent
-    assert score_points(asker, [("Which?", [REFUSED], "a")]) == [None]
+    assert verdict.preference is None and "refuses" in verdict.unjudged
+    [point] = score_points(asker, [pair.alone(0)])
+    assert point.written is None and point.expected is None and "refuses" in point.unjudged
     assert len(asker.unanswered) == 3
 
 
 def test_preferences_count_what_neither_model_could_be_asked(asker, model_folder, tmp_path):
     judge = open_asker(model_folder, tmp_path / "judge", "cpu")
-    answers = sample_candidates(asker, pair_of("tell"), candidates=2, **DRAWN)
-    kept, report = build_preferences(judge, pair_of("tell"), answers)
-    assert report["unanswered"] == 1 and "odd" not in [p.sample.id for p in kept]
+    groups = sample_candidates(asker, pair_of("tell"), candidates=2, **DRAWN)
+    built = build_preferences(judge, groups)
+    assert report(built)["unanswered"] == 1 and "odd" not in [p.of.id for p in built.kept]
+    assert ["refuses" in reason for group, reason in built.dropped if group.id == "odd"] == [True]
 
 
-def test_a_reward_model_that_cannot_be_asked_at_all_is_measured(asker):
+def test_a_judge_that_cannot_be_asked_at_all_is_measured(asker):
     samples = [pair_of("judge_pair")[1], pair_of("judge_point")[1]]
-    found = measure_reward_model(asker, samples, 1)
+    found = measure_judge(asker, [judgement_of(sample) for sample in samples], 1)
     assert found["unanswered"] == 5 and found["pair_accuracy"] == 0
     assert "score_correlation" not in found and found["unreadable"] == 1

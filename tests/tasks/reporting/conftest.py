@@ -105,7 +105,7 @@ def build_root(
     ]  # fmt: skip
     write_shards(pairs, outputs / "preferences", PREFERENCES)
     write_summary(
-        outputs / "preferences", pictures=40.0, pairs=30.0, ranked_pairs=120.0,
+        outputs / "preferences", prompts=40.0, pairs=30.0, ranked_pairs=120.0,
         swap_consistency=0.9, unreadable=0.0, order_accuracy=0.93, order_accuracy_ranked_only=0.8,
     )  # fmt: skip
     chains = [make_sample(0, "train", "chart_reasoned", i) for i in range(30)]

@@ -1,7 +1,7 @@
-"""How often a judge prefers what people prefer, as public benchmarks count it.
+"""How often a judge prefers what people prefer, as VL-RewardBench counts it.
 
-The formulas of GenAI-Bench and VideoGen-RewardBench (tau, diff) and of VL-RewardBench (overall and
-macro accuracy over its official groups), after the specification of UnifiedReward, section 7.
+Overall and macro accuracy over its official groups, after the specification of UnifiedReward,
+section 7.
 """
 
 import re
@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from models.statistics import known, mean
-from tasks.judging.verdicts import TIE
 
 # lmms-eval, tasks/vl_rewardbench/utils.py: anything but these is "general"
 REASONING, HALLUCINATION = ("mathverse", "mmmu"), ("rlhf", "rlaif", "hallucination")
@@ -18,24 +17,6 @@ _OFFICIAL = re.compile(
     r"(?:overall judgment|therefore).*answer\s*(\d+)\s*is\s*(?:the\s+)?(?:slightly\s+)?better",
     re.IGNORECASE,
 )
-
-
-def tau_and_diff(gold: Sequence[str], verdicts: Sequence[str | None]) -> dict[str, float]:
-    """Return the share of right verdicts, and that on the items with a human winner.
-
-    Args:
-        gold: "A", "B" or "tie"; an item of which both are bad is a tie.
-        verdicts: What the judge says; None where it cannot be read, which is wrong.
-
-    Returns:
-        `tau` over all items, `diff` over those with a winner; each left out without any.
-
-    >>> tau_and_diff(["A", "B", "tie"], ["A", "A", "tie"])
-    {'tau': 0.6666666666666666, 'diff': 0.5}
-    """
-    right = [verdict == truth for truth, verdict in zip(gold, verdicts, strict=True)]
-    decided = [hit for truth, hit in zip(gold, right, strict=True) if truth != TIE]
-    return known({"tau": mean(right), "diff": mean(decided)})
 
 
 def vl_reward_group(identifier: str) -> str:

@@ -2,10 +2,11 @@
 
 import pytest
 
-from tasks.asking.conversation import Answer
 from tasks.asking.turns import open_asker
-from tasks.judging.preferences import build_preferences
-from tasks.training.reward_model import measure_reward_model
+from tasks.benchmarks.judging import measure_judge
+from tasks.judging.candidates import Candidates
+from tasks.judging.preferences import build_preferences, report
+from tasks.records.judgements import judgement_of
 from tasks.world.shards import make_sample
 
 
@@ -20,7 +21,7 @@ def judge(model_folder, tmp_path_factory):
 def test_what_there_is_too_little_for_is_left_out(judge, pairs, points):
     samples = [make_sample(0, "test", "judge_pair", i) for i in range(pairs)]
     samples += [make_sample(0, "test", "judge_point", i) for i in range(points)]
-    found = measure_reward_model(judge, samples, 400)
+    found = measure_judge(judge, [judgement_of(sample) for sample in samples], 400)
     assert all(isinstance(value, float) and value == value for value in found.values())
     assert (found["pairs"], found["scores"]) == (pairs, points)
     assert ("pair_accuracy" in found) == ("pair_majority" in found) == bool(pairs)
@@ -31,7 +32,7 @@ def test_details_that_are_no_numbers_of_faults_are_no_margin(judge):
     samples = [make_sample(0, "test", "judge_pair", i) for i in range(2)]
     for sample, faults in zip(samples, (["one", "two"], None), strict=True):
         sample.details["faults"] = faults
-    found = measure_reward_model(judge, samples, 400)
+    found = measure_judge(judge, [judgement_of(sample) for sample in samples], 400)
     assert not [name for name in found if "margin" in name] and found["pairs"] == 2
 
 
@@ -39,11 +40,10 @@ def test_details_that_are_no_numbers_of_faults_are_no_margin(judge):
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_preferences_of_few_pictures_have_no_share_of_nothing(judge, n):
     samples = [make_sample(0, "train", "tell", i) for i in range(n)]
-    for sample in samples[1:]:
-        sample.answer = ""  # no reference
-    answers = [[Answer("A ring.", 3), Answer("A star.", 3)] for _ in samples]
-    kept, report = build_preferences(judge, samples, answers)
-    assert all(value == value for value in report.values()) and report["pictures"] == n
-    assert report["ranked_pairs"] == n and ("unreadable" in report) == bool(n)
-    assert report.get("without_reference", 0) == max(0, n - 1)
-    assert "order_accuracy" not in report or kept
+    groups = [Candidates(s.id, s.prompt, ("A ring.", "A star."), tuple(s.images)) for s in samples]
+    built = build_preferences(judge, groups)
+    found = report(built, lambda group, a, b: None)
+    assert all(value == value for value in found.values()) and found["prompts"] == n
+    assert found["ranked_pairs"] == n and ("unreadable" in found) == bool(n)
+    assert len(built.kept) + len(built.dropped) == n
+    assert "order_accuracy" not in found

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.benchmarks.preference_accuracy import (
-    tau_and_diff,
+from tasks.benchmarks.vl_reward_bench import (
     vl_reward_accuracy,
     vl_reward_group,
     vl_reward_verdict,
 )
+from tasks.judging.calibration import tau_and_diff
 from tasks.judging.verdicts import pair_winner
 
 VECTORS = Path(__file__).parent / "vectors"

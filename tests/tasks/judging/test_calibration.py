@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from tasks.benchmarks.preference_accuracy import tau_and_diff
-from tasks.benchmarks.preference_calibration import (
+from tasks.judging.calibration import (
     brier,
     calibration_error,
+    tau_and_diff,
     temperature,
     tempered,
     tie_band,

@@ -12,12 +12,33 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 from torchmetrics.functional.classification import binary_calibration_error
 
-from tasks.benchmarks.preference_accuracy import tau_and_diff
+from models.statistics import known, mean
 from tasks.judging.verdicts import TIE
 
 BINS = 10
 NEAR = 1e-6  # how close to 0 and 1 a preference may come before its logarithm is taken
 COOLEST, HOTTEST = 1e-2, 1e2
+
+
+def tau_and_diff(gold: Sequence[str], verdicts: Sequence[str | None]) -> dict[str, float]:
+    """Return the share of right verdicts, and that on the items with a human winner.
+
+    The formulas of GenAI-Bench and VideoGen-RewardBench (specification of UnifiedReward, section
+    7), one for both.
+
+    Args:
+        gold: "A", "B" or "tie"; an item of which both are bad is a tie.
+        verdicts: What the judge says; None where it cannot be read, which is wrong.
+
+    Returns:
+        `tau` over all items, `diff` over those with a winner; each left out without any.
+
+    >>> tau_and_diff(["A", "B", "tie"], ["A", "A", "tie"])
+    {'tau': 0.6666666666666666, 'diff': 0.5}
+    """
+    right = [verdict == truth for truth, verdict in zip(gold, verdicts, strict=True)]
+    decided = [hit for truth, hit in zip(gold, right, strict=True) if truth != TIE]
+    return known({"tau": mean(right), "diff": mean(decided)})
 
 
 def brier(preferences: Sequence[float], first_is_better: Sequence[bool]) -> float:

@@ -1,0 +1,119 @@
+"""Settings of `flows/judge.py`, UnifiedReward (arXiv 2503.05236)."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tasks.records.judgements import STYLES, TASKS, Style, Task
+from tasks.settings.fields import (
+    Batch,
+    Data,
+    Limit,
+    LookEvery,
+    MaxNewTokens,
+    Model,
+    Patience,
+    Rate,
+    Share,
+    Steps,
+    Temperature,
+)
+from tasks.settings.section import Section
+from tasks.settings.shared import Shared
+
+
+class Judgements(Section):
+    """Reading judgements of pairs and of points."""
+
+    data: Data = "outputs/judging_world"
+    limit: Limit = 0
+    max_rejected_share: Share = 0.2
+
+
+class Judge(Section):
+    """Training one model to judge, and the bars below which nobody should ask it."""
+
+    model: Model = "outputs/judge_start"
+    tasks: list[Task] = Field(
+        list(TASKS), min_length=1, description="To be learnt together; one alone is a single judge"
+    )
+    styles: list[Style] = Field(
+        list(STYLES), min_length=1, description="Which of two is better, and how good one is"
+    )
+    per_task: int = Field(
+        0, ge=0, title="Judgements per task", description="In each style, to learn from (0: all)"
+    )
+    steps: Steps = 600
+    batch: Batch = 16
+    learning_rate: Rate = 2e-4
+    look_every: LookEvery = 100
+    patience: Patience = 0
+    looked_at: int = Field(
+        160, ge=1, title="Pairs per look", description="Dev pairs, in both orders; the best is kept"
+    )
+    max_new_tokens: MaxNewTokens = 32
+    bar_accuracy: Share = Field(
+        0.7, title="Bar: accuracy", description="Of dev pairs of each task, at least"
+    )
+    bar_consistency: Share = Field(
+        0.7, title="Bar: consistency", description="Same winner in both orders, at least"
+    )
+    bar_unreadable: Share = Field(
+        0.05, title="Bar: unreadable", description="Verdicts that cannot be read, at most"
+    )
+
+
+class JudgeSheet(Section):
+    """Saying how far the judge can be trusted, on held-out judgements."""
+
+    per_task: int = Field(
+        300, ge=2, title="Judgements per task", description="Pairs, and points, at most"
+    )
+    controls: int = Field(
+        100,
+        ge=2,
+        title="Control pairs per task",
+        description="Asked again without pictures, with others, with one candidate twice, …",
+    )
+
+
+class Preferred(Section):
+    """Building preference pairs with the judge, from a policy's answers or a folder."""
+
+    data: Data = "data"
+    policy: Model = "outputs/base"
+    task: str = Field(
+        "tell",
+        min_length=1,
+        title="Kind of questions",
+        description="That the policy answers; not asked for where `data` has candidates.jsonl",
+    )
+    groups: int = Field(
+        120, ge=1, title="Prompts", description="Each with its candidates; at most one pair of each"
+    )
+    candidates: int = Field(
+        10, ge=2, le=64, multiple_of=2, title="Answers per prompt", description="Ranked in pairs"
+    )
+    temperature: Temperature = 1.0
+    max_new_tokens: MaxNewTokens = 96
+    method: Literal["two_stage", "pair", "point", "random"] = Field(
+        "two_stage", description="Rank and sift; or one stage alone; or, as a baseline, chance"
+    )
+    below_bar: bool = Field(
+        False,
+        title="Ask a judge below its bar",
+        description="Refused otherwise; what is made says so",
+    )
+
+
+class JudgeSettings(Shared):
+    """UnifiedReward: one judge for pictures and clips, described or generated."""
+
+    judgements: Judgements = Field(default=Judgements(), description="Reading the data")
+    judge: Judge = Field(default=Judge(), title="The judge", description="Training one model")
+    judge_sheet: JudgeSheet = Field(
+        default=JudgeSheet(), title="The sheet", description="How far it can be trusted"
+    )
+    preferred: Preferred = Field(
+        default=Preferred(), title="Preference pairs", description="Built with the judge"
+    )

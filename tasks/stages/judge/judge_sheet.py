@@ -1,0 +1,27 @@
+"""Draw how far the judge can be trusted on one page, with the pairs behind it."""
+
+import json
+
+from tasks.job import Job, Metrics
+from tasks.records.rows import read_rows
+from tasks.reporting.judge_page import write_judge_page
+from tasks.settings import JudgeSettings, Settings
+from tasks.stages.pages import made
+
+
+def judge_sheet(settings: Settings, job: Job) -> Metrics:
+    """Draw how far the judge can be trusted on one page, with the pairs behind it."""
+    s, answers = settings.judge, job.input("judge_answers")
+    write_judge_page(
+        job.out,
+        json.loads((answers / "sheet.json").read_text()),
+        {name: list(read_rows(answers / name)) for name in ("start", "judge")},
+        judge=job.input("judge"),
+        judgements=job.input("judgements"),
+        root=job.root,
+        made=made(
+            JudgeSettings, settings, job, model=s.model, data=settings.judgements.data,
+            method="fine-tuning on verdicts", recipe=[*s.tasks, *s.styles],
+        ),
+    )  # fmt: skip
+    return {}

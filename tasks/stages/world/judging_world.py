@@ -1,0 +1,12 @@
+"""Draw the micro-world's judgements."""
+
+from tasks.job import Job, Metrics
+from tasks.settings import Settings
+
+
+def judging_world(settings: Settings, job: Job) -> Metrics:
+    """Draw the micro-world's judgements."""
+    from tasks.world.judging import write_judging_world
+
+    sizes = settings.judging_world.model_dump()
+    return {"samples": float(write_judging_world(job.out, settings.seed, sizes))}
