@@ -1,0 +1,84 @@
+"""UnifiedReward's flow on a small data set, with a kill in training: real Prefect, DVC, MLflow."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from flows.judge import STAGES
+from tasks.records.rows import read_rows
+from tests.flows.conftest import environment, outcomes, run, runs_of
+
+# any judge passes these bars: four steps teach nothing
+SMALL = {
+    "judgements": {"data": "data"},
+    "judge": {
+        "model": "outputs/base", "steps": 4, "batch": 2, "look_every": 2, "looked_at": 4,
+        "bar_accuracy": 0.0, "bar_consistency": 0.0, "bar_unreadable": 1.0,
+    },
+    "judge_sheet": {"per_task": 6, "controls": 3},
+    "preferred": {"groups": 4, "candidates": 4, "max_new_tokens": 24},
+    "benchmarks": {"resamples": 100},
+}  # fmt: skip
+
+pytestmark = [pytest.mark.chain, pytest.mark.usefixtures("warm")]
+
+
+@pytest.fixture(scope="module")
+def checkout(make_checkout) -> Path:
+    return make_checkout(SMALL)
+
+
+def test_a_killed_judge_goes_on_and_the_flow_ends_with_a_sheet_and_pairs(checkout):
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "judge"], cwd=checkout, env=environment(checkout),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    for line in killed.stdout:
+        if line.startswith("step 2 of 4"):
+            break
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    result = run(checkout, "flows.judge")
+    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-6000:]
+    done = outcomes(result.stdout, STAGES)
+    assert done["judge"] == "ran" and set(done) == set(STAGES)
+    assert "up to date" in run(checkout, "dvc", "repro", "judge_sheet", "preferred").stdout
+
+
+def test_the_sheet_has_both_judges_and_the_controls_and_the_page_shows_them(checkout):
+    outputs = checkout / "outputs"
+    sheet = json.loads((outputs / "judge_answers" / "sheet.json").read_text())
+    for name in ("start", "judge"):
+        row = sheet[name]["tasks"]["image_understanding"]
+        assert {"n", "swap_consistency", "unreadable", "repeated/tie", "cycles"} <= row.keys()
+        assert {"without_pictures/unchanged", "other_pictures/unchanged"} <= row.keys()
+    assert sheet["comparisons"].keys() == {"image_understanding"}
+    known = json.loads((outputs / "judge" / "calibration.json").read_text())
+    assert known["temperature"] > 0 and known["tie_band"] >= 0
+    page = (outputs / "judge_sheet" / "index.html").read_text()
+    assert "How far to trust it" in page and page.count('<article class="card item"') == 6
+    assert "<script src" not in page and "http://" not in page.replace("http://127.0.0.1", "")
+
+
+def test_every_prompt_is_a_pair_or_set_aside_with_its_reason(checkout):
+    outputs = checkout / "outputs"
+    kept = list(read_rows(outputs / "preferred"))
+    aside = pq.read_table(outputs / "preferred" / "rejected.parquet").to_pylist()
+    assert len(kept) + len(aside) == 4 and all(row["reason"] for row in aside)
+    for row in kept:
+        assert row["chosen"] != row["rejected"] and row["chosen_score"] > row["rejected_score"]
+        assert row["n_candidates"] == 4 and row["images"] and row["judge"] == "outputs/judge"
+
+
+def test_the_record_has_the_judge_its_looks_and_its_data(checkout):
+    [logged] = [r for r in runs_of(checkout) if r.data.tags.get("stage") == "judge"
+                and r.info.status == "FINISHED"]  # fmt: skip
+    assert "dev/score" in logged.data.metrics
+    lock = (checkout / "dvc.lock").read_text()
+    assert "outputs/judgements" in lock and "tasks/prompts/judge/video_generation_pair.txt" in lock
