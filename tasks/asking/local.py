@@ -37,9 +37,11 @@ from tasks.running.errors import UserError
 from tasks.running.workers import Spread
 
 T = TypeVar("T")
-# Tokens of a batch, prompts and answers: twice as many took the demo's judge from 1.4 to 2.2 GB.
-# Several processes take smaller ones, so that none waits for another's last.
+# Tokens of a batch: twice as many took the demo's judge from 1.4 to 2.2 GB. Several processes take
+# smaller ones, so that none waits for another's last. A token that is sampled has keys and values
+# alone, and counts for less than one of a prompt, which is computed beside all others.
 TOKENS_PER_BATCH, TOKENS_PER_BATCH_OF_SEVERAL = 2**14, 2**13
+SAMPLED_PER_TOKEN = 4
 # files that a question's tokens and pictures depend on
 INPUTS = ("config.json", "generation_config.json", "preprocessor_config.json",
           "processor_config.json", "tokenizer.json", "tokenizer_config.json")  # fmt: skip
@@ -69,7 +71,7 @@ class LocalEngine:
     def answers(self, asked: Sequence[Asked], how: Writing) -> Iterator[tuple[int, list[Answer]]]:
         """See `tasks.asking.asker.Engine`."""
         conversations = [one.conversation for one in asked]
-        rooms = [len(one.seeds) * how.max_new_tokens for one in asked]
+        rooms = [len(one.seeds) * how.max_new_tokens // SAMPLED_PER_TOKEN for one in asked]
         return self._work(answer_batch, asked, conversations, rooms, how)
 
     def scores(self, given: Sequence[tuple[Conversation, str]]) -> Iterator[tuple[int, Scored]]:
