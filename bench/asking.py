@@ -114,17 +114,17 @@ def pairs(alone: bool) -> Sides:
 
 
 def candidates(length: int) -> Sides:
-    """Ten candidates scored about one picture, for four pictures."""
+    """Ten candidates scored about one picture, for two pictures."""
     models = Models(length)
-    given = [(c, f"{i} red rings and a {i} blue star") for c in models.asked(4) for i in range(10)]
+    given = [(c, f"{i} red rings and a {i} blue star") for c in models.asked(2) for i in range(10)]
     return models.both(score_batch, given, (1, 10))
 
 
 def with_and_without(length: int) -> Sides:
-    """A draft and ten answers, with the picture and without it, for four pictures."""
+    """A draft and ten answers, with the picture and without it, for two pictures."""
     models = Models(length)
     texts = ["There are two red rings.", *(f"There are {i} red rings in it." for i in range(10))]
-    asked = models.asked(4)
+    asked = models.asked(2)
     blind = [question(c[0].text) for c in asked]
     halves = [[(c, text) for c in some for text in texts] for some in (asked, blind)]
     first, then = (models.both(score_batch, half, (AT_ONCE, 1))[0] for half in halves)
@@ -148,7 +148,7 @@ def own_scores() -> Sides:
 ROWS: dict[str, tuple[Callable[[], Sides], float]] = {
     "8 sampled answers to 64 questions, embedded": (lambda: sampled(0, 64), 5.0),
     "8 sampled answers to 4 questions, 300 tokens": (lambda: sampled(300, 4), 0.0),
-    "8 sampled answers to 4 questions, 900 tokens": (lambda: sampled(900, 4), 4.0),
+    "8 sampled answers to 2 questions, 900 tokens": (lambda: sampled(900, 2), 4.0),
     "both orders of 400 pairs, one call each": (lambda: pairs(True), 4.0),
     "both orders of 400 pairs, in batches": (lambda: pairs(False), 1.5),
     "ten candidates about a picture, 900 tokens": (lambda: candidates(900), 6.0),

@@ -6,7 +6,7 @@ cores).
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -150,7 +150,7 @@ def _fit(
         accelerator="cpu",
         devices=processes,
         strategy=SpawnedDDP(_new_store(folder)) if processes > 1 else "auto",
-        precision="bf16-mixed",
+        precision=_precision(),
         max_epochs=1,
         logger=logger,
         callbacks=[
@@ -169,6 +169,13 @@ def _fit(
     )
     last = newest_checkpoint(folder / "last.ckpt")  # here: the processes start with `fit`
     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+
+
+def _precision() -> Literal["bf16-mixed", "32-true"]:
+    """Return bfloat16 where the CPU computes in it; emulated, a step takes 2.8 s instead of 1.9."""
+    can = torch.cpu.get_capabilities()
+    native = any(can.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return "bf16-mixed" if native else "32-true"
 
 
 def _new_store(folder: Path) -> Path:
