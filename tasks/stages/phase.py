@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from tasks.asking.coordinates import Coordinates
 from tasks.asking.turns import asking
@@ -56,12 +57,12 @@ def phase(
 
 
 def train_phase(
-    job: Job, settings: Settings, section: Continued, diet: str, start: Path, length: int = 320
+    job: Job, settings: Settings, section: Continued, diet: str, start: Path, **how: Any
 ) -> None:
     """Go on training a model, and write the result.
 
     Args:
-        diet, length: As of `tasks.world.base.go_on`.
+        diet, how: As of `tasks.world.base.go_on`.
     """
     from tasks.training.fitting import mlflow_logger
     from tasks.world.base import go_on, save_base  # draws the micro-world
@@ -75,7 +76,7 @@ def train_phase(
         learning_rate=section.learning_rate,
         processes=section.processes,
         seed=settings.seed,
-        length=length,
+        **how,
     )
     save_base(model, tokenizer, job.out)
 

@@ -54,8 +54,8 @@ def matching(said: Sequence[Thing], shown: Sequence[Thing]) -> tuple[int, ...] |
     return tuple(map(int, partners))
 
 
-def right_in_part(said: Sequence[Thing], shown: Sequence[Thing], part: int) -> int | None:
-    """Return how many of the colours, or of the shapes, or ... are right.
+def right_in_part(said: Sequence[Thing], shown: Sequence[Thing], part: int) -> list[bool] | None:
+    """Return for each thing said whether its colour, or its shape, or ... is right.
 
     Args:
         part: The place of the fact in a thing.
@@ -63,7 +63,7 @@ def right_in_part(said: Sequence[Thing], shown: Sequence[Thing], part: int) -> i
     partners = matching(said, shown)
     if partners is None:
         return None
-    return sum(thing[part] == shown[i][part] for thing, i in zip(said, partners, strict=True))
+    return [thing[part] == shown[i][part] for thing, i in zip(said, partners, strict=True)]
 
 
 def sayable(things: Sequence[Thing]) -> list[Thing]:

@@ -32,9 +32,8 @@ from tasks.world.pictures import Picture
 from tasks.world.wording import Question
 
 TWO_VIDEOS = f"The first {FRAMES} pictures are Video 1, the other {FRAMES} are Video 2.\n"
-FAULTS = (0, 1, 2, 3, 4)  # of a picture against what is said about it
-MISTOLD = (0, 0, 1, 2)  # and of a caption against that
-SHUFFLED = 0.5  # of the captions: a drawn candidate need not be in the order of its caption, either
+FAULTS = (0, 1, 2, 3)  # of a picture against the caption that it was drawn for
+MISTOLD = (0, 0, 1, 2)  # and of the caption that is asked about against that
 ASKED = 12  # questions about what a row shows, of which the first ones fit into it
 # What verdicts say. The most frequent one is careless, and none depends on the truth.
 CHOICES = {"first": 0.5, "longer": 0.35, "second": 0.15}
@@ -88,19 +87,22 @@ def count_right(rng: random.Random, shown: Shown, part: int | None = None) -> Qu
     Args:
         part: The sort, a place in `PARTS`; any without one.
     """
-    picture, where = _one(rng, shown)
-    sorts = PARTS[shown.kind]
-    part = rng.randrange(len(sorts)) if part is None else part
-    said = spoiled(rng, shown.things, rng.choice(MISTOLD), VALUES[shown.kind][: len(sorts)])
-    if not said:
+    found = _compared(rng, shown, part)
+    if found is None:
         return None
-    if rng.random() < SHUFFLED:
-        rng.shuffle(said)
-    right = right_in_part(said, sayable(things_of(picture.shapes)), part)
-    if right is None:
+    caption, noun, where, right = found
+    words = f"How many {noun}s of the caption are right{where}?"
+    return _question(shown, f"{caption}\n{words}", str(sum(right)))
+
+
+def which_right(rng: random.Random, shown: Shown) -> Question | None:
+    """Ask the same of one thing after the other: what is to be counted, and more to learn from."""
+    found = _compared(rng, shown, None)
+    if found is None:
         return None
-    words = f"How many {sorts[part]}s of the caption are right{where}?"
-    return _question(shown, f"Caption: {caption_of(said, shown.kind)}\n{words}", str(right))
+    caption, noun, where, right = found
+    answer = ", ".join("yes" if fact else "no" for fact in right)
+    return _question(shown, f"{caption}\nIs each {noun} of the caption right{where}?", answer)
 
 
 def motion(rng: random.Random, shown: Shown) -> Question | None:
@@ -163,15 +165,15 @@ def careless_verdict(rng: random.Random, judgement: Judgement) -> str:
 
 # ---- what a row of the phase shows and asks --------------------------------------------------
 
-_SEEN: dict[Maker, float] = {attribute: 3, describe: 1, count_right: 4}
+_SEEN: dict[Maker, float] = {attribute: 3, describe: 2, which_right: 2, count_right: 3}
 _FILMED: dict[Maker, float] = {
-    motion: 3, end: 2, changes: 0.7, attribute: 1, describe: 0.7, count_right: 3,
+    motion: 4, end: 4, changes: 0.7, attribute: 0.7, describe: 2, which_right: 1, count_right: 1.5,
 }  # fmt: skip
 # row: (kind of pictures, how many, what is asked)
 ROWS: dict[str, tuple[str, int, dict[Maker, float]]] = {
-    "scenes of one": ("scene", 1, {count_right: 3, verdict: 3}),
+    "scenes of one": ("scene", 1, {which_right: 2, count_right: 3, verdict: 2}),
     "scenes of two": ("scene", 2, _SEEN | {verdict: 1.5}),
-    "clips of one": ("clip", 1, _FILMED | {verdict: 2, tell: 1}),
+    "clips of one": ("clip", 1, _FILMED | {verdict: 1.5, tell: 0.7}),
     "clips of two": ("clip", 2, _FILMED | {verdict: 1.5}),
 }
 
@@ -217,6 +219,20 @@ def skill_sample(seed: int, split: str, skill: str, i: int) -> Sample:
         images=[to_png(frame) for frame in frames],
         size=frames[0].size,
     )
+
+
+def _compared(
+    rng: random.Random, shown: Shown, part: int | None
+) -> tuple[str, str, str, list[bool]] | None:
+    """Return a caption, what is asked of it and where, and whether each of those facts is right."""
+    picture, where = _one(rng, shown)
+    sorts = PARTS[shown.kind]
+    part = rng.randrange(len(sorts)) if part is None else part
+    said = spoiled(rng, shown.things, rng.choice(MISTOLD), VALUES[shown.kind][: len(sorts)])
+    right = said and right_in_part(said, sayable(things_of(picture.shapes)), part)
+    if not said or right is None:
+        return None
+    return f"Caption: {caption_of(said, shown.kind)}", sorts[part], where, right
 
 
 def _one(rng: random.Random, shown: Shown) -> tuple[Picture, str]:

@@ -19,12 +19,14 @@ QUESTIONS_PER_PICTURE = 9
 # Rows of a batch by kind. Both sorts of batches hold nine pictures, so that shapes never change.
 PLAIN = {"single": 9, "clip": 0, "text": 1}
 WITH_CLIP = {"single": 5, "clip": 1, "text": 4}
-# The same for the phase `judge_start`, with 13 pictures: a fifth of the rows is the base's own.
-PLAIN_JUDGED = {
-    "single": 1, "scenes of one": 1, "scenes of two": 1, "clips of one": 1, "clips of two": 1,
-}  # fmt: skip
-TEXT_JUDGED = {"text": 1, "scenes of two": 2, "clips of one": 1, "clips of two": 1}
-CLIP_EVERY = 8
+CYCLE = (PLAIN,) * 7 + (WITH_CLIP,)  # of batches
+# The same for the phase `judge_start`, with 13 pictures: a fifth of the rows is the base's own. Of
+# two clips a row holds four questions, and of one clip eleven: they are shown less often.
+ONE_CLIP = {"single": 1, "scenes of one": 1, "scenes of two": 1, "clips of one": 3}
+TWO_CLIPS = {"single": 1, "scenes of one": 1, "scenes of two": 1, "clips of one": 1,
+             "clips of two": 1}  # fmt: skip
+TEXT_TOO = {"single": 1, "text": 1, "scenes of two": 3, "clips of one": 2}
+JUDGE_CYCLE = (ONE_CLIP, ONE_CLIP, TWO_CLIPS) * 2 + (TEXT_TOO, TWO_CLIPS)
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,12 @@ class Diet:
     """What a part of the curriculum shows: kinds of pictures by share, and questions on scenes.
 
     Attributes:
-        rows: Of most batches, and of every eighth one.
+        cycle: The rows of one batch after the other.
     """
 
     pictures: dict[str, float]
     scenes_ask: dict[questions.Ask, float]
-    rows: tuple[dict[str, int], dict[str, int]] = (PLAIN, WITH_CLIP)
+    cycle: tuple[dict[str, int], ...] = CYCLE
 
 
 EVERYTHING = questions.QUESTIONS["scene"]
@@ -114,7 +116,7 @@ DIETS = {
             "crop": 0.08,
         },
         questions.EVERYTHING_BUT_JUDGEMENT,
-        (PLAIN_JUDGED, TEXT_JUDGED),
+        JUDGE_CYCLE,
     ),
 }
 
@@ -144,7 +146,7 @@ class Drawn(Dataset):
         diet = DIETS["perception" if index < self.perception_steps else self.diet]
         rows: list[Row] = []
         pictures: list[Picture] = []
-        for kind, number in diet.rows[index % CLIP_EVERY == CLIP_EVERY - 1].items():
+        for kind, number in diet.cycle[index % len(diet.cycle)].items():
             for _ in range(number):
                 row, picture = self._row(rng, kind, diet)
                 rows.append(row)

@@ -25,7 +25,7 @@ def judge_start(settings: Settings, job: Job) -> Metrics:
     """Teach the embedded base to see what a judge must, and no verdicts (shipped by DVC)."""
     section = settings.judge_start
     start = with_fragments(job.input("base"), job.scratch / "start")
-    train_phase(job, settings, section, "judge_start", start, LENGTH)
+    train_phase(job, settings, section, "judge_start", start, length=LENGTH, sight=False)
     judgements = map(judgement_of, read_samples(job.input("judging_world"), "dev"))
     with asking(str(job.out), job.memory, settings.device) as asker:
         skills = skill_scores(asker, settings.seed, section.asked)
