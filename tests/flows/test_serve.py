@@ -60,7 +60,7 @@ def test_what_a_run_is_about_comes_first_and_the_trainer_last(form):
     assert order[: len(simple)] == simple and order[-3:] == last
     about = [name for name in ("data", "model", "seed") if name in order]
     assert order[: len(about)] == about and "seed" in about
-    assert order[len(simple) : -3][0] in ("intake", "shots")  # what reads the data
+    assert order[len(simple) : -3][0] in ("intake", "shots", "judgements")  # what reads
 
 
 def test_no_option_of_a_form_is_refused():
