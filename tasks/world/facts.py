@@ -54,16 +54,14 @@ def matching(said: Sequence[Thing], shown: Sequence[Thing]) -> tuple[int, ...] |
     return tuple(map(int, partners))
 
 
-def right_in_part(said: Sequence[Thing], shown: Sequence[Thing], part: int) -> list[bool] | None:
-    """Return for each thing said whether its colour, or its shape, or ... is right.
+def true_values(said: Sequence[Thing], shown: Sequence[Thing], part: int) -> list[str] | None:
+    """Return for each thing said its true colour, or shape, or ...; None as in `matching`.
 
     Args:
         part: The place of the fact in a thing.
     """
     partners = matching(said, shown)
-    if partners is None:
-        return None
-    return [thing[part] == shown[i][part] for thing, i in zip(said, partners, strict=True)]
+    return None if partners is None else [shown[i][part] for i in partners]
 
 
 def sayable(things: Sequence[Thing]) -> list[Thing]:

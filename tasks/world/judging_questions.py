@@ -24,8 +24,16 @@ from tasks.records.images import to_png
 from tasks.records.judgements import A, B, Judgement
 from tasks.records.rows import Sample
 from tasks.world import questions
-from tasks.world.arranging import FRAMES, Moving, draw_spoilt, draw_things, rendered, things_of
-from tasks.world.facts import PARTS, VALUES, Thing, right_in_part, sayable, spoiled
+from tasks.world.arranging import (
+    FRAMES,
+    Moving,
+    draw_in,
+    draw_spoilt,
+    draw_things,
+    rendered,
+    things_of,
+)
+from tasks.world.facts import PARTS, VALUES, Thing, sayable, spoiled, true_values
 from tasks.world.habits import careless_shapes
 from tasks.world.judging import MEDIA, TELL_VIDEO, answered, caption_of, draw_faults
 from tasks.world.pictures import Picture
@@ -34,6 +42,7 @@ from tasks.world.wording import Question
 TWO_VIDEOS = f"The first {FRAMES} pictures are Video 1, the other {FRAMES} are Video 2.\n"
 FAULTS = (0, 1, 2, 3)  # of a picture against the caption that it was drawn for
 MISTOLD = (0, 0, 1, 2)  # and of the caption that is asked about against that
+STRANGERS = 0.5
 ASKED = 12  # questions about what a row shows, of which the first ones fit into it
 # What verdicts say. The most frequent one is careless, and none depends on the truth.
 CHOICES = {"first": 0.5, "longer": 0.35, "second": 0.15}
@@ -55,10 +64,16 @@ Maker = Callable[[random.Random, Shown], Question | None]
 
 
 def draw_shown(rng: random.Random, kind: str, number: int, split: str) -> Shown:
-    """Draw one or two pictures or clips of a split that differ a little from one caption."""
+    """Draw one or two pictures or clips of a split that differ a little from one caption.
+
+    In half of the pairs one has nothing to do with it: in the other half most questions have the
+    same answer for both.
+    """
     while True:
         things = things_of(draw_things(rng, kind))
         drawn = [draw_spoilt(rng, things, rng.choice(FAULTS), split) for _ in range(number)]
+        if number > 1 and rng.random() < STRANGERS:
+            drawn[rng.randrange(number)] = draw_in(rng, kind, split)
         found = [rendered(rng, shapes) for shapes in drawn if shapes]
         if len(found) == number:
             return Shown(kind, found, sayable(things))
@@ -82,27 +97,24 @@ def describe(rng: random.Random, shown: Shown) -> Question:
 
 
 def count_right(rng: random.Random, shown: Shown, part: int | None = None) -> Question | None:
-    """Ask how many facts of one sort are right in a caption.
+    """Ask how many facts of one sort are right in a caption: "red, blue, green: 2".
+
+    What is true is said first: so there is more to learn from than a number.
 
     Args:
         part: The sort, a place in `PARTS`; any without one.
     """
-    found = _compared(rng, shown, part)
-    if found is None:
+    picture, where = _one(rng, shown)
+    sorts = PARTS[shown.kind]
+    part = rng.randrange(len(sorts)) if part is None else part
+    said = spoiled(rng, shown.things, rng.choice(MISTOLD), VALUES[shown.kind][: len(sorts)])
+    true = said and true_values(said, sayable(things_of(picture.shapes)), part)
+    if not said or not true:
         return None
-    caption, noun, where, right = found
-    words = f"How many {noun}s of the caption are right{where}?"
-    return _question(shown, f"{caption}\n{words}", str(sum(right)))
-
-
-def which_right(rng: random.Random, shown: Shown) -> Question | None:
-    """Ask the same of one thing after the other: what is to be counted, and more to learn from."""
-    found = _compared(rng, shown, None)
-    if found is None:
-        return None
-    caption, noun, where, right = found
-    answer = ", ".join("yes" if fact else "no" for fact in right)
-    return _question(shown, f"{caption}\nIs each {noun} of the caption right{where}?", answer)
+    right = sum(thing[part] == value for thing, value in zip(said, true, strict=True))
+    caption = f"Caption: {caption_of(said, shown.kind)}"
+    words = f"{caption}\nHow many {sorts[part]}s of the caption are right{where}?"
+    return _question(shown, words, f"{', '.join(true)}: {right}")
 
 
 def motion(rng: random.Random, shown: Shown) -> Question | None:
@@ -165,13 +177,13 @@ def careless_verdict(rng: random.Random, judgement: Judgement) -> str:
 
 # ---- what a row of the phase shows and asks --------------------------------------------------
 
-_SEEN: dict[Maker, float] = {attribute: 3, describe: 2, which_right: 2, count_right: 3}
+_SEEN: dict[Maker, float] = {attribute: 3, describe: 2, count_right: 5}
 _FILMED: dict[Maker, float] = {
-    motion: 4, end: 4, changes: 0.7, attribute: 0.7, describe: 2, which_right: 1, count_right: 1.5,
+    motion: 4, end: 4, changes: 0.7, attribute: 0.7, describe: 2, count_right: 2.5,
 }  # fmt: skip
 # row: (kind of pictures, how many, what is asked)
 ROWS: dict[str, tuple[str, int, dict[Maker, float]]] = {
-    "scenes of one": ("scene", 1, {which_right: 2, count_right: 3, verdict: 2}),
+    "scenes of one": ("scene", 1, {count_right: 5, verdict: 2}),
     "scenes of two": ("scene", 2, _SEEN | {verdict: 1.5}),
     "clips of one": ("clip", 1, _FILMED | {verdict: 1.5, tell: 0.7}),
     "clips of two": ("clip", 2, _FILMED | {verdict: 1.5}),
@@ -219,20 +231,6 @@ def skill_sample(seed: int, split: str, skill: str, i: int) -> Sample:
         images=[to_png(frame) for frame in frames],
         size=frames[0].size,
     )
-
-
-def _compared(
-    rng: random.Random, shown: Shown, part: int | None
-) -> tuple[str, str, str, list[bool]] | None:
-    """Return a caption, what is asked of it and where, and whether each of those facts is right."""
-    picture, where = _one(rng, shown)
-    sorts = PARTS[shown.kind]
-    part = rng.randrange(len(sorts)) if part is None else part
-    said = spoiled(rng, shown.things, rng.choice(MISTOLD), VALUES[shown.kind][: len(sorts)])
-    right = said and right_in_part(said, sayable(things_of(picture.shapes)), part)
-    if not said or right is None:
-        return None
-    return f"Caption: {caption_of(said, shown.kind)}", sorts[part], where, right
 
 
 def _one(rng: random.Random, shown: Shown) -> tuple[Picture, str]:

@@ -5,7 +5,7 @@ from statistics import fmean
 from tasks.asking.asker import Asker
 from tasks.asking.turns import asking
 from tasks.benchmarks.gates import Gate, pass_gates
-from tasks.benchmarks.perception import benchmark, by_task
+from tasks.benchmarks.perception import benchmark
 from tasks.job import Job, Metrics
 from tasks.judging.judge import judge_pairs, score_points
 from tasks.records.choosing import of_each
@@ -17,7 +17,7 @@ from tasks.world.judge_tokens import with_fragments
 from tasks.world.judging_questions import SKILLS, skill_sample
 
 LENGTH = 352  # tokens of a row: 233 are taken by two clips
-WORDS = 16  # an answer to a skill's question takes at most three
+WORDS = 16  # an answer to a skill's question takes at most eleven
 OTHERS = ("judge_pair", "judge_point", "motion")  # in these the model may differ from the base
 
 
@@ -57,7 +57,15 @@ def skill_scores(asker: Asker, seed: int, number: int) -> dict[str, float]:
     """Return the share of right answers to dev questions about each skill."""
     samples = [skill_sample(seed, "dev", skill, i) for skill in SKILLS for i in range(number)]
     results = benchmark(asker, samples, FRAME, WORDS, "asking about skills")
-    return {task: row["score"] for task, row in by_task(samples, results).items()}
+    right: dict[str, list[bool]] = {skill: [] for skill in SKILLS}
+    for sample, (text, _) in zip(samples, results, strict=True):
+        right[sample.task].append(_last(text) == _last(sample.answer))
+    return {skill: fmean(found) for skill, found in right.items()}
+
+
+def _last(answer: str) -> str:
+    """Return what an answer ends with: of "red, blue, green: 2" the number."""
+    return answer.rpartition(": ")[2].strip()
 
 
 def verdict_scores(asker: Asker, judgements: list[Judgement]) -> dict[str, float]:
