@@ -8,7 +8,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tasks.judging.wording import SENTENCES
+from tasks.judging.wording import claim
 from tasks.records.judgements import OTHER, A, B, Judgement
 
 
@@ -43,8 +43,8 @@ def injected(pair: Judgement) -> Judgement | None:
         return None
     worse = OTHER[pair.winner]
     place = "AB".index(worse)
-    claim = f"{pair.responses[place]}\nOverall Judgment: {SENTENCES[pair.task][worse]}"
-    texts = [claim if i == place else text for i, text in enumerate(pair.responses)]
+    praised = f"{pair.responses[place]}\n{claim(pair.task, worse)}"
+    texts = [praised if i == place else text for i, text in enumerate(pair.responses)]
     return replace(pair, responses=tuple(texts))
 
 

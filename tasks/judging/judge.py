@@ -148,13 +148,13 @@ def score_points(
 ) -> list[Points]:
     """Score single candidates, each on its own scale."""
     found: dict[int, Points] = {}
-    for places in _by(points, lambda j: j.scale):
-        low, high = points[places[0]].scale
+    for places in _by(points, lambda j: (j.scale, j.task)):
+        (low, high), task = points[places[0]].scale, points[places[0]].task
         scores = _scores(low, high)
         replies = judge.ask(
             [asked(points[i]) for i in places],
             max_new_tokens=max_new_tokens,
-            alternatives=[score_said(score) for score in scores],
+            alternatives=[score_said(score, task) for score in scores],
             title=title,
         )
         for i, [reply] in zip(places, replies, strict=True):
@@ -238,7 +238,7 @@ def _expected(scores: Sequence[float], log_probs: Sequence[float]) -> float | No
     if len(log_probs) != len(scores):
         return None
     shares = np.exp(np.array(log_probs) - max(log_probs))
-    texts = [score_said(score) for score in scores]
+    texts = [f"{score:g}" for score in scores]
     for i, text in enumerate(texts):  # "1" is also how "10" begins, which is no 1
         longer = [k for k, other in enumerate(texts) if other != text and other.startswith(text)]
         shares[i] = max(0.0, shares[i] - sum(shares[k] for k in longer))

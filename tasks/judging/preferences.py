@@ -2,9 +2,10 @@
 
 Follows UnifiedReward (arXiv 2503.05236, section 3.2): N candidates of a prompt form N/2 disjoint
 pairs in order; the best-scored winner and the worst-scored loser make the preference pair, if the
-first scores strictly higher; among equal scores the first candidate counts. We differ in two
-places: every pair is judged in both orders and counts where both agree, and what cannot be read
-drops its candidate instead of crowning it. Every prompt without a pair has its reason.
+first scores strictly higher. We differ in three places: every pair is judged in both orders and
+counts where both agree; what cannot be read drops its candidate instead of crowning it; and equal
+scores are told apart by how sure the pair verdict was before the first counts. Every prompt without
+a pair has its reason.
 """
 
 import random
@@ -68,12 +69,18 @@ class Built:
 
 
 def sift(
-    won: Sequence[int], lost: Sequence[int], scores: dict[int, float | None]
+    won: Sequence[int],
+    lost: Sequence[int],
+    scores: dict[int, float | None],
+    surety: dict[int, float] | None = None,
 ) -> tuple[int, int] | str:
     """Return the best-scored winner and the worst-scored loser, or why there are none.
 
-    Specification 3.2, steps 3 and 4: among equal scores the first counts, and the winner must score
-    strictly higher. Candidates without a score are left out.
+    Specification 3.2, steps 3 and 4: the winner must score strictly higher, and among equal scores
+    the first counts. Candidates without a score are left out.
+
+    Args:
+        surety: How far each one's verdict was from undecided; of equal scores the surest counts.
 
     >>> sift([0, 1], [2, 3], {0: 7.0, 1: 9.0, 2: 4.0, 3: 4.0})
     (1, 2)
@@ -82,8 +89,9 @@ def sift(
     losers = [(score, i) for i in lost if (score := scores[i]) is not None]
     if not winners or not losers:
         return NO_SCORE
-    best = max(winners, key=lambda item: item[0])
-    worst = min(losers, key=lambda item: item[0])
+    sure = surety or {}
+    best = max(winners, key=lambda item: (item[0], sure.get(item[1], 0.0)))
+    worst = min(losers, key=lambda item: (item[0], -sure.get(item[1], 0.0)))
     return (best[1], worst[1]) if best[0] > worst[0] else NO_MARGIN
 
 
@@ -232,9 +240,13 @@ def _sift(
     built.calls += len(asked)
     built.unjudged += sum(bool(point.unjudged) for point in points)
     written = iter(point.written for point in points)
+    surety: dict[str, dict[int, float]] = {}
+    for group, a, b, verdict in built.ranked:
+        sure = abs((verdict.preference or 0.5) - 0.5)
+        surety.setdefault(group.id, {}).update({a: sure, b: sure})
     for group, some, w, m in zip(groups, members, won, lost, strict=True):
         scores = {k: next(written) for k in some}
-        found = sift(w, m, scores)
+        found = sift(w, m, scores, surety.get(group.id))
         if isinstance(found, str):
             built.dropped.append((group, found))
         else:

@@ -2,7 +2,8 @@
 
 Eight prompts, of a task and a style each; the sentences of a verdict are UnifiedReward's
 (arXiv 2503.05236; specification, section 5). A score keeps the scale of its source, which stands in
-the instruction.
+the instruction. Of answers about images the letter and the bare number are asked for: what has
+learnt to judge so loses eight points when it is fine-tuned to say sentences (docs/tried.md).
 """
 
 from tasks.asking.conversation import Conversation, question
@@ -15,7 +16,7 @@ _ANSWERS = {
     TIE: "Both answers are equally good",
 }
 SENTENCES = {
-    "image_understanding": _ANSWERS,
+    "image_understanding": _ANSWERS | {A: "A", B: "B"},
     "video_understanding": _ANSWERS,
     "image_generation": {
         A: "Image 1 is better than Image 2",
@@ -38,22 +39,32 @@ def asked(judgement: Judgement) -> Conversation:
 def verdict(judgement: Judgement) -> str:
     """Return what a judge is taught to say: the winner's sentence, or the score.
 
-    >>> verdict(Judgement("1", "Q?", (), ("x", "y"), winner="B"))
-    'Answer 2 is better'
-    >>> verdict(Judgement("1", "Q?", (), ("x",), style="point", score=7.0))
+    >>> verdict(Judgement("1", "A ring", (), task="image_generation", winner="B"))
+    'Image 2 is better than Image 1'
+    >>> verdict(Judgement("1", "A ring", (), task="image_generation", style="point", score=7.0))
     'Final Score: 7'
     """
     j = judgement
-    said = SENTENCES[j.task][j.winner] if j.style == "pair" else score_said(j.score or 0.0)
+    said = SENTENCES[j.task][j.winner] if j.style == "pair" else score_said(j.score or 0.0, j.task)
     if not j.reasons:
         return said
-    marker = "Overall Judgment: " if j.style == "pair" else ""
-    return f"{j.reasons.strip()}\n{marker}{said}"
+    said = claim(j.task, j.winner) if j.style == "pair" else f"Final Score: {j.score or 0.0:g}"
+    return f"{j.reasons.strip()}\n{said}"
 
 
-def score_said(score: float) -> str:
+def claim(task: str, winner: str) -> str:
+    """Return how a verdict is put where it stands among other words.
+
+    >>> claim("image_understanding", "B")
+    'Overall Judgment: Answer 2 is better'
+    """
+    said = _ANSWERS if task.endswith("understanding") else SENTENCES[task]
+    return f"Overall Judgment: {said[winner]}"
+
+
+def score_said(score: float, task: str) -> str:
     """Return how a score is written."""
-    return f"Final Score: {score:g}"
+    return f"{score:g}" if task == "image_understanding" else f"Final Score: {score:g}"
 
 
 def _words(j: Judgement) -> str:

@@ -33,7 +33,7 @@ class Judgements(Section):
 class Judge(Section):
     """Training one model to judge, and the bars below which nobody should ask it."""
 
-    model: Model = "outputs/judge_start"
+    model: Model = "outputs/base"
     tasks: list[Task] = Field(
         list(TASKS), min_length=1, description="To be learnt together; one alone is a single judge"
     )

@@ -1,4 +1,4 @@
-"""UnifiedReward's flow on a small data set, with a kill in training: real Prefect, DVC, MLflow."""
+"""UnifiedReward's flow on a small world, with a kill in training: real Prefect, DVC, MLflow."""
 
 import json
 import os
@@ -11,17 +11,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.judge import STAGES
+from tasks.records.judgements import TASKS
 from tasks.records.rows import read_rows
 from tests.flows.conftest import environment, outcomes, run, runs_of
 
 # any judge passes these bars: four steps teach nothing
 SMALL = {
-    "judgements": {"data": "data"},
+    "judging_world": {"train": 3, "dev": 2, "test": 3},
     "judge": {
-        "model": "outputs/base", "steps": 4, "batch": 2, "look_every": 2, "looked_at": 4,
+        "steps": 4, "batch": 2, "look_every": 2, "looked_at": 4,
         "bar_accuracy": 0.0, "bar_consistency": 0.0, "bar_unreadable": 1.0,
     },
-    "judge_sheet": {"per_task": 6, "controls": 3},
+    "judge_sheet": {"per_task": 3, "controls": 2},
     "preferred": {"groups": 4, "candidates": 4, "max_new_tokens": 24},
     "benchmarks": {"resamples": 100},
 }  # fmt: skip
@@ -46,8 +47,8 @@ def test_a_killed_judge_goes_on_and_the_flow_ends_with_a_sheet_and_pairs(checkou
     killed.wait()
     result = run(checkout, "flows.judge")
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-6000:]
-    done = outcomes(result.stdout, STAGES)
-    assert done["judge"] == "ran" and set(done) == set(STAGES)
+    done = outcomes(result.stdout, ("judging_world", *STAGES))  # the world is drawn where it lacks
+    assert done["judge"] == "ran" and set(done) == {"judging_world", *STAGES}
     assert "up to date" in run(checkout, "dvc", "repro", "judge_sheet", "preferred").stdout
 
 
@@ -55,14 +56,15 @@ def test_the_sheet_has_both_judges_and_the_controls_and_the_page_shows_them(chec
     outputs = checkout / "outputs"
     sheet = json.loads((outputs / "judge_answers" / "sheet.json").read_text())
     for name in ("start", "judge"):
-        row = sheet[name]["tasks"]["image_understanding"]
-        assert {"n", "swap_consistency", "unreadable", "repeated/tie", "cycles"} <= row.keys()
-        assert {"without_pictures/unchanged", "other_pictures/unchanged"} <= row.keys()
-    assert sheet["comparisons"].keys() == {"image_understanding"}
+        assert sheet[name]["tasks"].keys() == set(TASKS)
+        for row in sheet[name]["tasks"].values():
+            assert {"n", "swap_consistency", "unreadable", "repeated/tie", "cycles"} <= row.keys()
+            assert {"without_pictures/unchanged", "other_pictures/unchanged"} <= row.keys()
+    assert sheet["comparisons"].keys() == set(TASKS)
     known = json.loads((outputs / "judge" / "calibration.json").read_text())
     assert known["temperature"] > 0 and known["tie_band"] >= 0
     page = (outputs / "judge_sheet" / "index.html").read_text()
-    assert "How far to trust it" in page and page.count('<article class="card item"') == 6
+    assert "How far to trust it" in page and page.count('<article class="card item"') == 12
     assert "<script src" not in page and "http://" not in page.replace("http://127.0.0.1", "")
 
 

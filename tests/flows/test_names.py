@@ -54,7 +54,7 @@ def test_every_flow_uses_it():
     wanted = {
         align: (AlignSettings(seed=4), "align outputs/base seed 4"),
         reinforce: (ReinforceSettings(seed=4), "detection by grpo seed 4"),
-        judge: (JudgeSettings(seed=4), "judge outputs/judge_start seed 4"),
+        judge: (JudgeSettings(seed=4), "judge outputs/base seed 4"),
     }
     for one, (settings, called) in wanted.items():
         assert one.flow_run_name is not None

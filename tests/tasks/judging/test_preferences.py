@@ -31,6 +31,11 @@ def test_scores_are_numbers_and_one_that_is_not_read_drops_its_candidate_alone()
     assert sift([0], [1], {0: None, 1: 3.0}) == NO_SCORE
 
 
+def test_equal_scores_are_told_apart_by_the_surety_of_the_pair_verdict():
+    scores, surety = {0: 7.0, 1: 7.0, 2: 4.0, 3: 4.0}, {0: 0.1, 1: 0.4, 2: 0.1, 3: 0.4}
+    assert sift([0, 1], [2, 3], scores, surety) == (1, 3) and sift([0, 1], [2, 3], scores) == (0, 2)
+
+
 @given(SCORES, SCORES)
 def test_nothing_is_kept_that_does_not_score_higher(won, lost):
     scores = dict(enumerate([*won, *lost]))

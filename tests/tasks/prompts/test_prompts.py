@@ -26,55 +26,42 @@ RENDERED = {
     ),
     "judge/image_generation_pair": (
         JUDGED,
-        "Caption: Q?\n"
-        'Which image shows the caption better? Write "Image 1 is better than Image 2" or '
-        '"Image 2 is better than Image 1".',
+        'Caption: Q?\nWhich image shows the caption better? Write "Image 1 is better '
+        'than Image 2" or "Image 2 is better than Image 1".',
     ),
     "judge/image_generation_point": (
         JUDGED,
-        "Caption: Q?\n"
-        'How well does the image show the caption? Write "Final Score: " and a number from 1 to '
-        "10.",
+        'Caption: Q?\nHow well does the image show the caption? Write "Final Score: " '
+        "and a number from 1 to 10.",
     ),
     "judge/image_understanding_pair": (
         JUDGED,
-        "Q?\n"
-        "Answer 1: first\n"
-        "Answer 2: second\n"
-        'Which answer is better? Write "Answer 1 is better" or "Answer 2 is better".',
+        "Q? Which answer is better? A: first B: second",
     ),
     "judge/image_understanding_point": (
         JUDGED,
-        "Q?\n"
-        "Answer: first\n"
-        'How good is this answer? Write "Final Score: " and a number from 1 to 10.',
+        "Q? Score this answer from 1 to 10: first",
     ),
     "judge/video_generation_pair": (
         JUDGED,
-        "The first 3 pictures are Video 1, the other 3 are Video 2.\n"
-        "Caption: Q?\n"
-        'Which video shows the caption better? Write "Video 1 is better than Video 2" or '
+        "The first 3 pictures are Video 1, the other 3 are Video 2.\nCaption: Q?\nWhich "
+        'video shows the caption better? Write "Video 1 is better than Video 2" or '
         '"Video 2 is better than Video 1".',
     ),
     "judge/video_generation_point": (
         JUDGED,
-        "The pictures are frames of a video.\n"
-        "Caption: Q?\n"
-        'How well does the video show the caption? Write "Final Score: " and a number from 1 to '
-        "10.",
+        "The pictures are frames of a video.\nCaption: Q?\nHow well does the video show "
+        'the caption? Write "Final Score: " and a number from 1 to 10.',
     ),
     "judge/video_understanding_pair": (
         JUDGED,
-        "The pictures are frames of a video. Q?\n"
-        "Answer 1: first\n"
-        "Answer 2: second\n"
-        'Which answer is better? Write "Answer 1 is better" or "Answer 2 is better".',
+        'The pictures are frames of a video. Q? Which answer is better, "Answer 1 is '
+        'better" or "Answer 2 is better"? Answer 1: first Answer 2: second',
     ),
     "judge/video_understanding_point": (
         JUDGED,
-        "The pictures are frames of a video. Q?\n"
-        "Answer: first\n"
-        'How good is this answer? Write "Final Score: " and a number from 1 to 10.',
+        "The pictures are frames of a video. Q? Score this answer from 1 to 10, as "
+        '"Final Score: " and the number: first',
     ),
     "reinforce/point": ({"label": "the red circle"}, "Point at the red circle."),
     "world/judge_point": (

@@ -98,5 +98,7 @@ def test_the_loss_covers_the_verdict_and_no_token_of_the_prompt(trainer):
 
 
 def test_a_score_is_written_as_its_scale_has_it():
-    point = Judgement("1", "?", (), ("a",), style="point", score=4.5, scale=(1, 5))
+    point = Judgement(
+        "1", "?", (b"png",), task="image_generation", style="point", score=4.5, scale=(1, 5)
+    )
     assert verdict(point) == "Final Score: 4.5"
