@@ -25,7 +25,7 @@ from tasks.settings.shared import Shared
 class Judgements(Section):
     """Reading judgements of pairs and of points."""
 
-    data: Data = "outputs/judging_world"
+    data: Data = "data"
     limit: Limit = 0
     max_rejected_share: Share = 0.2
 
@@ -43,10 +43,10 @@ class Judge(Section):
     per_task: int = Field(
         0, ge=0, title="Judgements per task", description="In each style, to learn from (0: all)"
     )
-    steps: Steps = 600
+    steps: Steps = 160
     batch: Batch = 16
     learning_rate: Rate = 2e-4
-    look_every: LookEvery = 100
+    look_every: LookEvery = 40
     patience: Patience = 0
     looked_at: int = Field(
         160, ge=1, title="Pairs per look", description="Dev pairs, in both orders; the best is kept"

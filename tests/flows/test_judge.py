@@ -17,6 +17,7 @@ from tests.flows.conftest import environment, outcomes, run, runs_of
 
 # any judge passes these bars: four steps teach nothing
 SMALL = {
+    "judgements": {"data": "outputs/judging_world"},
     "judging_world": {"train": 3, "dev": 2, "test": 3},
     "judge": {
         "steps": 4, "batch": 2, "look_every": 2, "looked_at": 4,

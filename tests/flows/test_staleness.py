@@ -23,6 +23,7 @@ ANSWERS = {"answers_base", "answers_policy_sft", "answers_policy_dpo", "answers_
 KNOW_KINDS = ANSWERS | {
     "intake", "synthesis", "reward_model", "policy_grpo", "benchmarks", "report", "shots",
     "reinforced", "perception", "few_shot_page", "visual_rft_arms", "judgements", "preferred",
+    "judge_sheet",
 }  # fmt: skip
 
 
@@ -66,7 +67,7 @@ CHANGES = {
     "how processes train together": (appended("tasks/training/work.py"), TRAIN),
     "a prompt of the judge": (
         appended("tasks/prompts/judge/image_understanding_pair.txt", "!"),
-        {"reward_model", "preferences", "judge", "judge_answers", "preferred", "judging_world"},
+        {"reward_model", "preferences", "judge", "judge_answers", "preferred"},
     ),
     "a prompt of the synthesis": (
         appended("tasks/prompts/ground/read_crop.txt", "!"), {"synthesis", "judging_world"},
@@ -78,7 +79,7 @@ CHANGES = {
     "weights under the same name": (
         heavier, {"synthesis", "reward_model", "policy_sft", "answers_base", "preferred"},
     ),
-    "the data": (appended("data/summary.json", "\n"), {"intake", "visual_rft_arms", "preferred"}),
+    "the data": (appended("data/summary.json", "\n"), {"intake", "visual_rft_arms", "preferred", "judgements"}),
     "a setting of one stage, which the report tells": (
         setting("policy_dpo", "beta", 0.2), {"policy_dpo", "report"},
     ),
