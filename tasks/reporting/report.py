@@ -116,7 +116,7 @@ def _samples(intake: Path, wanted: set[str]) -> dict[str, Sample]:
 
 def _curves(folders: dict[str, Path]) -> list[tuple[str, list[str]]]:
     drawn = []
-    for stage in CHARTS:
+    for stage in (name for name in CHARTS if name in folders):
         file = folders[stage] / "history.json"
         history = json.loads(file.read_text()) if file.exists() else []
         drawn.append((STAGE_TITLES[stage], curves(stage, history)))

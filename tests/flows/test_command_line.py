@@ -6,7 +6,14 @@ import pytest
 
 from flows.platform.command_line import settings_from_command_line
 from tasks.running.errors import UserError
-from tasks.settings import AlignSettings, ReinforceSettings, Settings, load_settings, save_settings
+from tasks.settings import (
+    AlignSettings,
+    JudgeSettings,
+    ReinforceSettings,
+    Settings,
+    load_settings,
+    save_settings,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,11 +69,13 @@ def test_profiles_are_valid_and_leave_the_rest_as_it_is(params, profile):
     aligned = from_command_line(params, words)
     reinforced = settings_from_command_line(params, words, ReinforceSettings)
     default = Settings()
-    for settings in (aligned, reinforced):
+    judged = settings_from_command_line(params, words, JudgeSettings)
+    for settings in (aligned, reinforced, judged):
         assert settings.device == "gpu" and settings.seed == 3
         assert settings.benchmarks == default.benchmarks
-    named = (aligned.model, reinforced.reinforced.model)
-    assert named != (default.model, default.reinforced.model)  # a real model for one of the flows
+    named = (aligned.model, reinforced.reinforced.model, judged.judge.model)
+    # a real model for one of the flows
+    assert named != (default.model, default.reinforced.model, default.judge.model)
 
 
 def test_what_is_given_counts_more_than_the_profile(params, tmp_path):
