@@ -241,20 +241,6 @@ DEMO, VISUAL_RFT = "bench/demo.json", "bench/visual_rft.json"
 QUESTIONS = ("detection", "classification", "open vocabulary")
 
 
-def asking(facts: dict) -> str:
-    """Return what asking costs beside prompts that are computed as often as they have answers."""
-    rows = []
-    for row in facts["rows"]:
-        target = f" ({row['target']:g})" if row["target"] else ""
-        peak = row["peak_gb"]
-        rows.append((
-            row["work"], f"{row['seconds']['theirs']:.1f} s", f"{row['seconds']['ours']:.1f} s",
-            f"**{row['ratio']:.2f}**{target}",
-            f"{peak['theirs']:.2f} → {peak['ours']:.2f} GB" if peak else "–",
-        ))  # fmt: skip
-    return table(("work", "other", "ours", "ratio (target)", "peak memory"), rows)
-
-
 # what stands under a name: from which file, and how it is told
 TABLES: dict[str, tuple[str, Callable[[dict], str]]] = {
     "demo": (DEMO, demo),
@@ -277,6 +263,5 @@ TABLES: dict[str, tuple[str, Callable[[dict], str]]] = {
     "grpo": ("bench/grpo.json", grpo),
     "early exit": ("bench/grpo.json", early_exit),
     "platform": ("bench/platform.json", platform),
-    "asking": ("bench/asking.json", asking),
     "base": ("outputs/metrics/base.json", base),
 }  # fmt: skip

@@ -77,9 +77,13 @@ CHANGES = {
         {"report", "few_shot_page", "visual_rft", "judge_sheet"},
     ),
     "weights under the same name": (
-        heavier, {"synthesis", "reward_model", "policy_sft", "answers_base", "preferred"},
+        heavier, {"synthesis", "reward_model", "policy_sft", "answers_base", "judge",
+                  "judge_answers", "preferred"},
     ),
-    "the data": (appended("data/summary.json", "\n"), {"intake", "visual_rft_arms", "preferred", "judgements"}),
+    "the data": (
+        appended("data/summary.json", "\n"),
+        {"intake", "visual_rft_arms", "preferred", "judgements"},
+    ),
     "a setting of one stage, which the report tells": (
         setting("policy_dpo", "beta", 0.2), {"policy_dpo", "report"},
     ),
