@@ -60,12 +60,10 @@ class LongerIsBetter:
             return Answer("", 0, unanswered="it is longer than the model's context")
         if "BROKEN" in text:
             raise RuntimeError("the model is broken")
-        pair = re.search(r"Answer 1: (.*)\nAnswer 2: (.*)\n", text)
-        if pair:
+        if pair := re.search(r"better\? A: (.*) B: (.*)", text):
             first, second = (len(answer) for answer in pair.groups())
-            sentence = f"Answer {1 if first >= second else 2} is better"
-            return Answer(sentence, 5, (float(first), float(second)))
-        [answer] = re.findall(r"Answer: (.*)\n", text) or ["ten points"]
+            return Answer("AB"[first < second], 5, (float(first), float(second)))
+        [answer] = re.findall(r"from 1 to 10: (.*)", text) or ["ten points"]
         return Answer(f"Final Score: {min(10, max(1, len(answer)))}", 5)
 
 

@@ -62,7 +62,7 @@ def build_root(
     """
     # importing the stages loads the trainers, so it waits until a test needs their shapes
     from tasks.benchmarks.perception import SCORES
-    from tasks.stages.align.preferences import PREFERENCES
+    from tasks.judging.exports import PREFERENCES
     from tasks.stages.align.synthesis import SYNTHETIC
 
     rng = random.Random(0)
@@ -99,7 +99,8 @@ def build_root(
         {
             "id": s.id, "prompt": s.prompt, "images": sample_row(s)["images"], "chosen": s.answer,
             "rejected": wrong(rng, s.answer), "chosen_score": 10.0, "rejected_score": 4.0,
-            "reference": s.answer,
+            "reference": s.answer, "task": "image_understanding", "chosen_images": [],
+            "rejected_images": [], "n_candidates": 8, "judge": "", "seed": 0,
         }
         for s in told
     ]  # fmt: skip
