@@ -34,13 +34,13 @@ class Judge(Section):
     """Training one model to judge, and the bars below which nobody should ask it."""
 
     model: Model = "outputs/base"
-    tasks: list[Task] = Field(
+    taught_tasks: list[Task] = Field(
         list(TASKS), min_length=1, description="To be learnt together; one alone is a single judge"
     )
     styles: list[Style] = Field(
         list(STYLES), min_length=1, description="Which of two is better, and how good one is"
     )
-    per_task: int = Field(
+    most_per_task: int = Field(
         0, ge=0, title="Judgements per task", description="In each style, to learn from (0: all)"
     )
     steps: Steps = 160
@@ -66,7 +66,7 @@ class Judge(Section):
 class JudgeSheet(Section):
     """Saying how far the judge can be trusted, on held-out judgements."""
 
-    per_task: int = Field(
+    asked_per_task: int = Field(
         300, ge=2, title="Judgements per task", description="Pairs, and points, at most"
     )
     controls: int = Field(
@@ -91,12 +91,12 @@ class Preferred(Section):
     groups: int = Field(
         120, ge=1, title="Prompts", description="Each with its candidates; at most one pair of each"
     )
-    candidates: int = Field(
+    candidates_each: int = Field(
         10, ge=2, le=64, multiple_of=2, title="Answers per prompt", description="Ranked in pairs"
     )
     temperature: Temperature = 1.0
     max_new_tokens: MaxNewTokens = 96
-    method: Literal["two_stage", "pair", "point", "random"] = Field(
+    construction: Literal["two_stage", "pair", "point", "random"] = Field(
         "two_stage", description="Rank and sift; or one stage alone; or, as a baseline, chance"
     )
     below_bar: bool = Field(

@@ -76,6 +76,6 @@ class Habits(Phase):
 class JudgingWorld(Section):
     """Drawing judgements whose truth is known (under a minute)."""
 
-    train: int = Field(1200, ge=1, description="Items of each task and style")
-    dev: int = Field(100, ge=1, description="Items of each task and style")
-    test: int = Field(400, ge=1, description="Items of each task and style")
+    train_items: int = Field(1200, ge=1, description="Items of each task and style")
+    dev_items: int = Field(100, ge=1, description="Items of each task and style")
+    test_items: int = Field(400, ge=1, description="Items of each task and style")

@@ -48,7 +48,9 @@ def chosen(
         else:
             groups[judgement.task, judgement.style].append(judgement)
     kept = {key: spread(some, per_task) if per_task else some for key, some in groups.items()}
-    left["beyond judge.per_task"] += sum(map(len, groups.values())) - sum(map(len, kept.values()))
+    left["beyond judge.most_per_task"] += sum(map(len, groups.values())) - sum(
+        map(len, kept.values())
+    )
     return [j for some in kept.values() for j in some], {k: n for k, n in left.items() if n}
 
 

@@ -18,13 +18,13 @@ from tests.flows.conftest import environment, outcomes, run, runs_of
 # any judge passes these bars: four steps teach nothing
 SMALL = {
     "judgements": {"data": "outputs/judging_world"},
-    "judging_world": {"train": 3, "dev": 2, "test": 3},
+    "judging_world": {"train_items": 3, "dev_items": 2, "test_items": 3},
     "judge": {
         "steps": 4, "batch": 2, "look_every": 2, "looked_at": 4,
         "bar_accuracy": 0.0, "bar_consistency": 0.0, "bar_unreadable": 1.0,
     },
-    "judge_sheet": {"per_task": 3, "controls": 2},
-    "preferred": {"groups": 4, "candidates": 4, "max_new_tokens": 24},
+    "judge_sheet": {"asked_per_task": 3, "controls": 2},
+    "preferred": {"groups": 4, "candidates_each": 4, "max_new_tokens": 24},
     "benchmarks": {"resamples": 100},
 }  # fmt: skip
 

@@ -22,9 +22,9 @@ def judge(settings: Settings, job: Job) -> Metrics:
         [judgement_of(sample) for sample in read_samples(job.input("judgements"), split)]
         for split in ("train", "dev")
     )
-    taught, left = chosen(train, s.tasks, s.styles, s.per_task)
-    need(taught, "there are no judgements to learn from", "judge.tasks")
-    dev = [j for j in dev if j.task in s.tasks]
+    taught, left = chosen(train, s.taught_tasks, s.styles, s.most_per_task)
+    need(taught, "there are no judgements to learn from", "judge.taught_tasks")
+    dev = [j for j in dev if j.task in s.taught_tasks]
     watched = spread([p for p in of_style(dev, "pair") if p.winner not in ("", TIE)], s.looked_at)
     less = fewer("judge.looked_at", s.looked_at, len(watched))
     plan = planned(

@@ -29,7 +29,7 @@ def judge_answers(settings: Settings, job: Job) -> Metrics:
     """Ask the start and the judge the held-out judgements, and what shows where they look."""
     s, sheet = settings.judge, settings.judge_sheet
     test = [judgement_of(x) for x in read_samples(job.input("judgements"), "test")]
-    test = [j for j in test if j.task in s.tasks]
+    test = [j for j in test if j.task in s.taught_tasks]
     need(test, "there are no held-out judgements", "judgements.data")
     found: dict[str, Any] = {}
     metrics, items = {}, {}
@@ -38,7 +38,7 @@ def judge_answers(settings: Settings, job: Job) -> Metrics:
         trust = trust_in(model)
         with asking(model, job.memory, settings.device) as asker:
             made = judge_sheet(
-                asker, test, trust, per_task=sheet.per_task, controls=sheet.controls,
+                asker, test, trust, per_task=sheet.asked_per_task, controls=sheet.controls,
                 max_new_tokens=s.max_new_tokens,
             )  # fmt: skip
         job.cost.add(len(made.items), asker.tokens)

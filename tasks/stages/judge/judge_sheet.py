@@ -21,7 +21,7 @@ def judge_sheet(settings: Settings, job: Job) -> Metrics:
         root=job.root,
         made=made(
             JudgeSettings, settings, job, model=s.model, data=settings.judgements.data,
-            method="fine-tuning on verdicts", recipe=[*s.tasks, *s.styles],
+            method="fine-tuning on verdicts", recipe=[*s.taught_tasks, *s.styles],
         ),
     )  # fmt: skip
     return {}

@@ -35,7 +35,7 @@ def preferred(settings: Settings, job: Job) -> Metrics:
     need(groups, "there are no candidates", "preferred.data")
     with asking(str(folder), job.memory, settings.device) as judge:
         built = build_preferences(
-            None if s.method == "random" else judge, groups, s.method,
+            None if s.construction == "random" else judge, groups, s.construction,
             max_new_tokens=settings.judge.max_new_tokens, seed=settings.seed,
         )  # fmt: skip
     job.cost.add(len(groups), judge.tokens)
@@ -61,8 +61,8 @@ def _of_policy(settings: Settings, job: Job) -> tuple[list[Candidates], dict]:
     less = fewer("preferred.groups", s.groups, len(there))
     with asking(str(folder_of(s.policy, job.root)), job.memory, settings.device) as policy:
         groups = sample_candidates(
-            policy, spread(there, s.groups), candidates=s.candidates, temperature=s.temperature,
-            max_new_tokens=s.max_new_tokens, seed=settings.seed,
+            policy, spread(there, s.groups), candidates=s.candidates_each,
+            temperature=s.temperature, max_new_tokens=s.max_new_tokens, seed=settings.seed,
         )  # fmt: skip
     job.cost.add(len(groups), policy.tokens)
     return groups, less

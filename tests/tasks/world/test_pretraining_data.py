@@ -124,9 +124,5 @@ def test_what_a_judge_sees_comes_in_rows_of_several_pictures(tokenizer, step, fr
     shown = ((batch["input_ids"] == pad).sum(1) // TOKENS).tolist()
     assert sorted(shown) == frames
     assert len(batch["pixels"]) == len(batch["patch_labels"]) == sum(shown) == 13
-    texts = [tokenizer.decode(row) for row in batch["input_ids"]]
-    assert not any("Score this answer" in text or " A: " in text for text in texts), (
-        "what the base is asked of answers is not in it"
-    )
     taught = (batch["labels"] != IGNORED).sum(1)
     assert taught.min() > 0
