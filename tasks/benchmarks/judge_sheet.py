@@ -18,6 +18,7 @@ from tasks.benchmarks.judging import (
     pair_measures,
     point_measures,
     scores_against_verdicts,
+    told_apart,
 )
 from tasks.judging.calibration import (
     brier,
@@ -81,20 +82,16 @@ def trusted(
     """
     pairs = of_each(of_style(dev, "pair"), per_task)
     verdicts = judge_pairs(judge, pairs, max_new_tokens=max_new_tokens, title="calibrating")
-    sure = [
-        (v.preference, p.winner == A)
-        for p, v in zip(pairs, verdicts, strict=True)
-        if p.winner in (A, B) and v.preference is not None
-    ]
+    sure = told_apart(pairs, verdicts)
     fitted = temperature(*zip(*sure, strict=True)) if sure else 1.0
     band = tie_band([v.preference for v in verdicts], [p.winner for p in pairs])
     by_task = {
         task: pair_measures(some, held) for task, (some, held) in _by_task(pairs, verdicts).items()
     }
     below = [words for task, found in by_task.items() for words in _below(task, found, bars)]
-    metrics = {f"{task}/accuracy": found.get("accuracy") for task, found in by_task.items()}
+    metrics = known({f"{t}/accuracy": found.get("accuracy") for t, found in by_task.items()})
     trust = Trust(fitted, band, tuple(below), fitted=bool(sure))
-    return trust, known(metrics | {"accuracy": mean(_known_only(metrics.values()))})
+    return trust, metrics | known({"accuracy": mean(metrics.values())})
 
 
 def judge_sheet(
@@ -173,11 +170,7 @@ def judge_sheet(
         )
         for i, (pair, verdict) in enumerate(zip(pairs, verdicts, strict=True))
     ]
-    sure = [
-        (trust.verdict(v.preference)[0], p.winner == A)
-        for p, v in zip(pairs, verdicts, strict=True)
-        if v.preference is not None and p.winner in (A, B)
-    ]
+    sure = [(trust.verdict(p)[0], first) for p, first in told_apart(pairs, verdicts)]
     return Sheet(found, items, sure)
 
 
@@ -238,11 +231,7 @@ def _control(
 
 
 def _calibrated(pairs: Sequence[Judgement], verdicts: Sequence[Verdict], at: float) -> Metrics:
-    sure = [
-        (v.preference, p.winner == A)
-        for p, v in zip(pairs, verdicts, strict=True)
-        if p.winner in (A, B) and v.preference is not None
-    ]
+    sure = told_apart(pairs, verdicts)
     if not sure:
         return {}
     preferences, truths = zip(*sure, strict=True)
@@ -281,10 +270,6 @@ def _by_task(
         some.append(pair)
         held.append(verdict)
     return found
-
-
-def _known_only(values: Any) -> list[float]:
-    return [value for value in values if value is not None]
 
 
 def _item(

@@ -85,7 +85,7 @@ def pair_measures(
     right = [v.winner == p.winner for p, v in decided]
     first = [v.orders[0] == A for p, v in decided if p.winner == A]
     second = [v.orders[0] == B for p, v in decided if p.winner == B]
-    sure = [(v.preference, p.winner == A) for p, v in decided if v.preference is not None]
+    sure = told_apart(pairs, verdicts)
     gold = [pair.winner for pair in pairs]
     preferences = [verdict.preference for verdict in verdicts]
     winners = [pair.winner for pair, _ in decided]
@@ -111,6 +111,15 @@ def pair_measures(
         measures[f"accuracy_margin_{margin}"] = mean(hits)
         measures[f"pairs_margin_{margin}"] = float(len(hits))
     return known(measures) | tau_and_diff(gold, verdicts_within(preferences, band))
+
+
+def told_apart(pairs: Sequence[Judgement], verdicts: Sequence[Verdict]) -> list[tuple[float, bool]]:
+    """Return the preference on every pair with a winner, and whether that is the first."""
+    return [
+        (verdict.preference, pair.winner == A)
+        for pair, verdict in zip(pairs, verdicts, strict=True)
+        if pair.winner in (A, B) and verdict.preference is not None
+    ]
 
 
 def point_measures(points: Sequence[Judgement], values: Sequence[Points]) -> Metrics:

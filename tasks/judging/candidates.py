@@ -7,7 +7,7 @@
 
 from dataclasses import dataclass
 
-from tasks.records.judgements import TASKS, Judgement
+from tasks.records.judgements import SCALE, TASKS, Judgement
 
 Candidate = str | tuple[bytes, ...]  # an answer; or a picture, or the frames of a clip
 
@@ -38,7 +38,7 @@ class Candidates:
             return Judgement(self.id, self.prompt, self.media, (a, b), self.task)
         return Judgement(self.id, self.prompt, (*a, *b), (), self.task)  # type: ignore[arg-type]
 
-    def point(self, number: int, scale: tuple[float, float] = (1.0, 10.0)) -> Judgement:
+    def point(self, number: int, scale: tuple[float, float] = SCALE) -> Judgement:
         """Return the question how good one is."""
         item = self.items[number]
         texts, media = ((item,), self.media) if isinstance(item, str) else ((), item)

@@ -9,6 +9,8 @@ are numbers and not strings, the range is checked, and a number in the middle of
 import re
 from collections.abc import Sequence
 
+from tasks.records.judgements import TIE
+
 _MARKER = re.compile(r"overall judg(?:e)?ment\s*:", re.IGNORECASE)
 _BETTER = re.compile(
     r"\b(answer|image|video|response)\s+([12ab])\s+is\s+(?:the\s+)?(?:slightly\s+)?better\b"
@@ -38,7 +40,6 @@ RANGES = {  # of the released training sets' point scores, one scale each and ne
     "image_generation": (1.0, 5.0),
     "video_generation": (1.0, 10.0),
 }
-TIE = "tie"
 _END = re.compile(r"[\s\"').]*")
 
 

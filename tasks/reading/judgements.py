@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.judging.verdicts import pair_winner
+from tasks.prompts import prompt
 from tasks.reading.checks import Unusable, gathered
 from tasks.reading.files import PICTURE, content
 from tasks.reading.turns import Said, marked, said_in
@@ -31,8 +32,6 @@ VOTES = {
 BETTER = {"A": A, "B": B, "same": TIE}
 LABELS = {1: A, 0: B, 0.5: TIE}  # of Pick-a-Pic: the share of the first picture
 DIMENSIONS = ("VQ", "MQ", "TA")  # visual quality, motion quality, alignment with the text
-# An edit is judged beside what was edited, so a candidate is both pictures.
-EDITED = "Each image is shown after the one that it was made from, as asked: {asked}"
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,8 @@ def _genai_images(row: Row, folder: Path) -> Judgement:
 
 def _genai_edits(row: Row, folder: Path) -> Judgement:
     vote = _vote(row, "image_edition")
-    asked = EDITED.format(asked=_text(row, "instruct_prompt"))
+    # an edit is judged beside what was edited, so a candidate is both pictures
+    asked = prompt("judge/edited", asked=_text(row, "instruct_prompt"))
     before = _picture(folder, row["source_image"])
     made = [_picture(folder, row[f"{side}_output_image"]) for side in ("left", "right")]
     return _generated(asked, [before + after for after in made], **vote)

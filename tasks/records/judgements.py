@@ -12,17 +12,15 @@ judgements as samples of metric `pair` and `point` (`tasks/questions/`), read li
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:  # settings name the tasks, and `datasets` takes a second to import
     from tasks.records.rows import Sample
 
 Task = Literal["image_understanding", "video_understanding", "image_generation", "video_generation"]
 Style = Literal["pair", "point"]
-TASKS: tuple[Task, ...] = (
-    "image_understanding", "video_understanding", "image_generation", "video_generation",
-)  # fmt: skip
-STYLES: tuple[Style, ...] = ("pair", "point")
+TASKS: tuple[Task, ...] = get_args(Task)
+STYLES: tuple[Style, ...] = get_args(Style)
 A, B, TIE = "A", "B", "tie"
 OTHER = {A: B, B: A, TIE: TIE, "": ""}
 SCALE = (1.0, 10.0)  # of a score that does not tell its own

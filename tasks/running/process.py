@@ -73,13 +73,17 @@ def as_child() -> dict[str, str]:
     return {PARENT_PROCESS: str(os.getpid())}
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends (Linux): no orphaned trainers."""
+def die_with_parent(by: signal.Signals = signal.SIGTERM) -> None:
+    """Ask the kernel to end this process when its parent ends (Linux): no orphaned trainers.
+
+    Args:
+        by: SIGKILL where a handler of SIGTERM would wait for another process that ends as well.
+    """
     if sys.platform != "linux":
         return
     parent = int(os.environ.pop(PARENT_PROCESS, os.getppid()))  # is not that of its own children
     set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGTERM), 0, 0, 0)
+    ctypes.CDLL(None).prctl(set_parent_death_signal, int(by), 0, 0, 0)
     if os.getppid() != parent:  # it ended before the request was in place
         sys.exit(128 + signal.SIGTERM)
 

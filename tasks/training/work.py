@@ -1,9 +1,12 @@
 """`python -m tasks.training.work FOLDER`: one of the processes that train together."""
 
+import signal
+
 from tasks.running.process import be_quiet, die_with_parent
 
 if __name__ == "__main__":
-    die_with_parent()
+    # Lightning takes SIGTERM and ends after the batch, in which one may wait for another for ever
+    die_with_parent(signal.SIGKILL)
     be_quiet()
 
 import argparse  # noqa: E402  (libraries read the switches above when they are imported)

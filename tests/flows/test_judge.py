@@ -13,6 +13,7 @@ import pytest
 from flows.judge import STAGES
 from tasks.records.judgements import TASKS
 from tasks.records.rows import read_rows
+from tasks.running.tracking import dvc_hashes
 from tests.flows.conftest import environment, outcomes, run, runs_of
 
 # any judge passes these bars: four steps teach nothing
@@ -73,10 +74,11 @@ def test_every_prompt_is_a_pair_or_set_aside_with_its_reason(checkout):
     outputs = checkout / "outputs"
     kept = list(read_rows(outputs / "preferred"))
     aside = pq.read_table(outputs / "preferred" / "rejected.parquet").to_pylist()
+    version = f"outputs/judge {dvc_hashes(checkout)['outputs/judge']}"
     assert len(kept) + len(aside) == 4 and all(row["reason"] for row in aside)
     for row in kept:
         assert row["chosen"] != row["rejected"] and row["chosen_score"] > row["rejected_score"]
-        assert row["n_candidates"] == 4 and row["images"] and row["judge"] == "outputs/judge"
+        assert row["n_candidates"] == 4 and row["images"] and row["judge"] == version
 
 
 def test_the_record_has_the_judge_its_looks_and_its_data(checkout):

@@ -19,6 +19,7 @@ from tasks.records.rows import (
     write_table,
 )
 from tasks.rewards.captions import described_better
+from tasks.running.tracking import dvc_hashes
 from tasks.settings import Settings
 
 
@@ -39,7 +40,8 @@ def preferred(settings: Settings, job: Job) -> Metrics:
             max_new_tokens=settings.judge.max_new_tokens, seed=settings.seed,
         )  # fmt: skip
     job.cost.add(len(groups), judge.tokens)
-    rows = (preference_row(p, "outputs/judge", settings.seed) for p in built.kept)
+    version = f"outputs/judge {dvc_hashes(job.root).get('outputs/judge', '')}".strip()
+    rows = (preference_row(p, version, settings.seed) for p in built.kept)
     write_shards(rows, job.out, PREFERENCES)
     write_diffusion_pairs(built.kept, job.out / "diffusion_dpo")
     dropped = [{"id": g.id, "reason": why, "source": "candidates"} for g, why in built.dropped]

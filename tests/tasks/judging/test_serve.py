@@ -15,12 +15,13 @@ import httpx
 import openai
 import pytest
 
+from tasks.asking.asker import Asker
 from tasks.asking.conversation import question
 from tasks.asking.turns import open_asker
-from tasks.judging.judge import judge_pairs, score_points
+from tasks.judging.judge import judge_pairs, score_points, vote_pairs
 from tasks.judging.serve import application, listen, opened
 from tasks.judging.trust import Trust
-from tasks.records.judgements import judgement_of
+from tasks.records.judgements import Judgement, judgement_of
 from tasks.running.errors import UserError
 from tests.flows.servers import free_port, wait_until
 from tests.tasks.judging.serving import (
@@ -37,6 +38,16 @@ from tests.tasks.judging.serving import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_votes_are_cast_in_both_orders_and_what_cannot_be_read_is_none(tmp_path):
+    asker = Asker(LongerIsBetter(), tmp_path)
+    pairs = [
+        Judgement("1", "Which?", (), ("A red star.", "A star.")),
+        Judgement("2", "Which?", (), ("Same.", "Same?")),  # the first one shown, both times
+        Judgement("3", "UNREADABLE", (), ("A red star.", "A star.")),
+    ]
+    assert vote_pairs(asker, pairs, votes=2) == [1.0, 0.5, None]
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,10 @@ RENDERED = {
         {"question": "Q?", "a": "first", "b": "second"},
         "Q? Which answer is better? A: first B: second",
     ),
+    "judge/edited": (
+        {"asked": "Make it red."},
+        "Each image is shown after the one that it was made from, as asked: Make it red.",
+    ),
     "judge/image_generation_pair": (
         JUDGED,
         'Caption: Q?\nWhich image shows the caption better? Write "Image 1 is better '
