@@ -173,10 +173,11 @@ def _resolved(settings: Shared) -> Shared:
     DVC would not see it, and it could not hash them.
     """
     values = settings.model_dump()
+    served = set(referring(type(settings), "served"))
     for name in referring(type(settings), "model"):
         *sections, last = name.split(".")
         inside = reduce(getitem, sections, values)
-        inside[last] = resolved(inside[last], ROOT)
+        inside[last] = resolved(inside[last], ROOT, name in served)
     return type(settings).model_validate(values)
 
 

@@ -1,29 +1,38 @@
 """The folder of a model that a setting names: DVC hashes folders, and nothing else it can.
 
 "Qwen/Qwen3-VL-2B-Instruct" becomes `.runtime/models/Qwen--Qwen3-VL-2B-Instruct@<commit>`, a link to
-the snapshot in the hub's cache; "models:/policy@best" becomes `.runtime/models/policy-3-<hash>`.
+the snapshot in the hub's cache; "models:/policy@best" becomes `.runtime/models/policy-3-<hash>`. A
+server becomes a file with its address and what it calls its model: another one there, and DVC sees.
 """
 
+import json
+import re
 from pathlib import Path
 
+from tasks.asking.address import address_of
 from tasks.running import registry
 from tasks.running.errors import UserError
 
 MODELS = Path(".runtime") / "models"
 
 
-def resolved(model: str, root: Path) -> str:
+def resolved(model: str, root: Path, served: bool = False) -> str:
     """Return the folder behind a setting, as the settings keep it: relative to the checkout.
+
+    Args:
+        served: Whether the model is only asked, so that it may be behind an address.
 
     Raises:
         UserError: It cannot be found, downloaded or opened.
     """
     if (root / model).exists():
         return model
+    if served and (found := address_of(model)):
+        return _server(model, *found, root)
     if "://" in model:
         raise UserError(
             f"{model} is a server's address",
-            "this flow trains its model, and the weights behind an address are not here",
+            "this setting's model is trained, and the weights behind an address are not here",
             "name a folder, an id of Hugging Face or a version of the registry",
         )
     if model.startswith(registry.SCHEME):
@@ -40,6 +49,28 @@ def resolved(model: str, root: Path) -> str:
     if not link.is_symlink():
         link.symlink_to(snapshot.resolve())
     return link.relative_to(root).as_posix()
+
+
+def _server(model: str, address: str, name: str, root: Path) -> str:
+    from tasks.asking.served import ServedEngine  # with a client that only few need
+
+    engine = ServedEngine(address, name)
+    words = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{engine.name} at {address}").strip("-")
+    file = root / MODELS / f"{words}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"server": model, "model": engine.identity}) + "\n")
+    return file.relative_to(root).as_posix()
+
+
+def to_ask(model: str, root: Path) -> str:
+    """Return what opens a resolved model that is only asked: its folder, or its server's address.
+
+    Raises:
+        UserError: The setting names neither.
+    """
+    if (root / model).is_file():
+        return json.loads((root / model).read_text())["server"]
+    return str(folder_of(model, root))
 
 
 def folder_of(model: str, root: Path) -> Path:

@@ -2,17 +2,15 @@
 
 import contextlib
 import gc
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
+from tasks.asking.address import address_of
 from tasks.asking.asker import Asker
 from tasks.asking.local import LocalEngine
 from tasks.running.workers import Spread
-
-SERVED = re.compile(r"(openai:(?P<name>[^@]+)@)?(?P<address>https?://.+)")
 
 
 def open_asker(
@@ -30,10 +28,10 @@ def open_asker(
     Raises:
         UserError: The model is missing, cannot look at pictures, or the device is not there.
     """
-    if found := SERVED.fullmatch(model):
+    if served := address_of(model):
         from tasks.asking.served import ServedEngine  # with a client that only few need
 
-        return Asker(ServedEngine(found["address"], found["name"] or ""), memory)
+        return Asker(ServedEngine(*served), memory)
     return Asker(LocalEngine(model, device, spread), memory)
 
 

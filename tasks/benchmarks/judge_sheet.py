@@ -20,6 +20,7 @@ from tasks.benchmarks.judging import (
     scores_against_verdicts,
     told_apart,
 )
+from tasks.benchmarks.judging_sources import preferred
 from tasks.judging.calibration import (
     brier,
     calibration_error,
@@ -185,17 +186,12 @@ def compare_judges(
     found = {}
     for task in dict.fromkeys(item["task"] for item in after):
         rights = [
-            np.array([_right(item) for item in items if item["task"] == task], float)
+            np.array([preferred(x) == x["winner"] for x in items if x["task"] == task], float)
             for items in (after, before)
         ]
         if test := compare(*rights, resamples, seed):
             found[task] = test
     return dict(zip(found, told(list(found.values())), strict=True))
-
-
-def _right(item: dict[str, Any]) -> bool:
-    preference, winner = item["preference"], item["winner"]
-    return preference is not None and preference != 0.5 and winner == (A if preference > 0.5 else B)
 
 
 def _other(pairs: Sequence[Judgement], i: int) -> Judgement:
@@ -283,7 +279,8 @@ def _item(
     calibrated, winner = (None, "") if preference is None else trust.verdict(preference)
     blind = again["without_pictures"]
     return {
-        "id": pair.id, "task": pair.task, "source": pair.source, "prompt": pair.prompt,
+        "id": pair.id, "public_id": str(pair.details.get("id", pair.id)), "task": pair.task,
+        "source": pair.source, "prompt": pair.prompt,
         "images": [{"bytes": data, "path": None} for data in pair.media],
         "responses": list(pair.responses), "winner": pair.winner,
         "margin": -1 if pair.margin is None else pair.margin,

@@ -16,6 +16,16 @@ Model = Annotated[
         "(models:/policy@best)",
     ),
 ]
+Asked = Annotated[
+    str,
+    "model",
+    "served",
+    Field(
+        min_length=1,
+        description="Folder, Hugging Face id, registered model, or server (http://…/v1, or "
+        "openai:<name>@<address>)",
+    ),
+]
 Data = Annotated[
     str,
     "data",

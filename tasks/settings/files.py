@@ -14,7 +14,7 @@ from tasks.settings.judge import JudgeSettings
 from tasks.settings.reinforce import ReinforceSettings, VisualRft
 from tasks.settings.section import Form, lay_over
 from tasks.settings.shared import Shared
-from tasks.settings.world import Base, Habits, JudgingWorld
+from tasks.settings.world import Base, Habits, JudgeStart, JudgingWorld
 
 # Names that old settings files may have: what they are now ("" for nothing), and since when. Each
 # is in CHANGELOG.md.
@@ -35,6 +35,7 @@ class Settings(AlignSettings, ReinforceSettings, JudgeSettings):
     base: Base = Field(default=Base(), description="Embedded tiny model")
     habits: Habits = Field(default=Habits(), description="Embedded few-shot model")
     judging_world: JudgingWorld = Field(default=JudgingWorld(), description="Embedded judgements")
+    judge_start: JudgeStart = Field(default=JudgeStart(), description="Embedded start of judges")
     visual_rft: VisualRft = Field(default=VisualRft(), description="Visual-RFT experiment")
 
     @model_validator(mode="after")

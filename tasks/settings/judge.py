@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tasks.records.judgements import STYLES, TASKS, Style, Task
 from tasks.settings.fields import (
+    Asked,
     Batch,
     Data,
     Limit,
@@ -81,7 +82,7 @@ class Preferred(Section):
     """Building preference pairs with the judge, from a policy's answers or a folder."""
 
     data: Data = "data"
-    policy: Model = "outputs/base"
+    policy: Asked = "outputs/base"
     task: str = Field(
         "tell",
         min_length=1,

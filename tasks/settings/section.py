@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 Form = TypeVar("Form", bound=BaseModel)
 # A setting that names a folder on which the result depends: dvc.yaml has it as a dependency.
-Refers = Literal["model", "data"]
+# "served": a model that is only asked, and may be behind an address.
+Refers = Literal["model", "served", "data"]
 # the order in which a form and `--help` ask: what a run is about first, sections after it
 _FIRST, _LAST = ("data", "model", "seed"), ("benchmarks", "trainer", "machine")
 

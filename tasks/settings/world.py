@@ -79,3 +79,25 @@ class JudgingWorld(Section):
     train_items: int = Field(1200, ge=1, description="Items of each task and style")
     dev_items: int = Field(100, ge=1, description="Items of each task and style")
     test_items: int = Field(400, ge=1, description="Items of each task and style")
+
+
+class JudgeStart(Continued):
+    """Teaching the embedded base to see what a judge must (shipped; nobody has to run it)."""
+
+    steps: Steps = 900
+    learning_rate: Rate = 2e-3
+    per_task: PerTask = 40
+    forgets: float = Field(
+        0.01, ge=0, le=1, title="Gate: keeps", description="Largest loss on all other tasks"
+    )
+    skill_questions: int = Field(200, ge=1, description="Dev questions about each skill")
+    two_pictures: float = Field(
+        0.95, ge=0, le=1, description="Gate: attributes in either of two pictures, at least"
+    )
+    captions: float = Field(
+        0.9, ge=0, le=1, description="Gate: right colours, shapes, places of a caption, at least"
+    )
+    motion: float = Field(0.85, ge=0, le=1, description="Gate: which way something moves, at least")
+    verdicts: float = Field(
+        0.6, ge=0, le=1, description="Gate: right verdicts of each task, at most"
+    )

@@ -20,12 +20,12 @@ FRAGMENTS = (
     " of the caption are right",
     "The pictures are frames of a video.",
     "The first 3 pictures are Video 1, the other 3 are Video 2.",
-    'Which answer is better? Write "Answer 1 is better" or "Answer 2 is better".',
+    ' Which answer is better, "Answer 1 is better" or "Answer 2 is better"? ',
+    ', as "Final Score: " and the number: ',
     'Which image shows the caption better? Write "Image 1 is better than Image 2" or '
     '"Image 2 is better than Image 1".',
     'Which video shows the caption better? Write "Video 1 is better than Video 2" or '
     '"Video 2 is better than Video 1".',
-    'How good is this answer? Write "Final Score: " and a number from ',
     'How well does the image show the caption? Write "Final Score: " and a number from ',
     'How well does the video show the caption? Write "Final Score: " and a number from ',
 )  # fmt: skip

@@ -1,8 +1,10 @@
 """UnifiedReward's flow on a small world, with a kill in training: real Prefect, DVC, MLflow."""
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.judge import STAGES
+from tasks.asking.memory import FILE
 from tasks.records.judgements import TASKS
 from tasks.records.rows import read_rows
 from tasks.running.tracking import dvc_hashes
-from tests.flows.conftest import environment, outcomes, run, runs_of
+from tests.flows.conftest import ROOT, environment, outcomes, run, runs_of
+from tests.flows.servers import wait_until
+from tests.tasks.asking.serving import Server
 
 # any judge passes these bars: four steps teach nothing
 SMALL = {
@@ -87,3 +92,38 @@ def test_the_record_has_the_judge_its_looks_and_its_data(checkout):
     assert "dev/score" in logged.data.metrics
     lock = (checkout / "dvc.lock").read_text()
     assert "outputs/judgements" in lock and "tasks/prompts/judge/video_generation_pair.txt" in lock
+
+
+def answers_kept(checkout: Path) -> int:
+    with contextlib.suppress(sqlite3.Error):
+        database = sqlite3.connect(f"file:{checkout}/.runtime/{FILE}?mode=ro", uri=True)
+        with contextlib.closing(database):
+            return database.execute("SELECT count(*) FROM answers").fetchone()[0]
+    return 0
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_stage_killed_while_it_asks_ends_as_if_it_never_was(checkout, served):
+    server = Server(str(ROOT / "outputs" / "base"))
+    try:
+        if served:
+            done = run(checkout, "flows.judge", "--preferred.policy", server.address)
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        expected = list(read_rows(checkout / "outputs" / "preferred"))
+        for file in (checkout / ".runtime").glob(f"{FILE}*"):
+            file.unlink()
+        again = [sys.executable, "-m", "dvc", "repro", "-s", "-f", "preferred"]
+        killed = subprocess.Popen(
+            again, cwd=checkout, env=environment(checkout), stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        wait_until(lambda: answers_kept(checkout) >= 4, 120)
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
+        left, seen = answers_kept(checkout), sum(server.texts().values())
+        resumed = run(checkout, *again[2:])
+        assert resumed.returncode == 0, resumed.stdout[-3000:] + resumed.stderr[-3000:]
+        assert list(read_rows(checkout / "outputs" / "preferred")) == expected
+        assert sum(server.texts().values()) - seen == served * max(0, 16 - left)
+    finally:
+        server.stop()

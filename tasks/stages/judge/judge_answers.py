@@ -8,6 +8,7 @@ from datasets import Features, List, Value
 from tasks.asking.resolving import folder_of
 from tasks.asking.turns import asking
 from tasks.benchmarks.judge_sheet import compare_judges, judge_sheet
+from tasks.benchmarks.judging_sources import by_source
 from tasks.job import Job, Metrics, need
 from tasks.judging.trust import trust_in
 from tasks.records.judgements import judgement_of
@@ -17,10 +18,11 @@ from tasks.settings import Settings
 NUMBER = Value("float32")
 ITEMS = Features(
     {
-        "id": TEXT, "task": TEXT, "source": TEXT, "prompt": TEXT, "images": PICTURES,
-        "responses": List(TEXT), "winner": TEXT, "margin": Value("int32"), "said": TEXT,
-        "preference": NUMBER, "calibrated": NUMBER, "first_order": TEXT, "other_order": TEXT,
-        "texts": List(TEXT), "scores": List(NUMBER), "unchanged_without_pictures": Value("bool"),
+        "id": TEXT, "public_id": TEXT, "task": TEXT, "source": TEXT, "prompt": TEXT,
+        "images": PICTURES, "responses": List(TEXT), "winner": TEXT, "margin": Value("int32"),
+        "said": TEXT, "preference": NUMBER, "calibrated": NUMBER, "first_order": TEXT,
+        "other_order": TEXT, "texts": List(TEXT), "scores": List(NUMBER),
+        "unchanged_without_pictures": Value("bool"),
     }
 )  # fmt: skip
 
@@ -47,6 +49,7 @@ def judge_answers(settings: Settings, job: Job) -> Metrics:
         found[name] = {
             "tasks": made.tasks, "preferences": made.preferences, "below": trust.below,
             "temperature": trust.temperature, "tie_band": trust.tie_band,
+            "sources": by_source(made.items, settings.benchmarks.resamples, settings.seed),
         }  # fmt: skip
         metrics |= {
             f"{name}/{task}/{measure}": value

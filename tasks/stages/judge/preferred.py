@@ -1,6 +1,6 @@
 """Let the judge rank and sift candidates into preference pairs."""
 
-from tasks.asking.resolving import folder_of
+from tasks.asking.resolving import to_ask
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
 from tasks.judging.candidates import Candidates
@@ -61,7 +61,7 @@ def _of_policy(settings: Settings, job: Job) -> tuple[list[Candidates], dict]:
     there = read_samples(job.scratch / "read", "train")
     need(there, f"the data has no training questions of kind {s.task}", "preferred.task")
     less = fewer("preferred.groups", s.groups, len(there))
-    with asking(str(folder_of(s.policy, job.root)), job.memory, settings.device) as policy:
+    with asking(to_ask(s.policy, job.root), job.memory, settings.device) as policy:
         groups = sample_candidates(
             policy, spread(there, s.groups), candidates=s.candidates_each,
             temperature=s.temperature, max_new_tokens=s.max_new_tokens, seed=settings.seed,

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from tasks.asking.resolving import folder_of, resolved
+from tasks.asking.resolving import folder_of, resolved, to_ask
 from tasks.running import registry
 from tasks.running.errors import UserError
 from tasks.running.hashes import content_hash
 from tests.models.vlm.test_loading import COMMIT, cache  # noqa: F401
+from tests.tasks.asking.serving import Server
 from tests.tasks.running.test_registry import keep, root  # noqa: F401
 
 
@@ -61,3 +62,22 @@ def test_a_stage_whose_model_is_no_folder_says_what_to_do(name, todo, tmp_path):
     with pytest.raises(UserError, match=f"There is no model folder {name}") as error:
         folder_of(name, tmp_path)
     assert todo in error.value.todo
+
+
+def test_a_server_is_a_file_that_changes_with_the_model_behind_it(model_folder, tmp_path):
+    server = Server(model_folder)
+    try:
+        found = resolved(f"openai:tiny@{server.address}", tmp_path, served=True)
+        assert resolved(found, tmp_path, served=True) == found
+        assert to_ask(found, tmp_path) == f"openai:tiny@{server.address}"
+        before = content_hash(tmp_path / found, tmp_path)
+        server.misbehaves(other=1)
+        assert resolved(f"openai:tiny@{server.address}", tmp_path, served=True) == found
+        assert content_hash(tmp_path / found, tmp_path) != before
+    finally:
+        server.stop()
+    with pytest.raises(UserError, match="cannot be asked"):
+        resolved(server.address, tmp_path, served=True)
+    with pytest.raises(UserError, match="is a server's address"):
+        resolved(server.address, tmp_path)  # of a model that is trained
+    assert to_ask(model_folder, tmp_path) == str(Path(model_folder).resolve())

@@ -3,15 +3,8 @@
 The server is a real one with a tiny model behind it (`tests/tasks/asking/server.py`).
 """
 
-import contextlib
-import json
-import os
 import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,44 +17,9 @@ from tasks.asking.served import Limits, ServedEngine
 from tasks.asking.turns import open_asker
 from tasks.running.errors import UserError
 from tasks.world.shards import make_sample
-from tests.flows.servers import wait_until
+from tests.tasks.asking.serving import Server
 
-ROOT = Path(__file__).resolve().parents[3]
 FAST = Limits(at_once=8)
-
-
-class Server:
-    def __init__(self, model: str, **variables: str):
-        self.door = socket.socket()
-        self.door.bind(("127.0.0.1", 0))
-        self.door.listen(64)
-        self.base = f"http://127.0.0.1:{self.door.getsockname()[1]}"
-        self.address = f"{self.base}/v1"
-        self.command = [sys.executable, "-m", "tests.tasks.asking.server", model]
-        self.variables = os.environ | {"PYTHONPATH": str(ROOT)} | variables
-        self.start()
-
-    def start(self) -> None:
-        handle = self.door.fileno()
-        self.process = subprocess.Popen(
-            [*self.command, str(handle)], env=self.variables, cwd=ROOT, pass_fds=[handle],
-        )  # fmt: skip
-        wait_until(lambda: self.process.poll() is not None or self.get("seen") is not None, 60)
-
-    def get(self, path: str, body: dict | None = None):
-        data = None if body is None else json.dumps(body).encode()
-        with contextlib.suppress(OSError):
-            request = urllib.request.Request(f"{self.base}/{path}", data)
-            return json.loads(urllib.request.urlopen(request, timeout=60).read())
-
-    def misbehaves(self, **faults: int) -> None:
-        self.get("faults", faults)
-
-    def texts(self) -> Counter:
-        rows = self.get("seen")
-        return Counter(
-            json.dumps([row["body"]["messages"], row["body"].get("seed")]) for row in rows
-        )
 
 
 @pytest.fixture(scope="module")

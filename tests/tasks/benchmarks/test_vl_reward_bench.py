@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.benchmarks.judging_sources import by_source
 from tasks.benchmarks.vl_reward_bench import (
     vl_reward_accuracy,
     vl_reward_group,
@@ -14,6 +15,10 @@ from tasks.benchmarks.vl_reward_bench import (
 )
 from tasks.judging.calibration import tau_and_diff
 from tasks.judging.verdicts import pair_winner
+from tasks.reading.dataset import read_dataset
+from tasks.records.judgements import judgement_of
+from tasks.records.rows import read_samples
+from tests.tasks.reading.folders import PNG
 
 VECTORS = Path(__file__).parent / "vectors"
 SIDES = {"L": "A", "R": "B", "T": "tie", "B": "tie", "1": "A", "2": "B", "?": None,
@@ -73,3 +78,41 @@ def test_who_never_says_equal_is_right_about_decided_items_alone(items):
     assert ("tau" in found) == bool(items) and ("diff" in found) == bool(decided)
     if decided:
         assert found["tau"] * len(items) == pytest.approx(found["diff"] * len(decided))
+
+
+def item(i: int, **facts) -> dict:
+    return {
+        "public_id": f"mmmu_{i}", "source": "vl_reward_bench", "responses": ["one", "four"],
+        "winner": "A", "said": "A", "preference": 0.9, "first_order": "A", "other_order": "A",
+    } | facts  # fmt: skip
+
+
+def test_a_data_set_is_told_with_its_ties_and_vl_reward_bench_in_its_own_order():
+    items = [
+        item(0),  # seven letters: it is asked the other way round
+        item(1, other_order="B", preference=0.6),
+        item(2, responses=["one", "three"], other_order="B"),
+        item(3, source="genai_bench/image", winner="tie", said="tie", preference=0.51),
+        item(4, source="genai_bench/image", preference=None, said=""),
+    ]
+    found = by_source(items, 50, 0)
+    vl, genai = found["vl_reward_bench"], found["genai_bench/image"]
+    assert vl["accuracy"] == vl["diff"] == 1.0 and vl["official/overall"] == pytest.approx(2 / 3)
+    assert vl["official/reasoning/n"] == 3 and "official/general/n" not in vl
+    assert genai["n"] == 2 and genai["accuracy"] == 0.0 and genai["tau"] == 0.5
+    assert not any(name.startswith("official") for name in genai)
+
+
+def test_an_item_keeps_its_identifier_from_the_file_to_its_group(tmp_path):
+    (tmp_path / "a.png").write_bytes(PNG)
+    rows = [
+        {"id": name, "query": "Q?", "response": [f"{name} x", "y"], "human_ranking": [0, 1],
+         "image": "a.png"}
+        for name in ("mmmu_pro_val_Art_2", "hallucination_pair-77", "wildvision-1")
+    ]  # fmt: skip
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    read_dataset(tmp_path, tmp_path / "out", set_aside=tmp_path / "aside", max_rejected_share=0.0)
+    read = [judgement_of(sample) for sample in read_samples(tmp_path / "out", "test")]
+    groups = {vl_reward_group(j.details["id"]) for j in read}
+    assert groups == {"reasoning", "hallucination", "general"}
+    assert {j.source for j in read} == {"vl_reward_bench"}

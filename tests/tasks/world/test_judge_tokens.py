@@ -61,7 +61,8 @@ def of_judges() -> list[str]:
     asks = [count_right(random.Random(i), shown) for i in range(9)]
     said = [text for words in SENTENCES.values() for text in words.values()]
     return [
-        TRACE, TWO_VIDEOS, score_said(7), *said, *(text_of(asked(j)) for j in judgements),
+        TRACE, TWO_VIDEOS, score_said(7, "video_understanding"), *said,
+        *(text_of(asked(j)) for j in judgements),
         *(question.prompt for question in asks if question),
     ]  # fmt: skip
 
@@ -86,8 +87,8 @@ def test_what_judges_read_and_write_comes_back_as_it_was(wider):
 
 
 def test_verdicts_and_traces_take_half_the_tokens(tokenizer, wider):
-    assert len(ids(tokenizer, SENTENCES["image_understanding"][A])) == 8
-    assert len(ids(wider, SENTENCES["image_understanding"][A])) == 1
+    assert len(ids(tokenizer, SENTENCES["video_understanding"][A])) == 8
+    assert len(ids(wider, SENTENCES["video_understanding"][A])) == 1
     assert len(ids(wider, TRACE)) < 0.6 * len(ids(tokenizer, TRACE))
     before, after = (sum(len(ids(t, text)) for text in of_judges()) for t in (tokenizer, wider))
     assert after < 0.5 * before
