@@ -87,6 +87,9 @@ Dev = Annotated[
 Test = Annotated[
     int, Field(ge=1, title="Test questions", description="Held out, and asked once at the end")
 ]
+Seeds = Annotated[
+    int, Field(ge=1, description="Each with examples, an order and answers of its own")
+]
 Processes = Annotated[
     int, Field(ge=1, le=256, description="At once on CPUs, each with a thread and a model")
 ]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from tasks.running.errors import UserError
 from tasks.running.yaml_files import parsed
 from tasks.settings.align import AlignSettings
-from tasks.settings.judge import JudgeSettings
+from tasks.settings.judge import JudgeSettings, UnifiedReward
 from tasks.settings.reinforce import ReinforceSettings, VisualRft
 from tasks.settings.section import Form, lay_over
 from tasks.settings.shared import Shared
@@ -37,6 +37,9 @@ class Settings(AlignSettings, ReinforceSettings, JudgeSettings):
     judging_world: JudgingWorld = Field(default=JudgingWorld(), description="Embedded judgements")
     judge_start: JudgeStart = Field(default=JudgeStart(), description="Embedded start of judges")
     visual_rft: VisualRft = Field(default=VisualRft(), description="Visual-RFT experiment")
+    unified_reward: UnifiedReward = Field(
+        default=UnifiedReward(), description="UnifiedReward experiment"
+    )
 
     @model_validator(mode="after")
     def _batches_can_be_divided(self) -> "Settings":

@@ -9,15 +9,19 @@ from tasks.settings.fields import (
     Asked,
     Batch,
     Data,
+    Dev,
     Limit,
     LookEvery,
     MaxNewTokens,
     Model,
     Patience,
+    PerTask,
     Rate,
+    Seeds,
     Share,
     Steps,
     Temperature,
+    Test,
 )
 from tasks.settings.section import Section
 from tasks.settings.shared import Shared
@@ -105,6 +109,21 @@ class Preferred(Section):
         title="Ask a judge below its bar",
         description="Refused otherwise; what is made says so",
     )
+
+
+class UnifiedReward(Section):
+    """The experiment behind UnifiedReward's claim, on the embedded default."""
+
+    seeds: Seeds = 3
+    per_task: PerTask = 400
+    joint_steps: Steps = 120
+    batch: Batch = 16
+    learning_rate: Rate = 4e-4
+    look_every: LookEvery = 30
+    dev: Dev = 80
+    test: Test = 100
+    blind: int = Field(30, ge=1, description="Test pairs asked again without pictures")
+    max_new_tokens: MaxNewTokens = 16
 
 
 class JudgeSettings(Shared):

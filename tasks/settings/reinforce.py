@@ -18,6 +18,7 @@ from tasks.settings.fields import (
     PerTask,
     Prompts,
     Rate,
+    Seeds,
     Share,
     SkipSettled,
     Steps,
@@ -106,7 +107,7 @@ class Reinforced(Section):
 class VisualRft(Section):
     """The experiment behind Visual-RFT's claim, on the embedded default."""
 
-    seeds: int = Field(3, ge=1, description="Other shots, other order, other answers")
+    seeds: Seeds = 3
     sft_steps: int = Field(40, ge=1, description="Optimiser steps of fine-tuning")
     sft_rates: list[float] = Field(
         [3e-5, 1e-4], description="Learning rates of fine-tuning; the best on dev counts"
