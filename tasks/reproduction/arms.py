@@ -18,6 +18,7 @@ from models.engine.whole import write_whole
 from tasks.running.progress import track
 
 Result = dict[str, Any]
+BASE = "base"  # the arm that learns nothing
 LEARNT, ANSWERED = "training", "answers"
 
 

@@ -16,12 +16,11 @@ from mlflow.entities import Metric
 
 import mlflow
 from models.statistics import Comparison, compare, interval, told
-from tasks.reproduction.arms import Result
+from tasks.reproduction.arms import BASE, Result
 
 Row = dict[str, Any]
 Table = dict[str, list[Row]]
 Runs = list[tuple[Result, str]]  # per seed, a result and which of its models is meant
-BASE = "base"
 AGAINST = "against "
 SCORE = "score"
 TEMPLATES = Path(__file__).parents[1] / "reporting"
@@ -34,7 +33,8 @@ class Columns:
     Attributes:
         parts: Cells with an interval, and the questions that each is about: `{"score": "test"}`.
             The score comes first; of the others a page tells the change from the base.
-        against: Rows that every other one is compared with, question by question; the base first.
+        against: Rows that every other one is compared with, in questions that have them; the base
+            first.
         shown: Further measures of the test questions, without an interval.
     """
 
@@ -138,8 +138,9 @@ def _row(arm: str, arms: Mapping[str, Runs], columns: Columns, resamples: int) -
         found = interval(np.array(list(values.values())), resamples)
         row[name] = found and asdict(found)
         for other in columns.against:
-            if arm != other and (test := _paired(values, _items(arms[other], part), resamples)):
-                row[name][AGAINST + other] = test
+            if other in arms and other != arm:
+                test = _paired(values, _items(arms[other], part), resamples)
+                row[name] |= {AGAINST + other: test} if test else {}
     row["seeds"] = [run[f"{which}/{columns.parts[SCORE]}"]["score"] for run, which in runs]
     row |= {
         name: fmean(values)

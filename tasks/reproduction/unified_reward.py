@@ -24,11 +24,10 @@ from tasks.judging.judge import judge_pairs
 from tasks.judging.verdicts import right_winner
 from tasks.records.judgements import STYLES, TASKS, TIE, Judgement, judgement_of, of_style
 from tasks.records.rows import read_samples
-from tasks.reproduction.arms import Result, learnt, run_trials
+from tasks.reproduction.arms import BASE, Result, learnt, run_trials
 from tasks.training.judge import chosen, train_judge
 from tasks.training.plan import Plan
 
-START = "start"
 SCARCE = "video_generation"  # claim C5: the task with the fewest judgements gains the most
 
 
@@ -52,7 +51,7 @@ class Arm:
 
 
 ARMS = (
-    Arm(START, tasks=()),
+    Arm(BASE, tasks=()),
     Arm("joint"),
     *(Arm(f"{task} alone", (task,)) for task in TASKS),
     *(Arm(f"{task} alone, native", (task,), share=0.25) for task in TASKS),

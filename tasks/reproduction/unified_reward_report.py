@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 
-from tasks.reproduction.arms import Result
-from tasks.reproduction.outcome import BASE, SCORE, Claim, Columns, Runs
-from tasks.reproduction.unified_reward import START
+from tasks.reproduction.arms import BASE, Result
+from tasks.reproduction.outcome import SCORE, Claim, Columns, Runs
 
 ALONE = "this task alone"
 COLUMNS = Columns(
     parts={SCORE: "test", "blind": "blind"},
     against=(BASE, ALONE),
-    shown=("swap_consistency", "unreadable"),
+    shown=("swap_consistency", "unreadable", "order_accuracy", "gap", "yield"),
 )
 CLAIM = Claim(
     "unified_reward",
@@ -35,7 +34,5 @@ def questions_of(results: Sequence[Result]) -> dict[str, dict[str, Runs]]:
 
 
 def _title(arm: str, task: str) -> str:
-    if arm == START:
-        return BASE
     own = f"{task} alone"
     return arm.replace(own, ALONE, 1) if arm.startswith(own) else arm

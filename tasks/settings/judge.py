@@ -1,6 +1,6 @@
 """Settings of `flows/judge.py`, UnifiedReward (arXiv 2503.05236)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,11 @@ from tasks.settings.fields import (
 )
 from tasks.settings.section import Section
 from tasks.settings.shared import Shared
+
+CandidatesEach = Annotated[
+    int,
+    Field(ge=2, le=64, multiple_of=2, title="Answers per prompt", description="Ranked in pairs"),
+]
 
 
 class Judgements(Section):
@@ -96,9 +101,7 @@ class Preferred(Section):
     groups: int = Field(
         120, ge=1, title="Prompts", description="Each with its candidates; at most one pair of each"
     )
-    candidates_each: int = Field(
-        10, ge=2, le=64, multiple_of=2, title="Answers per prompt", description="Ranked in pairs"
-    )
+    candidates_each: CandidatesEach = 10
     temperature: Temperature = 1.0
     max_new_tokens: MaxNewTokens = 96
     construction: Literal["two_stage", "pair", "point", "random"] = Field(
@@ -111,8 +114,8 @@ class Preferred(Section):
     )
 
 
-class UnifiedReward(Section):
-    """The experiment behind UnifiedReward's claim, on the embedded default."""
+class JudgesTried(Section):
+    """One judge of four tasks beside four judges."""
 
     seeds: Seeds = 3
     per_task: PerTask = 400
@@ -124,6 +127,26 @@ class UnifiedReward(Section):
     test: Test = 100
     blind: int = Field(30, ge=1, description="Test pairs asked again without pictures")
     max_new_tokens: MaxNewTokens = 16
+
+
+class PairsTried(Section):
+    """Ways of making preference pairs with the joint judge, and what a policy learns of them."""
+
+    described: int = Field(192, ge=1, title="Pictures", description="Described by the policy")
+    candidates_each: CandidatesEach = 10
+    pairs_learnt: int = Field(128, ge=1, description="In every way of making them")
+    dpo_steps: int = Field(40, ge=1, description="Optimiser steps of DPO")
+    dpo_batch: int = Field(16, ge=1, description="Pairs per step")
+    dpo_rate: float = Field(2.5e-5, gt=0, le=1, description="Learning rate of DPO")
+    test: Test = 160
+    max_new_tokens: MaxNewTokens = 96
+
+
+class UnifiedReward(Section):
+    """The experiment behind UnifiedReward's claim, on the embedded default."""
+
+    judges: JudgesTried = Field(default=JudgesTried(), description="Joint and single-task judges")
+    pairs: PairsTried = Field(default=PairsTried(), description="Preference pairs and DPO")
 
 
 class JudgeSettings(Shared):

@@ -94,7 +94,7 @@ class JudgeStart(Continued):
     two_pictures: float = Field(
         0.95, ge=0, le=1, description="Gate: attributes in either of two pictures, at least"
     )
-    captions: float = Field(
+    caption_facts: float = Field(
         0.9, ge=0, le=1, description="Gate: right colours, shapes, places of a caption, at least"
     )
     motion: float = Field(0.85, ge=0, le=1, description="Gate: which way something moves, at least")

@@ -2,13 +2,12 @@
 
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
-from tasks.judging.candidates import Candidates
 from tasks.judging.exports import PREFERENCES, preference_row
 from tasks.judging.preferences import build_preferences, reasons, report
 from tasks.judging.sampling import sample_candidates
 from tasks.records.choosing import fewer, spread
 from tasks.records.rows import read_samples, write_shards, write_summary
-from tasks.rewards.captions import described_better
+from tasks.rewards.candidates import truly_better
 from tasks.settings import Settings
 from tasks.stages.common import DESCRIBED
 
@@ -31,13 +30,8 @@ def preferences(settings: Settings, job: Job) -> Metrics:
         )
     with asking(str(job.input("reward_model")), job.memory, settings.device) as judge:
         built = build_preferences(judge, groups)
-    metrics = report(built, _better)
+    metrics = report(built, truly_better)
     write_shards(map(preference_row, built.kept), job.out, PREFERENCES)
     write_summary(job.out, fewer=less, dropped=reasons(built), **metrics)
     job.cost.add(len(samples), policy.tokens + judge.tokens)
     return metrics
-
-
-def _better(group: Candidates, first: int, second: int) -> bool | None:
-    """Return whether the first of two answers is closer to the reference; None without one."""
-    return described_better(str(group.items[first]), str(group.items[second]), group.reference)

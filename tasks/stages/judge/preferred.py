@@ -18,7 +18,7 @@ from tasks.records.rows import (
     write_summary,
     write_table,
 )
-from tasks.rewards.captions import described_better
+from tasks.rewards.candidates import truly_better
 from tasks.running.tracking import dvc_hashes
 from tasks.settings import Settings
 
@@ -46,7 +46,7 @@ def preferred(settings: Settings, job: Job) -> Metrics:
     write_diffusion_pairs(built.kept, job.out / "diffusion_dpo")
     dropped = [{"id": g.id, "reason": why, "source": "candidates"} for g, why in built.dropped]
     write_table(dropped + aside, job.out / "rejected.parquet", REJECTED)
-    metrics = report(built, _better)
+    metrics = report(built, truly_better)
     write_summary(job.out, fewer=less, dropped=reasons(built), judge_below_bar=below, **metrics)
     return metrics
 
@@ -68,8 +68,3 @@ def _of_policy(settings: Settings, job: Job) -> tuple[list[Candidates], dict]:
         )  # fmt: skip
     job.cost.add(len(groups), policy.tokens)
     return groups, less
-
-
-def _better(group: Candidates, first: int, second: int) -> bool | None:
-    """Return whether the first of two answers is closer to the reference; None without one."""
-    return described_better(str(group.items[first]), str(group.items[second]), group.reference)

@@ -3,18 +3,27 @@
 import json
 
 from tasks.job import Job, Metrics
+from tasks.reproduction import preference_pairs
 from tasks.reproduction import unified_reward as experiment
 from tasks.settings import Settings
 
 
 def unified_reward_arms(settings: Settings, job: Job) -> Metrics:
     """Train and ask every judge of the experiment behind UnifiedReward's claim, with every seed."""
-    trials = experiment.trials(
+    s = settings.unified_reward
+    judges = experiment.trials(
         data=str(job.input("judging_world")),
         start=str(job.input("judge_start")),
         folder=job.scratch,
-        **settings.unified_reward.model_dump(),
+        **s.judges.model_dump(),
     )
-    results = experiment.run(trials)
+    pairs = preference_pairs.trials(
+        data=str(job.root / "data"),
+        policy=str(job.input("base")),
+        judges=[trial.folder for trial in judges if trial.arm.name == "joint"],
+        folder=job.scratch,
+        **s.pairs.model_dump(),
+    )
+    results = experiment.run(judges) + preference_pairs.run(pairs)
     (job.out / "results.json").write_text(json.dumps(results) + "\n")
-    return {"arms": float(len(trials))}
+    return {"arms": float(len(judges) + len(pairs))}

@@ -41,7 +41,9 @@ def judge_start(settings: Settings, job: Job) -> Metrics:
     )  # fmt: skip
     change = fmean(after[task] - before[task] for task in after)
     bars = {"two_pictures": section.two_pictures, "motion": section.motion}
-    bars |= dict.fromkeys(("caption_colors", "caption_shapes", "caption_places"), section.captions)
+    bars |= dict.fromkeys(
+        ("caption_colors", "caption_shapes", "caption_places"), section.caption_facts
+    )
     gates = pass_gates(
         [
             *(Gate(name, skills[name], at_least=bar) for name, bar in bars.items()),

@@ -20,7 +20,7 @@ def test_it_sees_what_a_judge_must(metrics):
     bars = load_settings(ROOT / "params.yaml").judge_start
     assert metrics["gate/two_pictures"] >= bars.two_pictures
     for sort in ("colors", "shapes", "places"):
-        assert metrics[f"gate/caption_{sort}"] >= bars.captions
+        assert metrics[f"gate/caption_{sort}"] >= bars.caption_facts
     assert metrics["gate/motion"] >= bars.motion
 
 
