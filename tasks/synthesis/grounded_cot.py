@@ -23,6 +23,7 @@ from tasks.records.images import crop, open_image, to_png
 from tasks.records.rows import Sample
 from tasks.rewards.text import same_answer
 from tasks.running.errors import UserError
+from tasks.synthesis.grounding.readback import same_reading
 
 LARGEST_SHARE = 0.25  # a larger box would pass the reading test without pointing at anything
 _BOX = r"\[\d+(?:\.\d+)?(?:,\s*\d+(?:\.\d+)?){3}\]"
@@ -77,25 +78,6 @@ class Chain:
     def verified(self) -> bool:
         """True if the chain has facts and all of them were verified."""
         return bool(self.facts) and all(fact.verified for fact in self.facts)
-
-
-def same_reading(readback: str, target: str) -> bool:
-    """Compare a read-back with its target: equal text, or equal numbers.
-
-    GCoT specification 4 (`verify_readback`) with the repairs of section 8, items 6, 9 and 12:
-    currency signs, separators and percent signs do not count, and `nan` is no number.
-
-    >>> same_reading("The number is: 325", "325"), same_reading("$10,600", "10600")
-    (True, True)
-    """
-    reading = readback.rsplit(":", 1)[-1] if ":" in readback and ":" not in target else readback
-    cleaned = [
-        t.strip().lower().rstrip(".").replace("$", "").replace(",", "") for t in (reading, target)
-    ]
-    if cleaned[0] == cleaned[1]:
-        return bool(cleaned[0])
-    numbers = [_number(text) for text in cleaned]
-    return None not in numbers and numbers[0] == numbers[1]
 
 
 def facts_of(text: str, frame: tuple[float, float]) -> tuple[Fact, ...]:
@@ -257,11 +239,3 @@ def _points_at_truth(sample: Sample, fact: Fact) -> bool:
         return False
     true = [corners for text, corners in sample.details["texts"] if text == fact.target]
     return any(iou(box, fact.box) > 0.5 for box in boxes_from(true, sample.size))
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text.rstrip("%"))
-    except ValueError:
-        return None
-    return value if abs(value) < float("inf") else None

@@ -10,7 +10,8 @@ from tasks.asking.coordinates import Coordinates
 from tasks.records.boxes import Box
 from tasks.records.rows import Sample
 from tasks.running.errors import UserError
-from tasks.synthesis.grounded_cot import Chain, check_yield, facts_of, same_reading
+from tasks.synthesis.grounded_cot import Chain, check_yield, facts_of
+from tasks.synthesis.grounding.readback import same_reading
 
 FRAME = (100, 100)
 
