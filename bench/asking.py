@@ -18,6 +18,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,9 @@ from models.prefix.shared import share_prefix
 from models.vlm.loading import load_model, load_processor
 from tasks.asking import local
 from tasks.asking.asker import Asked, Asker, Writing
-from tasks.asking.conversation import Conversation, question
+from tasks.asking.conversation import Answer, Conversation, question
 from tasks.asking.local import answer_batch, score_batch
+from tasks.asking.memory import Memory
 from tasks.asking.served import Limits, ServedEngine
 from tasks.judging.judge import VERDICT_TOKENS
 from tasks.judging.wording import SENTENCES
@@ -44,6 +46,7 @@ from tasks.running.process import be_quiet
 from tasks.world.shards import make_sample
 
 REPEATS = 3
+ANSWERS = 1_000_000  # in a memory that is opened
 AT_ONCE = 64  # answers in a batch of the other side
 WHERE = Path(__file__).with_name("asking.json")
 SIDES = {300: 448, 900: 784}
@@ -212,6 +215,40 @@ def requests() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def remembered() -> dict[str, float]:
+    """Open a memory of a million answers, and ask it for 64 of them, in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        memory = Memory(Path(folder))
+        keys = [number.to_bytes(32, "big") for number in range(ANSWERS)]
+        answer = asdict(Answer("There are two red rings and a blue star.", 12, (-0.1,) * 12))
+        rows = ((key, 0, json.dumps(answer)) for key in keys)
+        with memory._database as database:
+            database.execute("BEGIN")
+            database.executemany("INSERT INTO answers (key, number, answer) VALUES (?, ?, ?)", rows)
+        size = memory.file.stat().st_size / 1e9
+        memory.close()
+        told = subprocess.run(
+            [sys.executable, "-m", "bench.asking", "remembered", folder],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+    seconds, gigabytes = map(float, told.stdout.split()[-2:])
+    return {"answers": ANSWERS, "seconds": seconds, "peak_gb": gigabytes, "file_gb": size}
+
+
+def _open(folder: str) -> None:
+    before, began = _peak(), time.perf_counter()
+    memory = Memory(Path(folder))
+    found = memory.known([(ANSWERS // 64 * i).to_bytes(32, "big") for i in range(64)])
+    seconds = time.perf_counter() - began
+    if len(found) != 64:
+        raise AssertionError("an answer was forgotten")
+    print(seconds, _peak() - before)
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
 def show(rows: list[dict[str, Any]]) -> None:
     """Print the table."""
     table = Table(title=f"Asking (medians of {REPEATS} repeats in turn)")
@@ -233,9 +270,12 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     if len(sys.argv) > 1:
         name, side = sys.argv[1:]
+        if name == "remembered":
+            _open(side)
+            return
         theirs, ours = ROWS[name][0]()
         (ours if side == "ours" else theirs)()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
+        print(_peak())
         return
     rows = [requests()]
     for name in ROWS:
@@ -244,7 +284,9 @@ def main() -> None:
     show(rows)
     machine = {"processor": platform.processor() or platform.machine(),
                "threads": torch.get_num_threads()}  # fmt: skip
-    WHERE.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    found = {"machine": machine, "rows": rows, "memory": remembered()}
+    print(found["memory"])
+    WHERE.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,14 @@ from dvc.cli import DvcParserError, parse_args
 from flows.platform.command_line import settings_from_command_line
 from tasks import run
 from tasks.running.errors import UserError
-from tasks.settings import AlignSettings, JudgeSettings, ReinforceSettings, Settings, save_settings
+from tasks.settings import (
+    AlignSettings,
+    GroundSettings,
+    JudgeSettings,
+    ReinforceSettings,
+    Settings,
+    save_settings,
+)
 from tests.pages import PAGES, PIPELINE, ROOT, blocks, spans
 
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -36,6 +43,7 @@ FORMS = {
     "flows.align": AlignSettings,
     "flows.reinforce": ReinforceSettings,
     "flows.judge": JudgeSettings,
+    "flows.ground": GroundSettings,
 }
 
 

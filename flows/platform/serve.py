@@ -18,6 +18,7 @@ from prefect.client.orchestration import get_client  # noqa: E402
 from prefect.client.schemas.actions import DeploymentUpdate  # noqa: E402
 
 from flows.align import align  # noqa: E402
+from flows.ground import ground  # noqa: E402
 from flows.judge import judge  # noqa: E402
 from flows.platform.stage import ROOT  # noqa: E402
 from flows.reinforce import reinforce  # noqa: E402
@@ -25,6 +26,7 @@ from tasks.running.errors import without_trace  # noqa: E402
 from tasks.running.warm import standby  # noqa: E402
 from tasks.settings import (  # noqa: E402
     AlignSettings,
+    GroundSettings,
     JudgeSettings,
     ReinforceSettings,
     Shared,
@@ -53,6 +55,13 @@ OFFERED: tuple[tuple[Flow, str, type[Shared], str, list[str]], ...] = (
         JudgeSettings,
         "UnifiedReward: train a judge of answers, pictures and clips, and prefer with it.",
         ["local", "unified-reward"],
+    ),
+    (
+        ground,
+        "ground",
+        GroundSettings,
+        "GCoT: teach a model new documents from a few questions, by facts that carry boxes.",
+        ["local", "gcot"],
     ),
 )
 PARAMS = ROOT / "params.yaml"

@@ -29,7 +29,7 @@ def few_shot_scores(root: Path = ROOT) -> str:
 
 def print_few_shot_summary(root: Path, outcomes: dict[str, str]) -> None:
     """Print the scores of a few-shot adaptation, its cost and where to look."""
-    console = _console()
+    console = summary_console()
     scores = Table(title="Held-out scores, before and after (* differs, Holm-adjusted p < 0.05)")
     for name in ("questions", "measure", "start", "adapted"):
         scores.add_column(name, justify="left" if name in ("questions", "measure") else "right")
@@ -39,9 +39,7 @@ def print_few_shot_summary(root: Path, outcomes: dict[str, str]) -> None:
     probe = root / "outputs" / "reinforced" / "headroom.json"
     if probe.exists() and (told := json.loads(probe.read_text())["warning"]):
         console.print(f"Warning: {printable(told)}")
-    _print_cost(console, root, outcomes)
-    console.print(f"Report:  {root / 'outputs' / 'few_shot_page' / 'index.html'}")
-    console.print("Runs:    make up   (Prefect and MLflow in the browser)")
+    print_ending(console, root, outcomes, "Report", "few_shot_page/index.html")
 
 
 def _few_shot_rows(root: Path) -> list[tuple[str, str, str, str]]:
@@ -70,7 +68,7 @@ def judge_scores(root: Path = ROOT) -> str:
 
 def print_judge_summary(root: Path, outcomes: dict[str, str]) -> None:
     """Print how far the judge can be trusted, what it preferred, its cost and where to look."""
-    console = _console()
+    console = summary_console()
     scores = Table(title="Held-out pairs judged right, in both orders (* differs from the start)")
     for name in JUDGED:
         scores.add_column(name, justify="left" if name == "task" else "right")
@@ -79,14 +77,12 @@ def print_judge_summary(root: Path, outcomes: dict[str, str]) -> None:
     console.print(scores)
     for words in _sheet(root)["judge"]["below"]:
         console.print(f"Below the bar: {printable(words)}")
-    _print_cost(console, root, outcomes)
-    console.print(f"Sheet:   {root / 'outputs' / 'judge_sheet' / 'index.html'}")
-    console.print("Runs:    make up   (Prefect and MLflow in the browser)")
+    print_ending(console, root, outcomes, "Sheet", "judge_sheet/index.html")
 
 
 def judge_won(root: Path = ROOT) -> bool:
     """Return whether the judge beats its start on some task and loses on none."""
-    return _won(list(_sheet(root)["comparisons"].values()))
+    return won(list(_sheet(root)["comparisons"].values()))
 
 
 def _sheet(root: Path) -> dict[str, Any]:
@@ -128,7 +124,7 @@ def score_table(rows: list[dict[str, Any]]) -> str:
 
 def print_summary(root: Path, outcomes: dict[str, str]) -> None:
     """Print the scores, the cost of each stage and where to look."""
-    outputs, console = root / "outputs", _console()
+    outputs, console = root / "outputs", summary_console()
     rows = json.loads((outputs / "benchmarks" / "table.json").read_text())
     scores = Table(
         title="Held-out scores (* differs from base, Holm-adjusted p < 0.05; intervals: report)"
@@ -148,9 +144,7 @@ def print_summary(root: Path, outcomes: dict[str, str]) -> None:
         console.print(f"{left} other tasks do not differ from the base; the report has them.")
     if told := smallest_differences(rows):
         console.print(f"These differences would have been seen with a probability of 80 %: {told}")
-    _print_cost(console, root, outcomes)
-    console.print(f"Report:  {outputs / 'report' / 'index.html'}")
-    console.print("Runs:    make up   (Prefect and MLflow in the browser)")
+    print_ending(console, root, outcomes, "Report", "report/index.html")
 
 
 def smallest_differences(rows: list[dict[str, Any]]) -> str:
@@ -167,21 +161,21 @@ def smallest_differences(rows: list[dict[str, Any]]) -> str:
 def chain_won(root: Path = ROOT) -> bool:
     """Return whether the last policy beats the base somewhere and loses nowhere."""
     rows = json.loads((root / "outputs" / "benchmarks" / "table.json").read_text())
-    return _won([row[_policies(rows)[-1]] for row in rows])
+    return won([row[_policies(rows)[-1]] for row in rows])
 
 
 def few_shot_won(root: Path = ROOT) -> bool:
     """Return whether an adapted model beats its start somewhere and loses nowhere."""
     table = json.loads((root / "outputs" / "perception" / "table.json").read_text())
-    return _won([test for found in table.values() for test in found["comparisons"].values()])
+    return won([test for found in table.values() for test in found["comparisons"].values()])
 
 
-def _won(tests: list[dict[str, float]]) -> bool:
+def won(tests: list[dict[str, float]]) -> bool:
     """Judge by paired tests, adjusted for their number; one that was not made counts for nothing.
 
-    >>> _won([{"difference": 0.4, "p_adjusted": 0.01}, {"difference": -0.1, "p_adjusted": 0.3}])
+    >>> won([{"difference": 0.4, "p_adjusted": 0.01}, {"difference": -0.1, "p_adjusted": 0.3}])
     True
-    >>> _won([{"difference": 0.4, "p_adjusted": 0.01}, {"difference": -0.1, "p_adjusted": 0.04}])
+    >>> won([{"difference": 0.4, "p_adjusted": 0.01}, {"difference": -0.1, "p_adjusted": 0.04}])
     False
     """
     sure = [test["difference"] for test in tests if test.get("p_adjusted", 1.0) < 0.05]
@@ -192,7 +186,7 @@ def _differs(row: dict[str, Any], policies: list[str]) -> bool:
     return any(row[policy].get("p_adjusted", 1.0) < 0.05 for policy in policies)
 
 
-def _console() -> Console:
+def summary_console() -> Console:
     """Return a console on which square brackets and colons in names mean nothing."""
     return Console(markup=False, emoji=False, highlight=False)
 
@@ -205,6 +199,15 @@ def _cell(entry: dict[str, float], interval: bool = True) -> str:
     star = "*" if entry.get("p_adjusted", 1.0) < 0.05 else ""
     around = f" [{entry['low']:.2f}, {entry['high']:.2f}]" if interval else ""
     return f"{entry['mean']:.2f}{star}{around}"
+
+
+def print_ending(
+    console: Console, root: Path, outcomes: dict[str, str], name: str, page: str
+) -> None:
+    """Print what the stages cost, where the page is, and how to look at runs."""
+    _print_cost(console, root, outcomes)
+    console.print(f"{name + ':':<8} {root / 'outputs' / page}")
+    console.print("Runs:    make up   (Prefect and MLflow in the browser)")
 
 
 def _print_cost(console: Console, root: Path, outcomes: dict[str, str]) -> None:

@@ -40,7 +40,7 @@ IMAGE_NAMES = ("images", "image", "image_path", "image_paths", "file_name")
 # What of a row is looked at.
 COLUMNS = tuple(dict.fromkeys((
     *PROMPT_NAMES, *TURN_NAMES, *ANSWER_NAMES, *IMAGE_NAMES, "id", "task", "split", "metric",
-    "boxes", "corners", "box_frame", "label", "final", "details", *judgements.COLUMNS,
+    "boxes", "corners", "box_frame", "label", "final", "details", "cot", *judgements.COLUMNS,
 )))  # fmt: skip
 FIELDS = tuple(Sample.model_fields)
 # What a record of the wrong shape raises; RecursionError comes from deeply nested JSON.
@@ -165,6 +165,9 @@ def _understood(row: dict[str, Any], name: str, part: Part) -> Sample:
         content(part.folder, picture, "picture", PICTURE) for picture in pictures or named
     )
     details = row.get("details") or {}
+    details = json.loads(details) if isinstance(details, str) else details
+    if cot := text_in(row, "cot"):
+        details = details | {"cot": cot}
     corners = row.get("boxes") or row.get("corners") or []
     final, metric = text_in(row, "final"), row.get("metric")
     if not final and not corners and "answer>" in answer and metric in (None, "", "final"):
@@ -180,7 +183,7 @@ def _understood(row: dict[str, Any], name: str, part: Part) -> Sample:
         corners=_in_pixels(corners, row.get("box_frame"), images),
         label=text_in(row, "label"),
         final=final,
-        details=json.loads(details) if isinstance(details, str) else details,
+        details=details,
     )
 
 

@@ -61,20 +61,20 @@ class Trial:
 
 
 def trials(
-    *, data: str, policy: str, judges: Sequence[str], folder: Path, **sizes: float
+    *, data: str, policy: str, judge: str, folder: Path, seeds: int, **sizes: float
 ) -> list[Trial]:
-    """Return the trials of the experiment, with as many seeds as there are judges.
+    """Return the trials of the experiment.
 
     Args:
-        judges: Folders of trials whose models rank and score (`tasks.reproduction.unified_reward`).
+        judge: Folder of the model that ranks and scores.
         sizes: The fields of `Trial` from `described` on.
     """
     return [
         Trial(
-            way, seed, data, policy, str(Path(judge) / "model"),
+            way, seed, data, policy, judge,
             str(folder / "pairs" / f"{way}-{seed}"), **sizes,  # type: ignore[arg-type]
         )  # fmt: skip
-        for way in WAYS for seed, judge in enumerate(judges)
+        for way in WAYS for seed in range(seeds)
     ]  # fmt: skip
 
 

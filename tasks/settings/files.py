@@ -10,11 +10,12 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from tasks.running.errors import UserError
 from tasks.running.yaml_files import parsed
 from tasks.settings.align import AlignSettings
+from tasks.settings.ground import GroundSettings
 from tasks.settings.judge import JudgeSettings, UnifiedReward
 from tasks.settings.reinforce import ReinforceSettings, VisualRft
 from tasks.settings.section import Form, lay_over
 from tasks.settings.shared import Shared
-from tasks.settings.world import Base, Habits, JudgeStart, JudgingWorld
+from tasks.settings.world import Base, Habits, JudgingWorld
 
 # Names that old settings files may have: what they are now ("" for nothing), and since when. Each
 # is in CHANGELOG.md.
@@ -29,13 +30,12 @@ RENAMED = {
 }
 
 
-class Settings(AlignSettings, ReinforceSettings, JudgeSettings):
+class Settings(AlignSettings, ReinforceSettings, JudgeSettings, GroundSettings):
     """All settings, as params.yaml holds them."""
 
     base: Base = Field(default=Base(), description="Embedded tiny model")
     habits: Habits = Field(default=Habits(), description="Embedded few-shot model")
     judging_world: JudgingWorld = Field(default=JudgingWorld(), description="Embedded judgements")
-    judge_start: JudgeStart = Field(default=JudgeStart(), description="Embedded start of judges")
     visual_rft: VisualRft = Field(default=VisualRft(), description="Visual-RFT experiment")
     unified_reward: UnifiedReward = Field(
         default=UnifiedReward(), description="UnifiedReward experiment"

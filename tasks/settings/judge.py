@@ -132,6 +132,7 @@ class JudgesTried(Section):
 class PairsTried(Section):
     """Ways of making preference pairs with the joint judge, and what a policy learns of them."""
 
+    seeds: Seeds = 3
     described: int = Field(192, ge=1, title="Pictures", description="Described by the policy")
     candidates_each: CandidatesEach = 10
     pairs_learnt: int = Field(128, ge=1, description="In every way of making them")

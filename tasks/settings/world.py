@@ -42,22 +42,20 @@ Taught = Annotated[
 ]
 
 
-class Continued(Section):
-    """A short training that goes on from the base, and what its model may lose."""
+class Phase(Section):
+    """A short training that goes on from the base, after which the model has a skill.
+
+    And not the habit to show it.
+    """
 
     steps: Steps = 300
     learning_rate: Rate = 1e-3
     processes: Processes = 2
+    dev: Dev = 64
     per_task: PerTask = 20
     forgets: float = Field(
         0.02, ge=0, le=1, title="Gate: keeps", description="Largest loss on all other tasks"
     )
-
-
-class Phase(Continued):
-    """One after which the model has a skill and not the habit to show it."""
-
-    dev: Dev = 64
     taught: Taught = []
     can: float = Field(
         0.5, ge=0, le=1, title="Gate: can", description="The best of 8 answers scores at least this"
@@ -79,25 +77,3 @@ class JudgingWorld(Section):
     train_items: int = Field(1200, ge=1, description="Items of each task and style")
     dev_items: int = Field(100, ge=1, description="Items of each task and style")
     test_items: int = Field(400, ge=1, description="Items of each task and style")
-
-
-class JudgeStart(Continued):
-    """Teaching the embedded base to see what a judge must (shipped; nobody has to run it)."""
-
-    steps: Steps = 900
-    learning_rate: Rate = 2e-3
-    per_task: PerTask = 40
-    forgets: float = Field(
-        0.01, ge=0, le=1, title="Gate: keeps", description="Largest loss on all other tasks"
-    )
-    skill_questions: int = Field(200, ge=1, description="Dev questions about each skill")
-    two_pictures: float = Field(
-        0.95, ge=0, le=1, description="Gate: attributes in either of two pictures, at least"
-    )
-    caption_facts: float = Field(
-        0.9, ge=0, le=1, description="Gate: right colours, shapes, places of a caption, at least"
-    )
-    motion: float = Field(0.85, ge=0, le=1, description="Gate: which way something moves, at least")
-    verdicts: float = Field(
-        0.6, ge=0, le=1, description="Gate: right verdicts of each task, at most"
-    )

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from tasks.asking.coordinates import Coordinates
 from tasks.asking.turns import asking
@@ -13,7 +12,7 @@ from tasks.job import Job, Metrics
 from tasks.records.choosing import of_each
 from tasks.records.rows import Sample, read_samples, write_summary
 from tasks.settings import Settings
-from tasks.settings.world import Continued, Phase
+from tasks.settings.world import Phase
 
 FRAME, TOKENS = Coordinates(100), 160
 SAMPLED = 8  # answers to a dev question, of which the best shows what the model can
@@ -32,9 +31,23 @@ def phase(
         UserError: It cannot (best of 8), it does already (greedy), or it has lost what the base
             knew.
     """
-    train_phase(job, settings, section, diet, job.input("base"))
+    from tasks.training.fitting import mlflow_logger
+    from tasks.world.base import go_on, save_base  # draws the micro-world
+
+    model, tokenizer = go_on(
+        str(job.input("base")),
+        job.scratch,
+        mlflow_logger(job.run_id),
+        diet=diet,
+        steps=section.steps,
+        learning_rate=section.learning_rate,
+        processes=section.processes,
+        seed=settings.seed,
+    )
+    save_base(model, tokenizer, job.out)
+    del model
     samples = of_each(read_samples(job.root / "data", "test"), section.per_task)
-    table = {name: measured(folder, samples, job.memory, settings.device)
+    table = {name: _measured(folder, samples, job.memory, settings.device)
              for name, folder in (("base", job.input("base")), ("phase", job.out))}  # fmt: skip
     with asking(str(job.out), job.memory, settings.device) as asker:
         found = headroom(
@@ -56,34 +69,8 @@ def phase(
     return gates | {f"{task}/{name}": x for task, row in rows for name, x in row.items()}
 
 
-def train_phase(
-    job: Job, settings: Settings, section: Continued, diet: str, start: Path, **how: Any
-) -> None:
-    """Go on training a model, and write the result.
-
-    Args:
-        diet, how: As of `tasks.world.base.go_on`.
-    """
-    from tasks.training.fitting import mlflow_logger
-    from tasks.world.base import go_on, save_base  # draws the micro-world
-
-    model, tokenizer = go_on(
-        str(start),
-        job.scratch,
-        mlflow_logger(job.run_id),
-        diet=diet,
-        steps=section.steps,
-        learning_rate=section.learning_rate,
-        processes=section.processes,
-        seed=settings.seed,
-        **how,
-    )
-    save_base(model, tokenizer, job.out)
-
-
-def measured(
+def _measured(
     model: Path, samples: list[Sample], memory: Path, device: str
 ) -> dict[str, dict[str, float]]:
-    """Return the table of a model's answers to samples (`by_task`)."""
     with asking(str(model), memory, device) as asker:
         return by_task(samples, benchmark(asker, samples, FRAME, TOKENS, "measuring what is kept"))

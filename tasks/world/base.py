@@ -124,24 +124,19 @@ def go_on(
     learning_rate: float,
     processes: int,
     seed: int,
-    length: int = 320,
-    sight: bool = True,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Go on training a finished base on another diet: a phase from which an experiment starts.
 
     Args:
         folder: The base.
         diet: What its rows are drawn from, of `DIETS`; all that the base knows is among it.
-        length: Tokens of a row.
-        sight: Let the blocks of the vision tower learn, too.
     """
     model, tokenizer = load_model(folder), load_processor(folder).tokenizer
     torch.set_num_threads(1)
-    model.model.visual.blocks.requires_grad_(sight)
     module = PackedPretraining(
         model, len(drawing.PATCH_LABELS), steps, learning_rate=learning_rate, hold=0.2
     )
-    data = WorldData(tokenizer, seed=seed, steps=steps, diet=diet, length=length)
+    data = WorldData(tokenizer, seed=seed, steps=steps, diet=diet, length=320)
     _fit(module, data, scratch / diet, logger, processes)
     return module.model, tokenizer
 

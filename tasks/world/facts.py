@@ -54,16 +54,6 @@ def matching(said: Sequence[Thing], shown: Sequence[Thing]) -> tuple[int, ...] |
     return tuple(map(int, partners))
 
 
-def true_values(said: Sequence[Thing], shown: Sequence[Thing], part: int) -> list[str] | None:
-    """Return for each thing said its true colour, or shape, or ...; None as in `matching`.
-
-    Args:
-        part: The place of the fact in a thing.
-    """
-    partners = matching(said, shown)
-    return None if partners is None else [shown[i][part] for i in partners]
-
-
 def sayable(things: Sequence[Thing]) -> list[Thing]:
     """Return the facts that words tell."""
     return [thing[: len(PARTS["clip"])] for thing in things]

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from models.tiny.packing import Packer, Row, merge_block_order
 from models.tiny.vlm import MERGE, PATCH
-from tasks.world import drawing, few_shot, judging_questions, questions
+from tasks.world import drawing, few_shot, questions
 from tasks.world.lexicon import SIDE
 from tasks.world.pictures import Picture
 
@@ -19,27 +19,15 @@ QUESTIONS_PER_PICTURE = 9
 # Rows of a batch by kind. Both sorts of batches hold nine pictures, so that shapes never change.
 PLAIN = {"single": 9, "clip": 0, "text": 1}
 WITH_CLIP = {"single": 5, "clip": 1, "text": 4}
-CYCLE = (PLAIN,) * 7 + (WITH_CLIP,)  # of batches
-# The same for the phase `judge_start`, with 13 pictures: a fifth of the rows is the base's own. Of
-# two clips a row holds four questions, and of one clip eleven: they are shown less often.
-ONE_CLIP = {"single": 1, "scenes of one": 1, "scenes of two": 1, "clips of one": 3}
-TWO_CLIPS = {"single": 1, "scenes of one": 1, "scenes of two": 1, "clips of one": 1,
-             "clips of two": 1}  # fmt: skip
-TEXT_TOO = {"single": 1, "text": 1, "scenes of two": 3, "clips of one": 2}
-JUDGE_CYCLE = (ONE_CLIP, ONE_CLIP, TWO_CLIPS) * 2 + (TEXT_TOO, TWO_CLIPS)
+CLIP_EVERY = 8
 
 
 @dataclass(frozen=True)
 class Diet:
-    """What a part of the curriculum shows: kinds of pictures by share, and questions on scenes.
-
-    Attributes:
-        cycle: The rows of one batch after the other.
-    """
+    """What a part of the curriculum shows: kinds of pictures by share, and questions on scenes."""
 
     pictures: dict[str, float]
     scenes_ask: dict[questions.Ask, float]
-    cycle: tuple[dict[str, int], ...] = CYCLE
 
 
 EVERYTHING = questions.QUESTIONS["scene"]
@@ -105,19 +93,6 @@ DIETS = {
         },
         questions.EVERYTHING_AND_JUDGEMENT,
     ),
-    # what a judge has to see, beside everything else but judgements
-    "judge_start": Diet(
-        {
-            "scene": 0.50,
-            "chart": 0.09,
-            "table": 0.16,
-            "receipt": 0.10,
-            "report": 0.07,
-            "crop": 0.08,
-        },
-        questions.EVERYTHING_BUT_JUDGEMENT,
-        JUDGE_CYCLE,
-    ),
 }
 
 
@@ -146,7 +121,8 @@ class Drawn(Dataset):
         diet = DIETS["perception" if index < self.perception_steps else self.diet]
         rows: list[Row] = []
         pictures: list[Picture] = []
-        for kind, number in diet.cycle[index % len(diet.cycle)].items():
+        composition = WITH_CLIP if index % CLIP_EVERY == CLIP_EVERY - 1 else PLAIN
+        for kind, number in composition.items():
             for _ in range(number):
                 row, picture = self._row(rng, kind, diet)
                 rows.append(row)
@@ -159,10 +135,6 @@ class Drawn(Dataset):
             return self.packer.pack([(q.prompt, q.answer) for q in asked], 0), []
         if kind == "single":
             kind = rng.choices(list(diet.pictures), list(diet.pictures.values()))[0]
-        if kind in judging_questions.ROWS:
-            asked, pictures = judging_questions.draw_row(rng, kind)
-            frames = sum(len(picture.frames) for picture in pictures)
-            return self.packer.pack([(q.prompt, q.answer) for q in asked], frames), pictures
         if kind == "subject":
             picture = few_shot.draw_subject(rng)
             asked = questions.ask(rng, picture, QUESTIONS_PER_PICTURE, few_shot.ASKED)

@@ -294,10 +294,6 @@ CLOSE_JUDGEMENT: dict[Ask, float] = JUDGEMENT | {judge_pair: 3.0, judge_close_pa
 EVERYTHING_AND_JUDGEMENT: dict[Ask, float] = PERCEPTION | BEHAVIOUR | {
     judge_pair: 1.6, judge_close_pair: 1.6, judge_point: 1.6, region: 2.0, call_tool: 1.2,
 }  # fmt: skip
-EVERYTHING_BUT_JUDGEMENT: dict[Ask, float] = {
-    maker: share for maker, share in EVERYTHING_AND_JUDGEMENT.items()
-    if maker not in (judge_pair, judge_close_pair, judge_point)
-}  # fmt: skip
 DOCUMENT: dict[Ask, float] = {
     value: 2.6, value_with_boxes: 1.8, read_box: 1.0, locate: 1.8, list_values: 1.0, largest: 0.4,
     largest_with_boxes: 0.3, difference_with_boxes: 0.4, bar_color: 0.3, named_text: 0.8,

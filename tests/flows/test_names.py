@@ -6,10 +6,11 @@ from prefect import runtime
 from prefect.context import FlowRunContext
 
 from flows.align import align
+from flows.ground import ground
 from flows.judge import judge
 from flows.platform.names import is_drawn, named
 from flows.reinforce import reinforce
-from tasks.settings import AlignSettings, JudgeSettings, ReinforceSettings
+from tasks.settings import AlignSettings, GroundSettings, JudgeSettings, ReinforceSettings
 
 
 def test_what_prefects_server_draws_is_known():
@@ -55,6 +56,7 @@ def test_every_flow_uses_it():
         align: (AlignSettings(seed=4), "align outputs/base seed 4"),
         reinforce: (ReinforceSettings(seed=4), "detection by grpo seed 4"),
         judge: (JudgeSettings(seed=4), "judge outputs/base seed 4"),
+        ground: (GroundSettings(seed=4), "grounded 16 examples seed 4"),
     }
     for one, (settings, called) in wanted.items():
         assert one.flow_run_name is not None

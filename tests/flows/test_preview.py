@@ -30,6 +30,7 @@ def contents(root: Path) -> dict[str, int]:
         ("flows.align", "--data"),
         ("flows.reinforce", "--shots.data"),
         ("flows.judge", "--judgements.data"),
+        ("flows.ground", "--lessons.data"),
     ],
 )
 def test_a_preview_prints_samples_and_starts_and_changes_nothing(checkout, flow, setting, tmp_path):
@@ -42,8 +43,11 @@ def test_a_preview_prints_samples_and_starts_and_changes_nothing(checkout, flow,
     assert "layout: JSONL" in said.stdout and "question: Where is the circle?" in said.stdout
     assert "1x line is not JSON" in said.stdout
     assert contents(checkout) == before
-    missing = run(checkout, flow, setting, "nowhere", "--preview")
-    assert missing.returncode == 1 and f"the setting `{setting[2:]}` names" in missing.stderr
+
+
+def test_a_preview_of_nothing_names_the_setting(checkout):
+    missing = run(checkout, "flows.reinforce", "--shots.data", "nowhere", "--preview")
+    assert missing.returncode == 1 and "the setting `shots.data` names" in missing.stderr
 
 
 def test_a_browser_has_the_samples_when_a_training_cannot_even_start(checkout):

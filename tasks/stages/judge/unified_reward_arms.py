@@ -13,14 +13,14 @@ def unified_reward_arms(settings: Settings, job: Job) -> Metrics:
     s = settings.unified_reward
     judges = experiment.trials(
         data=str(job.input("judging_world")),
-        start=str(job.input("judge_start")),
+        start=str(job.input("base")),
         folder=job.scratch,
         **s.judges.model_dump(),
     )
     pairs = preference_pairs.trials(
         data=str(job.root / "data"),
         policy=str(job.input("base")),
-        judges=[trial.folder for trial in judges if trial.arm.name == "joint"],
+        judge=str(job.input("base")),
         folder=job.scratch,
         **s.pairs.model_dump(),
     )

@@ -19,6 +19,12 @@ RENDERED = {
         "<think>your thoughts</think><answer>class name</answer>",
     ),
     "reinforce/find": ({"label": "circle"}, "Find every circle."),
+    "ground/read_box": ({"box": "[1, 2, 3, 4]"}, "Read the text in the box [1, 2, 3, 4]."),
+    "ground/reason": (
+        {"question": "How much is it?"},
+        'How much is it? Reason step by step about what you see, then write "Answer:" and the '
+        "answer alone.",
+    ),
     "ground/locate_text": ({"text": "47"}, "Give the box of the text 47."),
     "world/judge_pair": (
         {"question": "Q?", "a": "first", "b": "second"},

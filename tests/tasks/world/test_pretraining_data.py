@@ -112,17 +112,3 @@ def test_a_resumed_stream_continues_where_it_was_left(tokenizer):
     rest = list(resumed)
     assert len(rest) == 3 and all(same(batch, data[i]) for i, batch in enumerate(rest, start=2))
     assert len(stream) == 5 and resumed.state_dict() == {"done": 5}
-
-
-@pytest.mark.parametrize(
-    ("step", "frames"), [(0, [1, 1, 2, 3, 3, 3]), (6, [0, 1, 2, 2, 2, 3, 3]), (7, [1, 1, 2, 3, 6])]
-)
-def test_what_a_judge_sees_comes_in_rows_of_several_pictures(tokenizer, step, frames):
-    data = Drawn(tokenizer, seed=5, rank=0, steps=8, diet="judge_start", length=352)
-    batch = data[step]
-    pad = tokenizer.convert_tokens_to_ids("<|image_pad|>")
-    shown = ((batch["input_ids"] == pad).sum(1) // TOKENS).tolist()
-    assert sorted(shown) == frames
-    assert len(batch["pixels"]) == len(batch["patch_labels"]) == sum(shown) == 13
-    taught = (batch["labels"] != IGNORED).sum(1)
-    assert taught.min() > 0

@@ -1,0 +1,1 @@
+"""The stages of GCoT: lessons, boxes, reasoner, reasoning, and its page."""

@@ -1,0 +1,140 @@
+"""Fine-tune on the chains with their verified boxes, or on a baseline's rows."""
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from datasets import Features
+
+from tasks.asking.resolving import folder_of
+from tasks.asking.turns import asking
+from tasks.job import Job, Metrics, need
+from tasks.records.boxes import Box
+from tasks.records.rows import TEXT, Sample, read_samples, write_summary, write_table
+from tasks.settings import Settings
+from tasks.stages.common import coordinates
+from tasks.stages.training import planned, trained
+from tasks.synthesis.grounding.bank import Bank, Entry, boxes_of
+from tasks.synthesis.grounding.chains import asked, reference_of
+from tasks.synthesis.grounding.expanding import own_chains
+from tasks.synthesis.grounding.lessons import Lesson, grounded_chain, kept_lessons, with_boxes
+from tasks.training.plan import Plan
+from tasks.training.reasoner import right_value, train_reasoner
+from tasks.training.sft import Turn
+
+LEARNT = Features({"id": TEXT, "prompt": TEXT, "text": TEXT})
+MARKED = "grounded", "unverified", "chains"
+
+
+def reasoner(settings: Settings, job: Job) -> Metrics:
+    """Fine-tune on the chains with their verified boxes, or on a baseline's rows."""
+    s, data = settings.reasoner, job.input("lessons")
+    words = settings.lessons.words if s.learns in MARKED else ""
+    rows, told = _rows(settings, job, words)
+    need(rows, "no lesson is left to learn from", "reasoner.unverified")
+    dev = read_samples(data, "dev")
+    start = str(folder_of(settings.boxes.model, job.root))
+    last = job.input("boxes") / "model"
+    if s.origin == "last_round" and last.is_dir():
+        start = str(last)
+    plan = planned(
+        settings, job, start, s.steps, s.batch, section="reasoner",
+        watched=right_value if dev else None, evaluate_every=s.look_every if dev else 0,
+        patience=s.patience if dev else 0, evaluated=max(1, len(dev)),
+        look_tokens=settings.lessons.max_new_tokens,
+    )  # fmt: skip
+    turns: list[Turn] = [(question, text, images) for _, question, text, images in rows]
+    steps = s.steps
+    if s.expansion and words and not job.check:
+        own = _expanded(settings, job, turns, plan, dev, words)
+        told["own_chains"] = len(own)
+        rows += own
+        turns += [(question, text, images) for _, question, text, images in own]
+        steps *= 2
+    history = train_reasoner(turns, plan, s.learning_rate, dev, words)
+    write_table(
+        [{"id": name, "prompt": question, "text": text} for name, question, text, _ in rows],
+        job.out / "learnt.parquet", LEARNT,
+    )  # fmt: skip
+    write_summary(job.out, learns=s.learns, rows=len(rows), **told)
+    return trained(job, history, steps * s.batch) | {k: float(n) for k, n in told.items()}
+
+
+Row = tuple[str, str, str, list[bytes]]  # sample's id, question, what is learnt, pictures
+
+
+def _rows(settings: Settings, job: Job, words: str) -> tuple[list[Row], dict[str, int]]:
+    """Return what is learnt of every lesson; one whose facts all failed gives its plain answer."""
+    s, data, found = settings.reasoner, job.input("lessons"), job.input("boxes")
+    everything = read_samples(data, "train")
+    lessons = {x.sample.id: x for x in kept_lessons(data, "train", settings.boxes.tagger)}
+    bank = bank_of(found)
+    if s.learns == "unverified":
+        bank = _proposed(found)
+    rows: list[Row] = []
+    told: Counter[str] = Counter()
+    for sample in everything:
+        lesson = lessons.get(sample.id)
+        text = _text(lesson, bank, settings) if lesson and words else None
+        if lesson and words and text is None:
+            told["dropped"] += 1
+        elif text is None:
+            told["plain"] += 1
+            rows.append((sample.id, sample.prompt, reference_of(sample), sample.images))
+        else:
+            told["chains"] += 1
+            rows.append((sample.id, asked(sample, words), text, sample.images))
+    return rows, dict(told)
+
+
+def _text(lesson: Lesson, bank: Bank, settings: Settings) -> str | None:
+    s = settings.reasoner
+    if s.learns == "chains":
+        return lesson.chains[0]
+    if s.learns == "unverified":
+        return with_boxes(lesson.chains[0], boxes_of(bank, lesson.sample.id))
+    return grounded_chain(lesson, bank, s.unverified)
+
+
+def bank_of(found: Path) -> Bank:
+    """Return the bank that the stage `boxes` wrote."""
+    return {
+        (row["sample_id"], row["target"]): Entry(
+            Box(*row["box"], frame=tuple(row["frame"])), row["found"], row["verified"]
+        )
+        for row in pq.read_table(found / "bank.parquet").to_pylist()
+    }  # fmt: skip
+
+
+def _proposed(found: Path) -> Bank:
+    """Return the boxes as they were proposed first, whether they read back or not."""
+    rows = pq.read_table(found / "proposals.parquet").to_pylist()
+    return {
+        (row["sample_id"], row["target"]): Entry(Box(*row["box"], frame=tuple(row["frame"])), 0, 0)
+        for row in rows
+        if row["round"] == 0 and row["split"] == "train" and row["box"]
+    }
+
+
+def _expanded(
+    settings: Settings, job: Job, turns: list[Turn], plan: Plan, dev: list[Sample], words: str
+) -> list[Row]:
+    """Train once, and let that model write chains of its own about the same questions."""
+    s, asked_of, found = settings.reasoner, settings.lessons, settings.boxes
+    first = plan.model_copy(
+        update={"out": str(job.scratch / "first"), "scratch": str(job.scratch / "first-scratch"),
+                "run_id": ""}
+    )  # fmt: skip
+    if not Path(first.out).is_dir():
+        Path(first.scratch).mkdir(exist_ok=True)
+        train_reasoner(turns, first, s.learning_rate, dev, words)
+    with asking(first.out, job.memory, settings.device) as asker:
+        chains = own_chains(
+            asker, read_samples(job.input("lessons"), "train"), words=words,
+            coordinates=coordinates(settings, first.out), most=s.expansion,
+            attempts=asked_of.chains_each, temperature=asked_of.temperature,
+            max_new_tokens=asked_of.max_new_tokens, verify=found.verify, margin=found.margin,
+            largest_share=found.largest_share, seed=settings.seed,
+        )  # fmt: skip
+    job.cost.add(len(chains), asker.tokens)
+    return [(x.id, asked(x, words), text, x.images) for x, text in chains]
