@@ -241,6 +241,25 @@ DEMO, VISUAL_RFT = "bench/demo.json", "bench/visual_rft.json"
 QUESTIONS = ("detection", "classification", "open vocabulary")
 
 
+def asking(facts: dict) -> str:
+    """Return what asking costs beside prompts that are computed as often as they have answers."""
+    rows = []
+    for row in facts["rows"]:
+        target = f" ({row['target']:g})" if row["target"] else ""
+        peak = row["peak_gb"]
+        rows.append((
+            row["work"], f"{row['seconds']['theirs']:.1f} s", f"{row['seconds']['ours']:.1f} s",
+            f"**{row['ratio']:.2f}**{target}",
+            f"{peak['theirs']:.2f} → {peak['ours']:.2f} GB" if peak else "–",
+        ))  # fmt: skip
+    held = facts["memory"]
+    return table(("work", "other", "ours", "ratio (target)", "peak memory"), rows) + (
+        f"\n\nA memory of {held['answers']:,} answers opens, and gives 64 of them, in "
+        f"{1000 * held['seconds']:.0f} ms; its file has {held['file_gb']:.2f} GB, and none of it "
+        "stays in memory."
+    )
+
+
 # what stands under a name: from which file, and how it is told
 TABLES: dict[str, tuple[str, Callable[[dict], str]]] = {
     "demo": (DEMO, demo),
@@ -263,5 +282,6 @@ TABLES: dict[str, tuple[str, Callable[[dict], str]]] = {
     "grpo": ("bench/grpo.json", grpo),
     "early exit": ("bench/grpo.json", early_exit),
     "platform": ("bench/platform.json", platform),
+    "asking": ("bench/asking.json", asking),
     "base": ("outputs/metrics/base.json", base),
 }  # fmt: skip

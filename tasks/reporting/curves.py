@@ -67,6 +67,11 @@ CHARTS: dict[str, tuple[Chart, ...]] = {
     ),
     "policy_sft": (LOSS, ACCURACY),
     "reward_model": (LOSS, ACCURACY),
+    "reasoner": (
+        LOSS,
+        Chart("Dev questions answered right", "share", ("dev/score",), share=True),
+        ACCURACY,
+    ),
     "judge": (
         LOSS,
         Chart("Dev pairs judged right", "share", ("dev/score",), share=True),

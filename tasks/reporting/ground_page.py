@@ -114,7 +114,7 @@ def write_ground_page(
             shares=SHARES,
             lessons=lessons_shown(lessons, boxes, reasoner),
             items=items_shown(read_samples(lessons, "test"), answers),
-            curves=curves("policy_sft", history),
+            curves=curves("reasoner", history),
             read=read_summary(lessons),
             learnt=read_summary(reasoner),
             rejected=examples_of_rejected(lessons),

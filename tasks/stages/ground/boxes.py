@@ -12,8 +12,8 @@ from tasks.asking.coordinates import Coordinates
 from tasks.asking.resolving import folder_of
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
-from tasks.records.boxes import Box, boxes_from, iou, written
-from tasks.records.rows import TEXT, Sample, write_summary, write_table
+from tasks.records.boxes import Box, written
+from tasks.records.rows import TEXT, Sample, read_samples, write_summary, write_table
 from tasks.settings import Settings
 from tasks.stages.common import coordinates
 from tasks.stages.training import planned
@@ -27,6 +27,7 @@ from tasks.synthesis.grounding.locating import (
     locate_words,
     read_back,
 )
+from tasks.synthesis.grounding.measuring import is_true
 from tasks.synthesis.grounding.targets import Target
 from tasks.training.sft import Sft, Turn, train_sft
 
@@ -42,6 +43,7 @@ BANK = Features(
      "verified": NUMBER}
 )  # fmt: skip
 Wanted = list[tuple[Sample, Target]]
+Truth = dict[str, list | None]  # what stands where in a picture, by sample, if that is known
 
 
 @dataclass
@@ -62,16 +64,18 @@ def boxes(settings: Settings, job: Job) -> Metrics:
     need(learnt, "no lesson has a chain of thought with a right answer", "lessons.teacher")
     wanted, unseen = _targets(learnt), _targets(held_out)
     need(wanted, "no chain names a label or a number", "boxes.tagger")
+    truth = {x.id: x.details.get("texts") for x in read_samples(data, "train")}  # for the report
     found = Rounds({}, [], [])
     for number in range(s.rounds + 1):
         file = job.scratch / f"round-{number}.json"
         if not file.exists():
             asked = model if number == 0 else str(job.scratch / f"model-{number - 1}")
-            _pass(found, number, asked, wanted, unseen, frames, settings, job)
+            _pass(found, number, asked, wanted, unseen, truth, frames, settings, job)
             if number < s.rounds:
-                _train(found.bank, number, asked if not s.from_base else model, learnt, frames,
-                       settings, job)  # fmt: skip
+                _train(found.bank, number, model if s.from_base else asked, learnt, settings, job)
             write_whole(file, json.dumps(_packed(found)))
+        if number < s.rounds:  # the next round asks its own
+            shutil.rmtree(job.scratch / f"model-{number - 1}", ignore_errors=True)
         found = _unpacked(json.loads(file.read_text()))
         told = found.counts[number]
         print(f"round {number}: {told['verified']:.0f} of {told['proposed']:.0f} boxes read back, "
@@ -80,8 +84,8 @@ def boxes(settings: Settings, job: Job) -> Metrics:
 
 
 def _pass(
-    found: Rounds, number: int, model: str, wanted: Wanted, unseen: Wanted, frames: Coordinates,
-    settings: Settings, job: Job,
+    found: Rounds, number: int, model: str, wanted: Wanted, unseen: Wanted, truth: Truth,
+    frames: Coordinates, settings: Settings, job: Job,
 ) -> None:  # fmt: skip
     s = settings.boxes
     with asking(model, job.memory, settings.device) as asker:
@@ -103,13 +107,12 @@ def _pass(
         "lost": float(len(before.keys() - verified.keys())),
         "bank": float(len(found.bank)),
     }
-    found.counts.append(counts | _precision(passes["train"]))
+    found.counts.append(counts | _precision(passes["train"], truth))
 
 
 def _train(
-    bank: Bank, number: int, start: str, learnt: list[Lesson], frames: Coordinates,
-    settings: Settings, job: Job,
-) -> None:  # fmt: skip
+    bank: Bank, number: int, start: str, learnt: list[Lesson], settings: Settings, job: Job
+) -> None:
     """Train on the verified boxes and the plain questions, for the next round to ask."""
     s = settings.boxes
     samples = {lesson.sample.id: lesson.sample for lesson in learnt}
@@ -121,9 +124,10 @@ def _train(
     folder = job.scratch / f"round-{number}"
     folder.mkdir(exist_ok=True)
     plan = planned(
-        settings, job, start, s.steps, s.batch, section="boxes", evaluate_every=0, patience=0,
-        out=str(job.scratch / f"model-{number}"), scratch=str(folder), run_id="",
-    )  # fmt: skip
+        settings, job, start, s.steps, s.batch, section="boxes", evaluate_every=0, patience=0
+    )
+    places = {"out": str(job.scratch / f"model-{number}"), "scratch": str(folder), "run_id": ""}
+    plan = plan.model_copy(update=places)
     history = train_sft(rows, Sft(learning_rate=s.learning_rate, warmup_steps=s.steps // 10), plan)
     write_whole(job.scratch / f"history-{number}.json", json.dumps(history))
 
@@ -132,21 +136,15 @@ def _targets(lessons: list[Lesson]) -> Wanted:
     return [(lesson.sample, target) for lesson in lessons for target in lesson.targets]
 
 
-def _precision(proposals: list[Proposal]) -> dict[str, float]:
+def _precision(proposals: list[Proposal], truth: Truth) -> dict[str, float]:
     """Return how many boxes point at the truth, where the data knows it; nobody else is told."""
-    known = [p for p in proposals if "texts" in p.sample.details and p.box]
-    verified = [p for p in known if not p.failed]
+    known = [(p, is_true(p, truth[p.sample.id])) for p in proposals if p.box]
+    known = [(p, true) for p, true in known if true is not None]
+    verified = [(p, true) for p, true in known if not p.failed]
     return {
-        f"precision_{name}": sum(map(_true, some)) / len(some)
+        f"precision_{name}": sum(bool(true) for _, true in some) / len(some)
         for name, some in (("proposed", known), ("verified", verified)) if some
     }  # fmt: skip
-
-
-def _true(proposal: Proposal) -> bool:
-    texts = proposal.sample.details["texts"]
-    there = [corners for text, corners in texts if text == proposal.target.text.strip("$%")]
-    size = proposal.sample.size
-    return any(proposal.box and iou(box, proposal.box) > 0.5 for box in boxes_from(there, size))
 
 
 def _row(number: int, split: str, p: Proposal) -> dict:

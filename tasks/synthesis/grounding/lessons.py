@@ -38,6 +38,8 @@ class Lesson:
 def kept_lessons(data: Path, split: str, tagger: str) -> list[Lesson]:
     """Return the lessons of a split that have a chain with a right answer.
 
+    What the data says about places stays behind: boxes are found without it.
+
     Args:
         data: What the stage `lessons` wrote.
     """
@@ -46,10 +48,14 @@ def kept_lessons(data: Path, split: str, tagger: str) -> list[Lesson]:
         if not row["dropped"]:
             chains.setdefault(row["id"], []).append(row["chain"])
     return [
-        Lesson(sample, tuple(held), tuple(tuple(targets_of(text, tagger)) for text in held))
+        Lesson(_blind(sample), tuple(held), tuple(tuple(targets_of(t, tagger)) for t in held))
         for sample in read_samples(data, split)
         if (held := chains.get(sample.id))
     ]
+
+
+def _blind(sample: Sample) -> Sample:
+    return sample.model_copy(update={"corners": [], "details": {}})
 
 
 def grounded_chain(lesson: Lesson, bank: Bank, unverified: Unverified) -> str | None:

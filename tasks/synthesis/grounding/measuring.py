@@ -71,15 +71,20 @@ def reasoned(sample: Sample, reply: Answer, coordinates: Coordinates) -> Reasone
         return Reasoned("", "", 0.0, 0.0, 0.0, (), reply.unanswered)
     marked, true = answer_in(reply.text), reference_of(sample)
     said = reply.text.strip() if marked is None else marked
-    facts = tuple((p, _is_true(p)) for p in boxed(sample, reply.text, coordinates, 1.0))
+    texts = sample.details.get("texts")
+    facts = tuple((p, is_true(p, texts)) for p in boxed(sample, reply.text, coordinates, 1.0))
     return Reasoned(
         reply.text, said, float(same_value(said, true)), float(relaxed_correct(said, true)),
         anls(said, [true]), facts,
     )  # fmt: skip
 
 
-def _is_true(proposal: Proposal) -> bool | None:
-    texts = proposal.sample.details.get("texts")
+def is_true(proposal: Proposal, texts: Sequence | None) -> bool | None:
+    """Return whether a text stands where a box says; None where nobody knows.
+
+    Args:
+        texts: What stands in the picture, each with its corners in pixels.
+    """
     if texts is None:
         return None
     corners = [at for text, at in texts if same_value(str(text), proposal.target.text)]

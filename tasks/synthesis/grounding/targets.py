@@ -17,7 +17,8 @@ NOUNS = ("NN", "NNS", "NNP", "NNPS")
 LONGEST = 20_000  # characters of a chain; of a longer one nothing is looked for
 # `<answer>`, or "Answer:" with marks of emphasis around the word
 MARKER = re.compile(r"<answer>|(?<!\w)[*_#]*\s?answer\s?[*_]*:", re.IGNORECASE)
-_BRACKETS = re.compile(r"\[[^\[\]\n]{0,80}\]")  # boxes that are there already
+# boxes that are there already, and tags
+_SKIPPED = re.compile(r"\[[^\[\]\n]{0,80}\]|</?\w{1,20}>")
 _VALID = re.compile(r"[\w$.%]+", re.UNICODE)
 
 
@@ -50,7 +51,7 @@ def reasoning_end(chain: str) -> int:
 def targets_of(chain: str, tagger: str = PATTERN) -> list[Target]:
     """Return the targets of a chain's reasoning, each once, in the order of their places.
 
-    What stands in brackets is a box already, and none.
+    What stands in brackets is a box already, and none; a tag is none.
 
     >>> [target.text for target in targets_of("At a price of $325, demand is 20. Answer: 20")]
     ['price', '$325', 'demand', '20']
@@ -58,10 +59,10 @@ def targets_of(chain: str, tagger: str = PATTERN) -> list[Target]:
     if len(chain) > LONGEST:
         return []
     reasoning = chain[: reasoning_end(chain)]
-    boxes = [match.span() for match in _BRACKETS.finditer(reasoning)]
+    skipped = [match.span() for match in _SKIPPED.finditer(reasoning)]
     tokens = [
         token for token in tagged(reasoning, tagger)
-        if not any(start <= token.start < end for start, end in boxes)
+        if not any(start <= token.start < end for start, end in skipped)
     ]  # fmt: skip
     return extract_targets(tokens)
 
