@@ -17,8 +17,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 demo: pull ## the main job on the embedded default
 	@$(BIN)/python -m flows.align
 
-# three on two cores: much of a chain is waiting for servers and processes
-PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# four on two cores: much of a chain is waiting for servers and processes
+PYTEST := $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: $(TESTING) pull packages $(NGINX) ## everything: style, types, unit tests, whole chains, kills, a browser, a team's servers
 	$(BIN)/ruff check .

@@ -21,7 +21,6 @@ EXEMPT = ("tasks/running/", "tasks/settings", "tasks/run.py", "tasks/job.py")
 FOLDERS = (
     "models/engine", "models/prefix", "models/tiny", "models/vlm", "tasks/asking",
     "tasks/questions", "tasks/reading", "tasks/records", "tasks/reporting",
-    "tasks/synthesis",
     "tasks/world",
 )  # fmt: skip
 TEMPLATE = re.compile(r"""\{%-?\s*(?:include|import|from|extends)\s+["']([\w.-]+)["']""")

@@ -16,14 +16,14 @@ from tests.flows.conftest import SHIPPED, run
 ASK = {"synthesis", "reward_model", "preferences"}
 TRAIN = {
     "reward_model", "policy_sft", "policy_dpo", "policy_grpo", "reinforced", "visual_rft_arms",
-    "judge",
+    "judge", "boxes", "reasoner", "unified_reward_arms",
 }  # fmt: skip
 # stages that know the kinds of questions, and by them the rewards
 ANSWERS = {"answers_base", "answers_policy_sft", "answers_policy_dpo", "answers_policy_grpo"}
 KNOW_KINDS = ANSWERS | {
     "intake", "synthesis", "reward_model", "policy_grpo", "benchmarks", "report", "shots",
     "reinforced", "perception", "few_shot_page", "visual_rft_arms", "judgements", "preferred",
-    "judge_sheet",
+    "judge_sheet", "lessons", "reasoning_page", "unified_reward_arms",
 }  # fmt: skip
 
 
@@ -62,27 +62,29 @@ CHANGES = {
     "the signs of tricks": (appended("tasks/rewards/suspicion.py"), KNOW_KINDS),
     "a kind of question": (appended("tasks/questions/tagged_box.py"), KNOW_KINDS),
     "GRPO": (appended("tasks/training/grpo.py"), {"policy_grpo", "reinforced", "visual_rft_arms"}),
-    "DPO": (appended("tasks/training/dpo.py"), {"policy_dpo"}),
+    "DPO": (appended("tasks/training/dpo.py"), {"policy_dpo", "unified_reward_arms"}),
     "the loop of all trainings": (appended("tasks/training/fitting.py"), TRAIN),
     "how processes train together": (appended("tasks/training/work.py"), TRAIN),
     "a prompt of the judge": (
         appended("tasks/prompts/judge/image_understanding_pair.txt", "!"),
-        {"reward_model", "preferences", "judge", "judge_answers", "preferred"},
+        {"reward_model", "preferences", "judge", "judge_answers", "preferred", "unified_reward_arms"},
     ),
     "a prompt of the synthesis": (
-        appended("tasks/prompts/ground/read_crop.txt", "!"), {"synthesis", "judging_world"},
+        appended("tasks/prompts/ground/read_crop.txt", "!"), 
+        {"synthesis", "judging_world", "boxes", "reasoner", "reasoning"},
     ),
     "a style sheet": (
         appended("tasks/reporting/page.css.j2", "\n"), 
-        {"report", "few_shot_page", "visual_rft", "judge_sheet"},
+        {"report", "few_shot_page", "visual_rft", "judge_sheet", "reasoning_page", "unified_reward"},
     ),
     "weights under the same name": (
         heavier, {"synthesis", "reward_model", "policy_sft", "answers_base", "judge",
-                  "judge_answers", "preferred"},
+                  "judge_answers", "preferred", "lessons", "boxes", "reasoner", "reasoning",
+                  "unified_reward_arms"},
     ),
     "the data": (
         appended("data/summary.json", "\n"),
-        {"intake", "visual_rft_arms", "preferred", "judgements"},
+        {"intake", "visual_rft_arms", "preferred", "judgements", "lessons", "unified_reward_arms"},
     ),
     "a setting of one stage, which the report tells": (
         setting("policy_dpo", "beta", 0.2), {"policy_dpo", "report"},
@@ -95,13 +97,14 @@ CHANGES = {
     "the intervals' resamples": (
         setting("benchmarks", "resamples", 500),
         {"benchmarks", "report", "perception", "few_shot_page", "visual_rft", "judge_answers",
-         "judge_sheet"},
+         "judge_sheet", "reasoning", "reasoning_page", "unified_reward"},
     ),
     "the seed": (
         setting("", "seed", 7),
         {"synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo", "policy_grpo",
          "benchmarks", "report", "shots", "reinforced", "perception", "few_shot_page",
-         "judging_world", "judge", "judge_answers", "judge_sheet", "preferred"},
+         "judging_world", "judge", "judge_answers", "judge_sheet", "preferred", "lessons", "boxes",
+         "reasoner", "reasoning", "reasoning_page"},
     ),
 }  # fmt: skip
 

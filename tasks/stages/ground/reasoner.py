@@ -18,18 +18,18 @@ from tasks.synthesis.grounding.bank import Bank, Entry, boxes_of
 from tasks.synthesis.grounding.chains import asked, reference_of
 from tasks.synthesis.grounding.expanding import own_chains
 from tasks.synthesis.grounding.lessons import Lesson, grounded_chain, kept_lessons, with_boxes
+from tasks.synthesis.grounding.ways import WITH_CHAINS
 from tasks.training.plan import Plan
 from tasks.training.reasoner import right_value, train_reasoner
 from tasks.training.sft import Turn
 
 LEARNT = Features({"id": TEXT, "prompt": TEXT, "text": TEXT})
-MARKED = "grounded", "unverified", "chains"
 
 
 def reasoner(settings: Settings, job: Job) -> Metrics:
     """Fine-tune on the chains with their verified boxes, or on a baseline's rows."""
     s, data = settings.reasoner, job.input("lessons")
-    words = settings.lessons.words if s.learns in MARKED else ""
+    words = settings.lessons.words if s.learns in WITH_CHAINS else ""
     rows, told = _rows(settings, job, words)
     need(rows, "no lesson is left to learn from", "reasoner.unverified")
     dev = read_samples(data, "dev")

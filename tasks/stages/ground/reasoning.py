@@ -10,8 +10,8 @@ from tasks.job import Job, Metrics, need
 from tasks.records.rows import TEXT, Sample, read_samples, write_shards
 from tasks.settings import Settings
 from tasks.stages.common import coordinates
-from tasks.stages.ground.reasoner import MARKED
 from tasks.synthesis.grounding.measuring import Reasoned, reason, table
+from tasks.synthesis.grounding.ways import WAYS, WITH_CHAINS, folder_of_way
 
 ANSWERS = Features(
     {
@@ -23,15 +23,12 @@ ANSWERS = Features(
 )  # fmt: skip
 
 
-WAYS = ("start, asked plainly", "start, asked to reason", "after")
-
-
 def reasoning(settings: Settings, job: Job) -> Metrics:
     """Ask held-out questions before and after, plainly and for reasoning, and compare."""
     s, data = settings.lessons, job.input("lessons")
     test = need(read_samples(data, "test"), "there are no held-out questions", "lessons.data")
     start = str(folder_of(settings.boxes.model, job.root))
-    learnt = s.words if settings.reasoner.learns in MARKED else ""
+    learnt = s.words if settings.reasoner.learns in WITH_CHAINS else ""
     plainly, to_reason, after = WAYS
     ways = {
         plainly: (start, ""),
@@ -54,15 +51,6 @@ def reasoning(settings: Settings, job: Job) -> Metrics:
         for name, row in found.items()
         for measure, value in row["measures"].items()
     }
-
-
-def folder_of_way(name: str) -> str:
-    """Return the folder of the answers of one way of asking.
-
-    >>> folder_of_way("start, asked plainly")
-    'start-asked-plainly'
-    """
-    return name.replace(",", "").replace(" ", "-")
 
 
 def _row(sample: Sample, answer: Reasoned) -> dict:

@@ -4,8 +4,8 @@ from tasks.job import Job, Metrics
 from tasks.records.rows import read_rows
 from tasks.reporting.ground_page import write_ground_page
 from tasks.settings import GroundSettings, Settings
-from tasks.stages.ground.reasoning import WAYS, folder_of_way
 from tasks.stages.pages import made
+from tasks.synthesis.grounding.ways import WAYS, folder_of_way
 
 
 def reasoning_page(settings: Settings, job: Job) -> Metrics:
