@@ -67,7 +67,8 @@ CHANGES = {
     "how processes train together": (appended("tasks/training/work.py"), TRAIN),
     "a prompt of the judge": (
         appended("tasks/prompts/judge/image_understanding_pair.txt", "!"),
-        {"reward_model", "preferences", "judge", "judge_answers", "preferred", "unified_reward_arms"},
+        {"reward_model", "preferences", "judge", "judge_answers", "preferred",
+         "unified_reward_arms"},
     ),
     "a prompt of the synthesis": (
         appended("tasks/prompts/ground/read_crop.txt", "!"), 
@@ -75,7 +76,8 @@ CHANGES = {
     ),
     "a style sheet": (
         appended("tasks/reporting/page.css.j2", "\n"), 
-        {"report", "few_shot_page", "visual_rft", "judge_sheet", "reasoning_page", "unified_reward"},
+        {"report", "few_shot_page", "visual_rft", "judge_sheet", "reasoning_page",
+         "unified_reward"},
     ),
     "weights under the same name": (
         heavier, {"synthesis", "reward_model", "policy_sft", "answers_base", "judge",
