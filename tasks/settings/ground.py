@@ -74,8 +74,8 @@ class Boxes(Section):
     from_base: bool = Field(
         True, title="Start anew", description="Every round trains the first model, not the last"
     )
-    steps: Steps = 30
-    batch: Batch = 8
+    steps: Steps = 20
+    batch: Batch = 16
     learning_rate: Rate = 2e-4
 
 
@@ -97,8 +97,8 @@ class Reasoner(Section):
     expansion: int = Field(
         0, ge=0, le=3, description="Own chains per question to learn from as well (0: none)"
     )
-    steps: Steps = 40
-    batch: Batch = 8
+    steps: Steps = 30
+    batch: Batch = 16
     learning_rate: Rate = 2e-4
     look_every: LookEvery = 10
     patience: Patience = 0

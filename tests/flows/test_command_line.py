@@ -8,6 +8,7 @@ from flows.platform.command_line import settings_from_command_line
 from tasks.running.errors import UserError
 from tasks.settings import (
     AlignSettings,
+    GroundSettings,
     JudgeSettings,
     ReinforceSettings,
     Settings,
@@ -70,12 +71,17 @@ def test_profiles_are_valid_and_leave_the_rest_as_it_is(params, profile):
     reinforced = settings_from_command_line(params, words, ReinforceSettings)
     default = Settings()
     judged = settings_from_command_line(params, words, JudgeSettings)
-    for settings in (aligned, reinforced, judged):
+    grounded = settings_from_command_line(params, words, GroundSettings)
+    for settings in (aligned, reinforced, judged, grounded):
         assert settings.device == "gpu" and settings.seed == 3
         assert settings.benchmarks == default.benchmarks
-    named = (aligned.model, reinforced.reinforced.model, judged.judge.model)
-    # a real model for one of the flows
-    assert named != (default.model, default.reinforced.model, default.judge.model)
+    named, embedded = (
+        (align.model, reinforce.reinforced.model, judge.judge.model, ground.boxes.model)
+        for align, reinforce, judge, ground in (
+            (aligned, reinforced, judged, grounded), [default] * 4
+        )
+    )  # fmt: skip
+    assert named != embedded  # a real model for one of the flows
 
 
 def test_what_is_given_counts_more_than_the_profile(params, tmp_path):

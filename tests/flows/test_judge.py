@@ -120,10 +120,12 @@ def test_a_stage_killed_while_it_asks_ends_as_if_it_never_was(checkout, served):
         wait_until(lambda: answers_kept(checkout) >= 4, 120)
         os.killpg(killed.pid, signal.SIGKILL)
         killed.wait()
-        left, seen = answers_kept(checkout), sum(server.texts().values())
+        left = answers_kept(checkout)
         resumed = run(checkout, *again[2:])
         assert resumed.returncode == 0, resumed.stdout[-3000:] + resumed.stderr[-3000:]
         assert list(read_rows(checkout / "outputs" / "preferred")) == expected
-        assert sum(server.texts().values()) - seen == served * max(0, 16 - left)
+        # once in the flow, once before the kill, and again only what was not kept then
+        asked = [n for text, n in server.texts().items() if "Hello" not in text]
+        assert len(asked) == 16 * served and sum(n > 2 for n in asked) <= max(0, 16 - left)
     finally:
         server.stop()

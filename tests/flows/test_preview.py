@@ -28,8 +28,8 @@ def contents(root: Path) -> dict[str, int]:
     ("flow", "setting"),
     [
         ("flows.align", "--data"),
-        ("flows.reinforce", "--shots.data"),
-        ("flows.judge", "--judgements.data"),
+        pytest.param("flows.reinforce", "--shots.data", marks=pytest.mark.night),
+        pytest.param("flows.judge", "--judgements.data", marks=pytest.mark.night),
         ("flows.ground", "--lessons.data"),
     ],
 )

@@ -51,6 +51,9 @@ def test_bounds_are_told_in_words():
     assert "[" not in told["data"] + told["precision"]
 
 
+READERS = ("intake", "shots", "judgements", "lessons")
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_what_a_run_is_about_comes_first_and_the_trainer_last(form):
     [top] = [s for name, s in sections(form) if name.endswith("Settings")]
@@ -60,7 +63,7 @@ def test_what_a_run_is_about_comes_first_and_the_trainer_last(form):
     assert order[: len(simple)] == simple and order[-3:] == last
     about = [name for name in ("data", "model", "seed") if name in order]
     assert order[: len(about)] == about and "seed" in about
-    assert order[len(simple) : -3][0] in ("intake", "shots", "judgements")  # what reads
+    assert order[len(simple) : -3][0] in READERS
 
 
 def test_no_option_of_a_form_is_refused():
