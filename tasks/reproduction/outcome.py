@@ -138,7 +138,7 @@ def _row(arm: str, arms: Mapping[str, Runs], columns: Columns, resamples: int) -
         found = interval(np.array(list(values.values())), resamples)
         row[name] = found and asdict(found)
         for other in columns.against:
-            if other in arms and other != arm:
+            if row[name] and other in arms and other != arm:
                 test = _paired(values, _items(arms[other], part), resamples)
                 row[name] |= {AGAINST + other: test} if test else {}
     row["seeds"] = [run[f"{which}/{columns.parts[SCORE]}"]["score"] for run, which in runs]
