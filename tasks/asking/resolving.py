@@ -14,6 +14,7 @@ from tasks.running import registry
 from tasks.running.errors import UserError
 
 MODELS = Path(".runtime") / "models"
+SERVER = ".server"  # ends the name of the file that stands for one
 
 
 def resolved(model: str, root: Path, served: bool = False) -> str:
@@ -25,6 +26,8 @@ def resolved(model: str, root: Path, served: bool = False) -> str:
     Raises:
         UserError: It cannot be found, downloaded or opened.
     """
+    if model.endswith(SERVER):  # as it was found before: it may have another model now
+        model = to_ask(model, root)
     if (root / model).exists():
         return model
     if served and (found := address_of(model)):
@@ -56,7 +59,7 @@ def _server(model: str, address: str, name: str, root: Path) -> str:
 
     engine = ServedEngine(address, name)
     words = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{engine.name} at {address}").strip("-")
-    file = root / MODELS / f"{words}.json"
+    file = root / MODELS / f"{words}{SERVER}"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"server": model, "model": engine.identity}) + "\n")
     return file.relative_to(root).as_posix()
@@ -68,7 +71,7 @@ def to_ask(model: str, root: Path) -> str:
     Raises:
         UserError: The setting names neither.
     """
-    if (root / model).is_file():
+    if model.endswith(SERVER) and (root / model).is_file():
         return json.loads((root / model).read_text())["server"]
     return str(folder_of(model, root))
 

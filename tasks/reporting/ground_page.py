@@ -12,13 +12,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from tasks.records.boxes import Box
 from tasks.records.rows import Sample, read_samples, read_summary
 from tasks.reporting.curves import curves
 from tasks.reporting.lineage import costs
 from tasks.reporting.made import Made
 from tasks.reporting.page import environment, examples_of_rejected
 from tasks.reporting.pictures import Picture, Rectangle, embed, rectangles
+from tasks.synthesis.grounding.bank import box_from
 
 LESSONS, ITEMS = 24, 48  # shown
 COUNTED = ("lessons", "boxes", "reasoner", "reasoning")  # stages whose cost is told
@@ -151,7 +151,7 @@ def items_shown(
                 rectangle
                 for fact in rows[i]["facts"] or []
                 if fact["box"]
-                for rectangle in rectangles([_box(fact)], picture, _kind(fact["true"]))
+                for rectangle in rectangles([box_from(fact)], picture, _kind(fact["true"]))
             ]
             held.append((name, rows[i], drawn))
         found.append(Answered(sample, picture, held, signs([rows[i] for rows in answers.values()])))
@@ -192,7 +192,7 @@ def _lesson(
             rectangle
             for row in by_round[number] if row["box"]
             for rectangle in rectangles(
-                [_box(row)], picture, "predicted" if row["failed"] else "true"
+                [box_from(row)], picture, "predicted" if row["failed"] else "true"
             )
         ]
         for number in range(last + 1) if number in by_round
@@ -204,10 +204,6 @@ def _lesson(
 
 def _kind(true: str) -> str:
     return "true" if true == "yes" else "predicted"
-
-
-def _box(row: dict[str, Any]) -> Box:
-    return Box(*row["box"], frame=tuple(row["frame"]))
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from datasets import Features, List, Value
 
@@ -12,12 +12,12 @@ from tasks.asking.coordinates import Coordinates
 from tasks.asking.resolving import folder_of
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
-from tasks.records.boxes import Box, written
+from tasks.records.boxes import written
 from tasks.records.rows import TEXT, Sample, read_samples, write_summary, write_table
 from tasks.settings import Settings
 from tasks.stages.common import coordinates
 from tasks.stages.training import planned
-from tasks.synthesis.grounding.bank import Bank, Entry, merged
+from tasks.synthesis.grounding.bank import Bank, bank_from, corners_of, lost, merged, rows_of
 from tasks.synthesis.grounding.chains import reference_of
 from tasks.synthesis.grounding.lessons import Lesson, kept_lessons
 from tasks.synthesis.grounding.locating import (
@@ -104,7 +104,7 @@ def _pass(
     }
     counts |= {
         "new": float(len(verified.keys() - before.keys())),
-        "lost": float(len(before.keys() - verified.keys())),
+        "lost": float(len(lost(before, verified))),
         "bank": float(len(found.bank)),
     }
     found.counts.append(counts | _precision(passes["train"], truth))
@@ -128,8 +128,7 @@ def _train(
     )
     places = {"out": str(job.scratch / f"model-{number}"), "scratch": str(folder), "run_id": ""}
     plan = plan.model_copy(update=places)
-    history = train_sft(rows, Sft(learning_rate=s.learning_rate, warmup_steps=s.steps // 10), plan)
-    write_whole(job.scratch / f"history-{number}.json", json.dumps(history))
+    train_sft(rows, Sft(learning_rate=s.learning_rate, warmup_steps=s.steps // 10), plan)
 
 
 def _targets(lessons: list[Lesson]) -> Wanted:
@@ -148,7 +147,7 @@ def _precision(proposals: list[Proposal], truth: Truth) -> dict[str, float]:
 
 
 def _row(number: int, split: str, p: Proposal) -> dict:
-    box, frame = ([], []) if p.box is None else (_corners(p.box), list(p.box.frame))
+    box, frame = ([], []) if p.box is None else (corners_of(p.box), list(p.box.frame))
     read = " / ".join(f"{way}: {text}" for way, text in p.readbacks)
     return {
         "round": number, "split": split, "sample_id": p.sample.id, "target": p.target.text,
@@ -157,37 +156,17 @@ def _row(number: int, split: str, p: Proposal) -> dict:
     }  # fmt: skip
 
 
-def _corners(box: Box) -> list[float]:
-    return [box.x0, box.y0, box.x1, box.y1]
-
-
 def _packed(found: Rounds) -> dict:
-    bank = [[*key, asdict(entry)] for key, entry in found.bank.items()]
-    return {"bank": bank, "rows": found.rows, "counts": found.counts}
+    return {"bank": rows_of(found.bank), "rows": found.rows, "counts": found.counts}
 
 
 def _unpacked(kept: dict) -> Rounds:
-    bank = {
-        (owner, target): Entry(
-            Box(**facts["box"] | {"frame": tuple(facts["box"]["frame"])}), facts["found"],
-            facts["verified"],
-        )
-        for owner, target, facts in kept["bank"]
-    }  # fmt: skip
-    return Rounds(bank, kept["rows"], kept["counts"])
+    return Rounds(bank_from(kept["bank"]), kept["rows"], kept["counts"])
 
 
 def _written(found: Rounds, learnt: list[Lesson], settings: Settings, job: Job) -> Metrics:
     write_table(found.rows, job.out / "proposals.parquet", PROPOSALS)
-    rows = [
-        {
-            "sample_id": owner, "target": target, "found": entry.found, "verified": entry.verified,
-            "box": _corners(entry.box),
-            "frame": list(entry.box.frame),
-        }
-        for (owner, target), entry in found.bank.items()
-    ]  # fmt: skip
-    write_table(rows, job.out / "bank.parquet", BANK)
+    write_table(rows_of(found.bank), job.out / "bank.parquet", BANK)
     (job.out / "rounds.json").write_text(json.dumps(found.counts, indent=1) + "\n")
     last = settings.boxes.rounds - 1
     if last >= 0:

@@ -9,12 +9,11 @@ from datasets import Features
 from tasks.asking.resolving import folder_of
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
-from tasks.records.boxes import Box
 from tasks.records.rows import TEXT, Sample, read_samples, write_summary, write_table
 from tasks.settings import Settings
 from tasks.stages.common import coordinates
 from tasks.stages.training import planned, trained
-from tasks.synthesis.grounding.bank import Bank, Entry, boxes_of
+from tasks.synthesis.grounding.bank import Bank, Entry, bank_from, box_from, boxes_of
 from tasks.synthesis.grounding.chains import asked, reference_of
 from tasks.synthesis.grounding.expanding import own_chains
 from tasks.synthesis.grounding.lessons import Lesson, grounded_chain, kept_lessons, with_boxes
@@ -68,13 +67,17 @@ def _rows(settings: Settings, job: Job, words: str) -> tuple[list[Row], dict[str
     s, data, found = settings.reasoner, job.input("lessons"), job.input("boxes")
     everything = read_samples(data, "train")
     lessons = {x.sample.id: x for x in kept_lessons(data, "train", settings.boxes.tagger)}
-    bank = bank_of(found)
+    bank = bank_from(pq.read_table(found / "bank.parquet").to_pylist())
     if s.learns == "unverified":
         bank = _proposed(found)
+    falls_back = s.learns == "grounded" and s.unverified != "drop"
     rows: list[Row] = []
     told: Counter[str] = Counter()
     for sample in everything:
         lesson = lessons.get(sample.id)
+        if lesson and falls_back and _all_failed(lesson, bank):
+            told["all_facts_failed"] += 1
+            lesson = None
         text = _text(lesson, bank, settings) if lesson and words else None
         if lesson and words and text is None:
             told["dropped"] += 1
@@ -87,6 +90,10 @@ def _rows(settings: Settings, job: Job, words: str) -> tuple[list[Row], dict[str
     return rows, dict(told)
 
 
+def _all_failed(lesson: Lesson, bank: Bank) -> bool:
+    return bool(lesson.facts[0]) and not boxes_of(bank, lesson.sample.id)
+
+
 def _text(lesson: Lesson, bank: Bank, settings: Settings) -> str | None:
     s = settings.reasoner
     if s.learns == "chains":
@@ -96,21 +103,11 @@ def _text(lesson: Lesson, bank: Bank, settings: Settings) -> str | None:
     return grounded_chain(lesson, bank, s.unverified)
 
 
-def bank_of(found: Path) -> Bank:
-    """Return the bank that the stage `boxes` wrote."""
-    return {
-        (row["sample_id"], row["target"]): Entry(
-            Box(*row["box"], frame=tuple(row["frame"])), row["found"], row["verified"]
-        )
-        for row in pq.read_table(found / "bank.parquet").to_pylist()
-    }  # fmt: skip
-
-
 def _proposed(found: Path) -> Bank:
     """Return the boxes as they were proposed first, whether they read back or not."""
     rows = pq.read_table(found / "proposals.parquet").to_pylist()
     return {
-        (row["sample_id"], row["target"]): Entry(Box(*row["box"], frame=tuple(row["frame"])), 0, 0)
+        (row["sample_id"], row["target"]): Entry(box_from(row), 0, 0)
         for row in rows
         if row["round"] == 0 and row["split"] == "train" and row["box"]
     }

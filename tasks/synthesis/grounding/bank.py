@@ -4,8 +4,9 @@ Specification of GCoT, section 3 (step C3), keyed by sample and target (8.4, 8.5
 verified again takes the newer box, and one that fails now keeps its older one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tasks.records.boxes import Box
 
@@ -52,3 +53,37 @@ def lost(bank: Bank, verified: Mapping[Key, Box]) -> set[Key]:
 def boxes_of(bank: Bank, sample: str) -> dict[str, Box]:
     """Return the boxes of one sample by target."""
     return {target: entry.box for (owner, target), entry in bank.items() if owner == sample}
+
+
+def rows_of(bank: Bank) -> list[dict[str, Any]]:
+    """Return a bank as rows of plain values, for a table or JSON."""
+    return [
+        {
+            "sample_id": owner, "target": target, "found": entry.found, "verified": entry.verified,
+            "box": corners_of(entry.box), "frame": list(entry.box.frame),
+        }
+        for (owner, target), entry in bank.items()
+    ]  # fmt: skip
+
+
+def bank_from(rows: Iterable[Mapping[str, Any]]) -> Bank:
+    """Return the bank of the rows that `rows_of` made.
+
+    >>> bank = merged({}, {("a", "5"): Box(0, 0, 1, 1, (9, 9))}, 0)
+    >>> bank_from(rows_of(bank)) == bank
+    True
+    """
+    return {
+        (row["sample_id"], row["target"]): Entry(box_from(row), row["found"], row["verified"])
+        for row in rows
+    }
+
+
+def corners_of(box: Box) -> list[float]:
+    """Return the corners of a box, not rounded."""
+    return [box.x0, box.y0, box.x1, box.y1]
+
+
+def box_from(row: Mapping[str, Any]) -> Box:
+    """Return the box of a row with its corners (`box`) and its `frame`."""
+    return Box(*row["box"], frame=tuple(row["frame"]))

@@ -1,6 +1,6 @@
 """Lessons with their chains of thought, and the rows that a model learns from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -80,9 +80,3 @@ def grounded_chain(lesson: Lesson, bank: Bank, unverified: Unverified) -> str | 
 def with_boxes(chain: str, boxes: Mapping[str, Box]) -> str:
     """Return a chain with boxes in the form that the model writes."""
     return inject(chain, {target: str(written(box, box.frame)) for target, box in boxes.items()})
-
-
-def slipped(lesson: Lesson, bank: Bank) -> Sequence[str]:
-    """Return the targets of a lesson's first chain that have no box."""
-    boxes = boxes_of(bank, lesson.sample.id)
-    return [fact.text for fact in lesson.facts[0] if fact.text not in boxes]

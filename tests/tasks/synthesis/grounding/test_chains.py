@@ -1,5 +1,7 @@
 """Chains, lessons and proposals: what is kept, what is learnt, and that no truth reaches a box."""
 
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,7 +12,7 @@ from tasks.asking.conversation import Answer
 from tasks.asking.coordinates import Coordinates
 from tasks.records.boxes import Box
 from tasks.records.rows import SAMPLES, Sample, sample_row, write_shards
-from tasks.synthesis.grounding.bank import merged
+from tasks.synthesis.grounding.bank import bank_from, merged, rows_of
 from tasks.synthesis.grounding.chains import (
     EMPTY,
     NO_MARKER,
@@ -131,6 +133,11 @@ def test_what_becomes_of_a_chain_with_a_fact_that_nothing_verified(lessons):
     whole = grounded_chain(lesson, every, "drop")
     assert whole.count("[40, 40, 49, 49]") == len(lesson.facts[0])
     assert grounded_chain(lesson, {}, "ask_again") == lesson.chains[0]
+
+
+def test_a_bank_comes_back_from_its_rows_as_it_was():
+    bank = merged({}, {("a", "5"): Box(1.5, 2, 3, 4.25, (100, 80))}, 1)
+    assert bank_from(json.loads(json.dumps(rows_of(bank)))) == bank
 
 
 def test_a_box_counts_if_it_reads_back_and_says_why_where_it_does_not():
