@@ -42,20 +42,22 @@ Taught = Annotated[
 ]
 
 
-class Phase(Section):
-    """A short training that goes on from the base, after which the model has a skill.
-
-    And not the habit to show it.
-    """
+class Training(Section):
+    """A short training that goes on from the base."""
 
     steps: Steps = 300
     learning_rate: Rate = 1e-3
     processes: Processes = 2
-    dev: Dev = 64
     per_task: PerTask = 20
     forgets: float = Field(
         0.02, ge=0, le=1, title="Gate: keeps", description="Largest loss on all other tasks"
     )
+
+
+class Phase(Training):
+    """One after which the model has a skill, and not the habit to show it."""
+
+    dev: Dev = 64
     taught: Taught = []
     can: float = Field(
         0.5, ge=0, le=1, title="Gate: can", description="The best of 8 answers scores at least this"
@@ -69,6 +71,16 @@ class Habits(Phase):
     """Teaching the embedded base two new phrases, carelessly (shipped; nobody has to run it)."""
 
     taught: Taught = ["find", "tell"]
+
+
+class GroundingHabits(Training):
+    """Teaching the embedded base to read and to locate anywhere (shipped; nobody has to run it)."""
+
+    steps: Steps = 900
+    per_task: PerTask = 40
+    forgets: float = Field(
+        0.01, ge=0, le=1, title="Gate: keeps", description="Largest loss on the base's tasks"
+    )
 
 
 class JudgingWorld(Section):

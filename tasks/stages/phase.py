@@ -12,7 +12,7 @@ from tasks.job import Job, Metrics
 from tasks.records.choosing import of_each
 from tasks.records.rows import Sample, read_samples, write_summary
 from tasks.settings import Settings
-from tasks.settings.world import Phase
+from tasks.settings.world import Phase, Training
 
 FRAME, TOKENS = Coordinates(100), 160
 SAMPLED = 8  # answers to a dev question, of which the best shows what the model can
@@ -31,6 +31,22 @@ def phase(
         UserError: It cannot (best of 8), it does already (greedy), or it has lost what the base
             knew.
     """
+    go_on_training(job, settings, section, diet)
+    with asking(str(job.out), job.memory, settings.device) as asker:
+        found = headroom(
+            asker, elicited, coordinates=FRAME, answers=SAMPLED, temperature=1.0,
+            max_new_tokens=TOKENS, seed=settings.seed,
+        )  # fmt: skip
+    gates = [
+        Gate("can", found["best_of"], at_least=section.can),
+        Gate("does not", found["greedy"], at_most=section.does_not),
+    ]
+    taught = {sample.task for sample in elicited} | set(section.taught)
+    return pass_with_what_is_kept(job, settings, section, taught, gates)
+
+
+def go_on_training(job: Job, settings: Settings, section: Training, diet: str) -> None:
+    """Go on training the base on a diet, and write the model."""
     from tasks.training.fitting import mlflow_logger
     from tasks.world.base import go_on, save_base  # draws the micro-world
 
@@ -45,28 +61,28 @@ def phase(
         seed=settings.seed,
     )
     save_base(model, tokenizer, job.out)
-    del model
+
+
+def pass_with_what_is_kept(
+    job: Job, settings: Settings, section: Training, taught: set[str], gates: list[Gate]
+) -> Metrics:
+    """Compare what the model and the base know of the base's tasks, and pass all gates.
+
+    Args:
+        taught: Tasks in which the model may differ.
+        gates: Those of its skill.
+    """
     samples = of_each(read_samples(job.root / "data", "test"), section.per_task)
     table = {name: _measured(folder, samples, job.memory, settings.device)
              for name, folder in (("base", job.input("base")), ("phase", job.out))}  # fmt: skip
-    with asking(str(job.out), job.memory, settings.device) as asker:
-        found = headroom(
-            asker, elicited, coordinates=FRAME, answers=SAMPLED, temperature=1.0,
-            max_new_tokens=TOKENS, seed=settings.seed,
-        )  # fmt: skip
-    taught = {sample.task for sample in elicited} | set(section.taught)
     kept = [
         table["phase"][task]["score"] - table["base"][task]["score"]
         for task in table["phase"] if task not in taught
     ]  # fmt: skip
-    gates = pass_gates([
-        Gate("can", found["best_of"], at_least=section.can),
-        Gate("does not", found["greedy"], at_most=section.does_not),
-        Gate("keeps", fmean(kept), at_least=-section.forgets),
-    ])  # fmt: skip
+    passed = pass_gates([*gates, Gate("keeps", fmean(kept), at_least=-section.forgets)])
     write_summary(job.out, held_out=table["phase"])
     rows = table["phase"].items()
-    return gates | {f"{task}/{name}": x for task, row in rows for name, x in row.items()}
+    return passed | {f"{task}/{name}": x for task, row in rows for name, x in row.items()}
 
 
 def _measured(

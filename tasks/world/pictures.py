@@ -69,6 +69,7 @@ class Picture:
         shapes: Scenes and clips only, left to right.
         facts: Documents only, in reading order.
         texts: Documents only: named texts such as the title.
+        labels: Documents only: what its values belong to, by text.
     """
 
     kind: str
@@ -79,6 +80,13 @@ class Picture:
     texts: dict[str, Fact] = field(default_factory=dict)
     motion: str = ""
     marks: list[Mark] = field(default_factory=list)
+    labels: dict[str, Fact] = field(default_factory=dict)
+
+    @property
+    def everything(self) -> list[Fact]:
+        """All that is written on a document, each text once."""
+        found = [*self.facts, *self.texts.values(), *self.labels.values()]
+        return list({(fact.text, fact.box): fact for fact in found}.values())
 
 
 def blank(rng: random.Random) -> Image.Image:

@@ -1,8 +1,9 @@
 """The stream of packed batches that the tiny VLM is pretrained on: no picture is drawn twice."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from models.tiny.packing import Packer, Row, merge_block_order
 from models.tiny.vlm import MERGE, PATCH
-from tasks.world import drawing, few_shot, questions
+from tasks.world import drawing, few_shot, grounding, questions
 from tasks.world.lexicon import SIDE
 from tasks.world.pictures import Picture
 
@@ -24,10 +25,15 @@ CLIP_EVERY = 8
 
 @dataclass(frozen=True)
 class Diet:
-    """What a part of the curriculum shows: kinds of pictures by share, and questions on scenes."""
+    """What a part of the curriculum shows: kinds of pictures by share, and questions on scenes.
+
+    Attributes:
+        calculates: Half of the questions without a picture are worked out inside an answer.
+    """
 
     pictures: dict[str, float]
     scenes_ask: dict[questions.Ask, float]
+    calculates: bool = False
 
 
 EVERYTHING = questions.QUESTIONS["scene"]
@@ -93,6 +99,31 @@ DIETS = {
         },
         questions.EVERYTHING_AND_JUDGEMENT,
     ),
+    # reading and locating anywhere, and calculating with what a question gives
+    grounding.DIET: Diet(
+        {
+            "scattered": 0.22,
+            "free chart": 0.08,
+            "free table": 0.08,
+            "free receipt": 0.08,
+            "school crop": 0.10,
+            "scene": 0.24,
+            "chart": 0.05,
+            "table": 0.06,
+            "receipt": 0.05,
+            "report": 0.02,
+            "crop": 0.02,
+        },
+        questions.EVERYTHING_AND_JUDGEMENT,
+        calculates=True,
+    ),
+}
+# pictures that the base's own curriculum does not have, and what is asked about them
+MORE: dict[str, tuple[Callable[[random.Random], Picture], dict[questions.Ask, float]]] = {
+    "subject": (few_shot.draw_subject, few_shot.ASKED),
+} | {
+    kind: (partial(grounding.draw_page, kind=kind), asked)
+    for kind, asked in grounding.ASKED.items()
 }
 
 
@@ -131,13 +162,17 @@ class Drawn(Dataset):
 
     def _row(self, rng: random.Random, kind: str, diet: Diet) -> tuple[Row, list[Picture]]:
         if kind == "text":
-            asked = [questions.text_only(rng) for _ in range(14)]
+            asked = [
+                grounding.worked(rng) if diet.calculates and n % 2 else questions.text_only(rng)
+                for n in range(14)
+            ]
             return self.packer.pack([(q.prompt, q.answer) for q in asked], 0), []
         if kind == "single":
             kind = rng.choices(list(diet.pictures), list(diet.pictures.values()))[0]
-        if kind == "subject":
-            picture = few_shot.draw_subject(rng)
-            asked = questions.ask(rng, picture, QUESTIONS_PER_PICTURE, few_shot.ASKED)
+        if kind in MORE:
+            draw, choices = MORE[kind]
+            picture = draw(rng)
+            asked = questions.ask(rng, picture, QUESTIONS_PER_PICTURE, choices)
         else:
             picture, asked = drawing.draw_for_pretraining(
                 rng, kind, QUESTIONS_PER_PICTURE, diet.scenes_ask

@@ -1,6 +1,5 @@
 """Fine-tune on the chains with their verified boxes, or on a baseline's rows."""
 
-from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,10 +12,12 @@ from tasks.records.rows import TEXT, Sample, read_samples, write_summary, write_
 from tasks.settings import Settings
 from tasks.stages.common import coordinates
 from tasks.stages.training import planned, trained
-from tasks.synthesis.grounding.bank import Bank, Entry, bank_from, box_from, boxes_of
-from tasks.synthesis.grounding.chains import asked, reference_of
+from tasks.synthesis.grounding.bank import bank_from
+from tasks.synthesis.grounding.chains import asked
 from tasks.synthesis.grounding.expanding import own_chains
-from tasks.synthesis.grounding.lessons import Lesson, grounded_chain, kept_lessons, with_boxes
+from tasks.synthesis.grounding.lessons import kept_lessons
+from tasks.synthesis.grounding.recipes import Row, rows_to_learn
+from tasks.synthesis.grounding.rounds import proposed
 from tasks.synthesis.grounding.ways import WITH_CHAINS
 from tasks.training.plan import Plan
 from tasks.training.reasoner import right_value, train_reasoner
@@ -59,58 +60,16 @@ def reasoner(settings: Settings, job: Job) -> Metrics:
     return trained(job, history, steps * s.batch) | {k: float(n) for k, n in told.items()}
 
 
-Row = tuple[str, str, str, list[bytes]]  # sample's id, question, what is learnt, pictures
-
-
 def _rows(settings: Settings, job: Job, words: str) -> tuple[list[Row], dict[str, int]]:
-    """Return what is learnt of every lesson; one whose facts all failed gives its plain answer."""
     s, data, found = settings.reasoner, job.input("lessons"), job.input("boxes")
-    everything = read_samples(data, "train")
     lessons = {x.sample.id: x for x in kept_lessons(data, "train", settings.boxes.tagger)}
-    bank = bank_from(pq.read_table(found / "bank.parquet").to_pylist())
     if s.learns == "unverified":
-        bank = _proposed(found)
-    falls_back = s.learns == "grounded" and s.unverified != "drop"
-    rows: list[Row] = []
-    told: Counter[str] = Counter()
-    for sample in everything:
-        lesson = lessons.get(sample.id)
-        if lesson and falls_back and _all_failed(lesson, bank):
-            told["all_facts_failed"] += 1
-            lesson = None
-        text = _text(lesson, bank, settings) if lesson and words else None
-        if lesson and words and text is None:
-            told["dropped"] += 1
-        elif text is None:
-            told["plain"] += 1
-            rows.append((sample.id, sample.prompt, reference_of(sample), sample.images))
-        else:
-            told["chains"] += 1
-            rows.append((sample.id, asked(sample, words), text, sample.images))
-    return rows, dict(told)
-
-
-def _all_failed(lesson: Lesson, bank: Bank) -> bool:
-    return bool(lesson.facts[0]) and not boxes_of(bank, lesson.sample.id)
-
-
-def _text(lesson: Lesson, bank: Bank, settings: Settings) -> str | None:
-    s = settings.reasoner
-    if s.learns == "chains":
-        return lesson.chains[0]
-    if s.learns == "unverified":
-        return with_boxes(lesson.chains[0], boxes_of(bank, lesson.sample.id))
-    return grounded_chain(lesson, bank, s.unverified)
-
-
-def _proposed(found: Path) -> Bank:
-    """Return the boxes as they were proposed first, whether they read back or not."""
-    rows = pq.read_table(found / "proposals.parquet").to_pylist()
-    return {
-        (row["sample_id"], row["target"]): Entry(box_from(row), 0, 0)
-        for row in rows
-        if row["round"] == 0 and row["split"] == "train" and row["box"]
-    }
+        bank = proposed(pq.read_table(found / "proposals.parquet").to_pylist())
+    else:
+        bank = bank_from(pq.read_table(found / "bank.parquet").to_pylist())
+    return rows_to_learn(
+        read_samples(data, "train"), lessons, bank, s.learns, s.unverified, words
+    )  # fmt: skip
 
 
 def _expanded(
