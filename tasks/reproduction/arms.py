@@ -59,6 +59,21 @@ def run_trials(
     return [learnt(trial) | _read(trial, ANSWERED) for trial in counting]
 
 
+def prepare(trials: Sequence[T], work: Callable[[T], Result], part: str) -> None:
+    """Do what arms have in common, before them: each piece once, as many at once as cores.
+
+    Args:
+        work: A function of a module; what it returns is kept in the trial's folder.
+        part: What it is called there.
+    """
+    _each(work, trials, part)
+
+
+def done(trial: Trial, part: str) -> Result:
+    """Return what such work returned."""
+    return _read(trial, part)
+
+
 def learnt(trial: Trial) -> Result:
     """Return what `train` returned for a trial."""
     return _read(trial, LEARNT)

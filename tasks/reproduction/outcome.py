@@ -69,6 +69,9 @@ def write_experiment(
     columns: Columns,
     run_id: str,
     resamples: int,
+    *,
+    hypotheses: Sequence[Row] = (),
+    plots: Mapping[str, Figure] | None = None,
 ) -> dict[str, float]:
     """Write `table.json`, the plots and `index.html` into `out`, and the arms' runs to MLflow.
 
@@ -76,14 +79,19 @@ def write_experiment(
         results: Of all arms that were asked.
         questions: The rows of the table; see `experiment_table`.
         run_id: The stage's MLflow run.
+        hypotheses: What was said before, each with its test (`models.statistics.told`).
+        plots: Further ones, by name.
 
     Returns:
         The score of every arm by question.
     """
     table = experiment_table(questions, columns, resamples)
     (out / "table.json").write_text(json.dumps(table, indent=1) + "\n")
-    scores, curves = score_plot(table, claim), curve_plot(results)
-    for name, figure in (("scores", scores), ("dev_curves", curves)):
+    figures = {"scores": score_plot(table, claim)}
+    if any("dev" in result for result in results):
+        figures["dev_curves"] = curve_plot(results)
+    figures |= plots or {}
+    for name, figure in figures.items():
         figure.savefig(out / f"{name}.png", dpi=110)
     # not the pages' own environment: it knows the kinds of questions, and this page shows none
     environment = Environment(
@@ -92,8 +100,9 @@ def write_experiment(
     )  # fmt: skip
     page = environment.get_template("experiment.html.j2")
     html = page.render(
-        claim=claim, columns=columns, table=table, scores=svg(scores), curves=svg(curves)
-    )
+        claim=claim, columns=columns, table=table, hypotheses=hypotheses,
+        plots={name: svg(figure) for name, figure in figures.items()},
+    )  # fmt: skip
     (out / "index.html").write_text(html)
     log_arms(results, run_id, set(columns.parts.values()))
     mlflow.MlflowClient().log_table(run_id, _flat(table, columns), f"{claim.name}.json")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from tasks.running.errors import UserError
 from tasks.running.yaml_files import parsed
 from tasks.settings.align import AlignSettings
-from tasks.settings.ground import GroundSettings
+from tasks.settings.ground import Gcot, GroundSettings
 from tasks.settings.judge import JudgeSettings, UnifiedReward
 from tasks.settings.reinforce import ReinforceSettings, VisualRft
 from tasks.settings.section import Form, lay_over
@@ -43,6 +43,7 @@ class Settings(AlignSettings, ReinforceSettings, JudgeSettings, GroundSettings):
     unified_reward: UnifiedReward = Field(
         default=UnifiedReward(), description="UnifiedReward experiment"
     )
+    gcot: Gcot = Field(default=Gcot(), description="GCoT experiment")
 
     @model_validator(mode="after")
     def _batches_can_be_divided(self) -> "Settings":
