@@ -22,6 +22,8 @@ _ONE_BOX = re.compile(
     re.ASCII,  # other digits are look-alikes
 )
 _FOUR_NUMBERS = re.compile(r"\[\s*(-?\d+(?:\.\d+)?(?:\s*,\s*-?\d+(?:\.\d+)?){3})\s*\]")
+# `<answer>`, or "Answer:" with marks of emphasis around the word
+MARKER = re.compile(r"<answer>|(?<!\w)[*_#]{0,4}\s?answer\s?[*_]{0,4}:", re.IGNORECASE)
 BOX_KEYS = ("bbox_2d", "Position", "bbox")
 CONFIDENCE_KEYS = ("confidence", "Confidence", "score")
 # Longer answers are no answers: they cannot come from a model within its tokens, and the parser's
@@ -76,6 +78,28 @@ def read_answer(text: str) -> str:
     if "</answer>" in before:
         raise Malformed("answer tags in the wrong order")
     return content.strip()
+
+
+def marked_answer(text: str) -> str | None:
+    """Return the short answer that a text marks; None where it marks none, or several.
+
+    >>> marked_answer("It is 5. **Answer:** 5."), marked_answer("<answer>5</answer>")
+    ('5.', '5')
+    """
+    if "<answer>" in text:
+        return tagged_answer(text)
+    places = [match.end() for match in MARKER.finditer(text)]
+    return text[places[0] :].strip(" *_\n") if len(places) == 1 else None
+
+
+def short_answer(text: str) -> str:
+    """Return the short answer of a text: what it marks, or all of it where it marks nothing.
+
+    >>> short_answer("It is 5. Answer: 5"), short_answer("5")
+    ('5', '5')
+    """
+    marked = marked_answer(text)
+    return text.strip() if marked is None else marked
 
 
 def tagged_thought(text: str) -> str:

@@ -7,14 +7,17 @@ one file. A new kind is one file and one line here.
 from collections.abc import Iterable
 
 from tasks.asking.answers import Malformed
+from tasks.questions.anls import Anls
 from tasks.questions.box import Box
 from tasks.questions.caption import Caption
 from tasks.questions.detections import Detections
 from tasks.questions.exact import Exact
 from tasks.questions.final import Final
 from tasks.questions.kind import Frame, Kind, Score
+from tasks.questions.number import Number
 from tasks.questions.pair import Pair
 from tasks.questions.point import Point
+from tasks.questions.relaxed import Relaxed
 from tasks.questions.tagged_box import TaggedBox
 from tasks.questions.tagged_detections import TaggedDetections
 from tasks.records.rows import Sample
@@ -23,8 +26,8 @@ from tasks.rewards.reward import Reward
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Exact(), Final(), Caption(), Box(), TaggedBox(), Detections(), TaggedDetections(),
-        Pair(), Point(),
+        Exact(), Number(), Relaxed(), Anls(), Final(), Caption(), Box(), TaggedBox(),
+        Detections(), TaggedDetections(), Pair(), Point(),
     )
 }  # fmt: skip
 

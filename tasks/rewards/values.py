@@ -6,9 +6,12 @@ counts both.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rapidfuzz.distance import Levenshtein
+
+from tasks.asking.answers import short_answer
+from tasks.rewards.text import content_of
 
 TOLERANCE = 0.05  # of ChartQA, inclusive
 LEAST_SIMILARITY = 0.5  # of ANLS: below it an answer is another one
@@ -105,3 +108,27 @@ def _similarity(answer: str, reference: str) -> float:
         return 1.0
     ours, theirs = (" ".join(text.lower().split()) for text in (answer, reference))
     return 1 - Levenshtein.distance(ours, theirs) / longest
+
+
+def right_value(completions: Sequence, references: Sequence, **_: object) -> list[float | None]:
+    """Reward a short answer of the same value (0 or 1); None without references."""
+    return _rewarded(completions, references, lambda said, true: float(same_value(said, true)))
+
+
+def relaxed_value(completions: Sequence, references: Sequence, **_: object) -> list[float | None]:
+    """Reward a short answer within 5 % (0 or 1); None without references."""
+    return _rewarded(completions, references, lambda said, true: float(relaxed_correct(said, true)))
+
+
+def similar_text(completions: Sequence, references: Sequence, **_: object) -> list[float | None]:
+    """Reward a short answer by its similarity, in [0, 1]; None without references."""
+    return _rewarded(completions, references, lambda said, true: anls(said, [true]))
+
+
+def _rewarded(
+    completions: Sequence, references: Sequence, worth: Callable[[str, str], float]
+) -> list[float | None]:
+    return [
+        max(worth(short_answer(content_of(text)), true) for true in wanted) if wanted else None
+        for text, wanted in zip(completions, references, strict=True)
+    ]

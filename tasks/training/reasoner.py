@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from datasets import Dataset, Features, Value
 
+from tasks.asking.answers import short_answer
 from tasks.records.rows import PICTURES, Sample
 from tasks.rewards.text import content_of
 from tasks.rewards.values import same_value
-from tasks.synthesis.grounding.chains import answer_in, asked, reference_of
+from tasks.synthesis.grounding.chains import asked, reference_of
 from tasks.training.conversations import MESSAGES, pictures, user_turn
 from tasks.training.plan import Plan
 from tasks.training.sft import Sft, Turn, train_sft
@@ -19,18 +20,9 @@ def right_value(completions: Sequence, reference: Sequence[str], **_: object) ->
     """Reward the right short answer, marked at the end of a chain or said alone (0 or 1)."""
     texts = map(content_of, completions)
     return [
-        float(same_value(said_in(text), true)) for text, true in zip(texts, reference, strict=True)
+        float(same_value(short_answer(text), true))
+        for text, true in zip(texts, reference, strict=True)
     ]
-
-
-def said_in(text: str) -> str:
-    """Return the answer of a text: what it marks, or all of it where nothing is marked.
-
-    >>> said_in("It is 5. Answer: 5"), said_in("5")
-    ('5', '5')
-    """
-    marked = answer_in(text)
-    return text.strip() if marked is None else marked
 
 
 def looked_at(samples: Sequence[Sample], words: str) -> Dataset | None:

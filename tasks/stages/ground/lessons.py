@@ -25,7 +25,7 @@ from tasks.records.rows import (
 from tasks.settings import Settings
 from tasks.synthesis.grounding.chains import Chain, distil, from_data, kept, reasons
 
-SHORT = ("exact", "final")  # kinds of questions with a short answer
+SHORT = ("exact", "number", "relaxed", "anls", "final")  # kinds of questions with a short answer
 CHAINS = Features({"id": TEXT, "split": TEXT, "chain": TEXT, "dropped": TEXT})
 
 

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.asking.answers import tagged_answer
+from tasks.asking.answers import MARKER, marked_answer
 from tasks.asking.asker import Asker
 from tasks.asking.conversation import question
 from tasks.prompts import prompt
 from tasks.records.rows import Sample
 from tasks.rewards.values import same_value
-from tasks.synthesis.grounding.targets import MARKER, reasoning_end
+from tasks.synthesis.grounding.targets import reasoning_end
 
 _BOX = re.compile(r"\s*\[\s*-?[\d.]+(?:\s*,\s*-?[\d.]+){3}\s*\]")
 RIGHT = ""
@@ -50,19 +50,6 @@ def asked(sample: Sample, words: str) -> str:
     return prompt("ground/reason", question=sample.prompt)
 
 
-def answer_in(chain: str) -> str | None:
-    """Return the answer that a chain marks; None where it marks none, or several.
-
-    >>> answer_in("It is 5. **Answer:** 5."), answer_in("<think>5</think><answer>5</answer>")
-    ('5.', '5')
-    """
-    if "<answer>" in chain:
-        return tagged_answer(chain)
-    if len(MARKER.findall(chain)) != 1:
-        return None
-    return chain[MARKER.search(chain).end() :].strip(" *_\n")  # type: ignore[union-attr]
-
-
 def without_boxes(chain: str) -> str:
     """Return a chain without the boxes in it.
 
@@ -77,7 +64,7 @@ def judged(sample: Sample, text: str) -> Chain:
     text = without_boxes(text).strip()
     if not text:
         return Chain(sample, "", EMPTY)
-    said = answer_in(text)
+    said = marked_answer(text)
     if said is None:
         several = text.count("<answer>") > 1 or len(MARKER.findall(text)) > 1
         return Chain(sample, text, SEVERAL_MARKERS if several else NO_MARKER)

@@ -12,13 +12,14 @@ from statistics import fmean
 import numpy as np
 
 from models.statistics import compare, interval, known, told
+from tasks.asking.answers import short_answer
 from tasks.asking.asker import Asker
 from tasks.asking.conversation import Answer, question
 from tasks.asking.coordinates import Coordinates
 from tasks.records.boxes import boxes_from, iou
 from tasks.records.rows import Sample
 from tasks.rewards.values import anls, relaxed_correct, same_value
-from tasks.synthesis.grounding.chains import answer_in, asked, reference_of
+from tasks.synthesis.grounding.chains import asked, reference_of
 from tasks.synthesis.grounding.expanding import boxed
 from tasks.synthesis.grounding.locating import Proposal
 
@@ -69,8 +70,7 @@ def reasoned(sample: Sample, reply: Answer, coordinates: Coordinates) -> Reasone
     """Return what an answer says and what it is worth; one that could not be given is wrong."""
     if reply.unanswered:
         return Reasoned("", "", 0.0, 0.0, 0.0, (), reply.unanswered)
-    marked, true = answer_in(reply.text), reference_of(sample)
-    said = reply.text.strip() if marked is None else marked
+    said, true = short_answer(reply.text), reference_of(sample)
     texts = sample.details.get("texts")
     facts = tuple((p, is_true(p, texts)) for p in boxed(sample, reply.text, coordinates, 1.0))
     return Reasoned(

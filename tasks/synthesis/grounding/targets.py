@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks.asking.answers import MARKER
 from tasks.rewards.values import number_in
 from tasks.synthesis.tagging import NUMBER, PATTERN, Token, tagged
 
 NOUNS = ("NN", "NNS", "NNP", "NNPS")
 LONGEST = 20_000  # characters of a chain; of a longer one nothing is looked for
-# `<answer>`, or "Answer:" with marks of emphasis around the word
-MARKER = re.compile(r"<answer>|(?<!\w)[*_#]*\s?answer\s?[*_]*:", re.IGNORECASE)
 # boxes that are there already, and tags
 _SKIPPED = re.compile(r"\[[^\[\]\n]{0,80}\]|</?\w{1,20}>")
 _VALID = re.compile(r"[\w$.%]+", re.UNICODE)

@@ -15,7 +15,7 @@ FRAME = [1000.0, 1000.0]
 COLUMNS = {
     "boxes": [[100, 100, 300, 300], [500, 500, 900, 800]], "box": [10, 20, 30, 40],
     "pointed": [100, 200, 300, 400], "frame": FRAME, "answer": "3", "final": "red circle",
-    "tagged": True,
+    "tagged": True, "references": ["3", "7 red"],
 }  # fmt: skip
 ASKED = [
     Sample(
@@ -100,6 +100,7 @@ def test_signs_of_any_text_are_known_ones(text):
 ONE = "{'Position': [1, 2, 3, 4], 'Confidence': 0.5}"
 HUGE = {
     "a megabyte of text": "a" * 1_000_000,
+    "a megabyte of emphasis": "*" * 1_000_000 + "answer",
     "a megabyte of opened tags": "<answer>" * 125_000,
     "a megabyte of closed tags": "</think><answer>" * 62_500,
     "ten thousand boxes": f"<answer>[{', '.join([ONE] * 10_000)}]</answer>",

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.asking.answers import marked_answer
 from tasks.asking.conversation import Answer
 from tasks.asking.coordinates import Coordinates
 from tasks.records.boxes import Box
@@ -18,7 +19,6 @@ from tasks.synthesis.grounding.chains import (
     NO_MARKER,
     SEVERAL_MARKERS,
     WRONG,
-    answer_in,
     distil,
     from_data,
     judged,
@@ -83,7 +83,7 @@ def test_why_a_chain_is_dropped(text, dropped):
 @given(st.text(max_size=300))
 def test_any_text_is_a_chain_or_is_dropped(text):
     chain = judged(sample(), text)
-    assert chain.dropped or answer_in(chain.text) is not None
+    assert chain.dropped or marked_answer(chain.text) is not None
 
 
 def test_a_teachers_attempts_are_kept_once_each_with_their_reasons():
