@@ -10,7 +10,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from tasks.records.boxes import Box
+from tasks.records.boxes import Box, Frame
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 _CONTRACT = re.compile(r"<think>.*?</think>\s*<answer>.*?</answer>", re.DOTALL)
@@ -24,6 +24,7 @@ _ONE_BOX = re.compile(
 _FOUR_NUMBERS = re.compile(r"\[\s*(-?\d+(?:\.\d+)?(?:\s*,\s*-?\d+(?:\.\d+)?){3})\s*\]")
 # `<answer>`, or "Answer:" with marks of emphasis around the word
 MARKER = re.compile(r"<answer>|(?<!\w)[*_#]{0,4}\s?answer\s?[*_]{0,4}:", re.IGNORECASE)
+SLACK = 0.02
 BOX_KEYS = ("bbox_2d", "Position", "bbox")
 CONFIDENCE_KEYS = ("confidence", "Confidence", "score")
 # Longer answers are no answers: they cannot come from a model within its tokens, and the parser's
@@ -143,12 +144,15 @@ def detections(payload: str, frame: tuple[float, float]) -> list[Detection]:
     return list(found.values())
 
 
-def first_box(text: str, frame: tuple[float, float]) -> Box | None:
+def first_box(text: str, frame: Frame) -> Box | None:
     """Return the first `[x0, y0, x1, y1]` in a text if it is a valid box."""
     match = _FOUR_NUMBERS.search(text)
     if not match:
         return None
-    x0, y0, x1, y1 = (float(v) for v in match[1].split(","))
+    corners = [float(v) for v in match[1].split(",")]
+    if len(frame) > 2:  # decimals: what is hardly outside is rounded (specification of GCoT, 4)
+        corners = [min(1.0, max(0.0, v)) if -SLACK <= v <= 1 + SLACK else v for v in corners]
+    x0, y0, x1, y1 = corners
     box = Box(x0, y0, x1, y1, frame)
     return box if box.valid else None
 
