@@ -63,6 +63,11 @@ class Boxes(Section):
     verify: Literal["crop", "coordinates", "both"] = Field(
         "crop", title="Reading back", description="What is shown: the crop alone, or the whole page"
     )
+    frame: Literal["grid", "square"] = Field(
+        "grid",
+        title="Box frame",
+        description="That of `coordinates`, or decimals of the padded square (LLaVA, Visual-CoT)",
+    )
     largest_share: float = Field(
         0.25, gt=0, le=1, title="Largest box", description="Share of the picture, at most"
     )

@@ -1,6 +1,6 @@
 """What flows have in common: how models are trained, measured, and on which device."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -116,10 +116,11 @@ class DataAndModel(Section):
 class Shared(Section):
     """Settings of every flow."""
 
-    coordinates: Annotated[int, Field(ge=0)] | Literal["square"] = Field(
+    coordinates: int = Field(
         100,
+        ge=0,
         title="Coordinate grid",
-        description="Boxes are 0..N (Qwen3-VL: 1000), 0: pixels, square: of the padded picture",
+        description="Model writes boxes as 0..N of the picture (Qwen3-VL: 1000; 0: pixels)",
     )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where models run")
     seed: int = Field(0, ge=0, description="Of everything that is drawn")

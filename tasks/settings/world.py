@@ -79,7 +79,7 @@ class GroundingHabits(Training):
     steps: Steps = 900
     per_task: PerTask = 40
     forgets: float = Field(
-        0.01, ge=0, le=1, title="Gate: keeps", description="Largest loss on the base's tasks"
+        0.01, ge=0, le=1, title="Gate: keeps", description="Largest loss on all other tasks"
     )
 
 

@@ -15,7 +15,7 @@ def asked(data: Path, split: str, settings: Settings, frames: Coordinates) -> li
         return samples
     worded = []
     for sample in samples:
-        width, height = frames.frame(sample.size)[:2]
+        width, height = frames.frame(sample.size)
         words = kind_of(sample).instructions(str(width), str(height))
         worded.append(sample.model_copy(update={"prompt": f"{sample.prompt} {words}"}))
     return worded

@@ -14,7 +14,7 @@ from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
 from tasks.records.rows import TEXT, read_samples, write_summary, write_table
 from tasks.settings import Settings
-from tasks.stages.common import coordinates
+from tasks.stages.ground.frames import box_frames
 from tasks.stages.training import planned
 from tasks.synthesis.grounding.bank import rows_of
 from tasks.synthesis.grounding.lessons import Lesson, kept_lessons
@@ -58,7 +58,7 @@ def boxes(settings: Settings, job: Job) -> Metrics:
         rounds=s.rounds,
         from_base=s.from_base,
         reading=Reading(s.verify, s.largest_share, s.margin),
-        coordinates=coordinates(settings, model),
+        coordinates=box_frames(settings, model),
         truth={x.id: x.details.get("texts") for x in read_samples(data, "train")},
         asking=counted,
     )

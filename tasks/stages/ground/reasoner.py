@@ -10,7 +10,7 @@ from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
 from tasks.records.rows import TEXT, Sample, read_samples, write_summary, write_table
 from tasks.settings import Settings
-from tasks.stages.common import coordinates
+from tasks.stages.ground.frames import box_frames
 from tasks.stages.training import planned, trained
 from tasks.synthesis.grounding.bank import bank_from
 from tasks.synthesis.grounding.chains import asked
@@ -87,7 +87,7 @@ def _expanded(
     with asking(first.out, job.memory, settings.device) as asker:
         chains = own_chains(
             asker, read_samples(job.input("lessons"), "train"), words=words,
-            coordinates=coordinates(settings, first.out), most=s.expansion,
+            coordinates=box_frames(settings, first.out), most=s.expansion,
             attempts=asked_of.chains_each, temperature=asked_of.temperature,
             max_new_tokens=asked_of.max_new_tokens, verify=found.verify, margin=found.margin,
             largest_share=found.largest_share, seed=settings.seed,

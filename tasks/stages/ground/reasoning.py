@@ -9,7 +9,7 @@ from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
 from tasks.records.rows import TEXT, Sample, read_samples, write_shards
 from tasks.settings import Settings
-from tasks.stages.common import coordinates
+from tasks.stages.ground.frames import box_frames
 from tasks.synthesis.grounding.measuring import Reasoned, reason, table
 from tasks.synthesis.grounding.ways import WAYS, WITH_CHAINS, folder_of_way
 
@@ -39,7 +39,7 @@ def reasoning(settings: Settings, job: Job) -> Metrics:
     for name, (model, words) in ways.items():
         with asking(model, job.memory, settings.device) as asker:
             answers[name] = reason(
-                asker, test, words, coordinates(settings, model), s.max_new_tokens, name
+                asker, test, words, box_frames(settings, model), s.max_new_tokens, name
             )
         job.cost.add(len(test), asker.tokens)
         rows = (_row(x, a) for x, a in zip(test, answers[name], strict=True))
