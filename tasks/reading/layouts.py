@@ -6,9 +6,11 @@ from pathlib import Path
 from tasks.reading.annotation_files import annotated_records
 from tasks.reading.checks import Record
 from tasks.reading.class_folders import class_folders, class_records
+from tasks.reading.documents import document_files, document_records
 from tasks.reading.grounding import reasoning_folders, reasoning_records
 from tasks.reading.judgement_files import judgement_files, judgement_records
 from tasks.reading.llama_factory import INFO, described_files, described_records
+from tasks.reading.receipts import receipt_folders, receipt_records
 from tasks.reading.saved import is_saved, saved_dataset
 from tasks.reading.splits import Splits
 from tasks.reading.tables import json_lines, own_shards
@@ -49,6 +51,11 @@ def recognised(folder: Path, splits: Splits, setting: str = "data") -> tuple[str
         return "VLMEvalKit", evaluation_records(folder, tables, splits)
     if (folder / INFO).exists():  # which has the rows elsewhere, if it is not half of a saved one
         return "saved by Hugging Face datasets", saved_dataset(folder, splits)
+    if asked := document_files(folder):
+        known = " and ".join(dict.fromkeys(asked.values()))
+        return known, document_records(folder, asked, splits)
+    if receipts := receipt_folders(folder):
+        return "SROIE", receipt_records(folder, receipts, splits)
     if judged := judgement_files(folder):
         return "judgements in a public layout", judgement_records(folder, judged, splits)
     if annotated := annotated_records(folder, splits):
@@ -62,7 +69,8 @@ def recognised(folder: Path, splits: Splits, setting: str = "data") -> tuple[str
         f"{folder} is not a data set that Collimate can read",
         "it has neither part-*.parquet, nor a *.jsonl file, nor a *.tsv of VLMEvalKit, nor a saved "
         "Hugging Face dataset, nor a *.json file with images, annotations and categories, nor "
-        "judgements in a public layout, nor pictures with a JSON file beside each in train/, nor "
+        "judgements or questions about documents in a public layout, nor receipts in img/ and key/, "
+        "nor pictures with a JSON file beside each in train/, nor "
         f"two class folders with pictures (found: {found})",
         "see 'Your own data and model' in the README",
     )
