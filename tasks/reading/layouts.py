@@ -69,8 +69,8 @@ def recognised(folder: Path, splits: Splits, setting: str = "data") -> tuple[str
         f"{folder} is not a data set that Collimate can read",
         "it has neither part-*.parquet, nor a *.jsonl file, nor a *.tsv of VLMEvalKit, nor a saved "
         "Hugging Face dataset, nor a *.json file with images, annotations and categories, nor "
-        "judgements or questions about documents in a public layout, nor receipts in img/ and key/, "
-        "nor pictures with a JSON file beside each in train/, nor "
+        "judgements or questions about documents in a public layout, nor receipts in img/ and key/,"
+        " nor pictures with a JSON file beside each in train/, nor "
         f"two class folders with pictures (found: {found})",
         "see 'Your own data and model' in the README",
     )
