@@ -51,6 +51,7 @@ WHERE = Path(__file__).with_name("asking.json")
 SIDES = {300: 448, 900: 784}
 Work = Callable[[], Any]
 Sides = tuple[Work, Work]  # the other one, and ours
+Rows = dict[str, tuple[Callable[[], Sides], float]]
 
 
 class Models:
@@ -147,7 +148,7 @@ def own_scores() -> Sides:
 
 
 # name: what both sides do, how many times faster ours is to be
-ROWS: dict[str, tuple[Callable[[], Sides], float]] = {
+ROWS: Rows = {
     "8 sampled answers to 64 questions, embedded": (lambda: sampled(0, 64), 5.0),
     "8 sampled answers to 4 questions, 300 tokens": (lambda: sampled(300, 4), 0.0),
     "8 sampled answers to 2 questions, 900 tokens": (lambda: sampled(900, 2), 4.0),
@@ -161,9 +162,13 @@ ROWS: dict[str, tuple[Callable[[], Sides], float]] = {
 }
 
 
-def compare(name: str) -> dict[str, Any]:
-    """Let both sides work in turn; return medians, their ratio and both sides' memory."""
-    arrange, target = ROWS[name]
+def compare(name: str, rows: Rows = ROWS, module: str = "bench.asking") -> dict[str, Any]:
+    """Let both sides work in turn; return medians, their ratio and both sides' memory.
+
+    Args:
+        module: What does one side of a row in a process of its own, for its memory.
+    """
+    arrange, target = rows[name]
     theirs, ours = arrange()
     seconds: dict[str, list[float]] = {"theirs": [], "ours": []}
     for repeat in range(REPEATS + 1):
@@ -176,13 +181,13 @@ def compare(name: str) -> dict[str, Any]:
     return {
         "work": name, "target": target, "ratio": medians["theirs"] / medians["ours"],
         "seconds": medians, "repeats": seconds,
-        "peak_gb": {side: _peak_alone(name, side) for side in medians},
+        "peak_gb": {side: _peak_alone(module, name, side) for side in medians},
     }  # fmt: skip
 
 
-def _peak_alone(name: str, side: str) -> float:
+def _peak_alone(module: str, name: str, side: str) -> float:
     told = subprocess.run(
-        [sys.executable, "-m", "bench.asking", name, side],
+        [sys.executable, "-m", module, name, side],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     return float(told.stdout.split()[-1])
@@ -235,24 +240,24 @@ def remembered() -> dict[str, float]:
 
 
 def _open(folder: str) -> None:
-    before, began = _peak(), time.perf_counter()
+    before, began = peak(), time.perf_counter()
     memory = Memory(Path(folder))
     found = memory.known([(ANSWERS // 64 * i).to_bytes(32, "big") for i in range(64)])
     seconds = time.perf_counter() - began
     if len(found) != 64:
         raise AssertionError("an answer was forgotten")
-    print(seconds, _peak() - before)
+    print(seconds, peak() - before)
 
 
-def _peak() -> float:
+def peak() -> float:
     """Return this process's own peak; `ru_maxrss` also counts what the one had that started it."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
 
 
-def show(rows: list[dict[str, Any]]) -> None:
+def show(rows: list[dict[str, Any]], title: str = "Asking") -> None:
     """Print the table."""
-    table = Table(title=f"Asking (medians of {REPEATS} repeats in turn)")
+    table = Table(title=f"{title} (medians of {REPEATS} repeats in turn)")
     for name in ("work", "theirs s", "ours s", "ratio", "to reach", "peak GB"):
         table.add_column(name, justify="left" if name == "work" else "right")
     for row in rows:
@@ -276,7 +281,7 @@ def main() -> None:
             return
         theirs, ours = ROWS[name][0]()
         (ours if side == "ours" else theirs)()
-        print(_peak())
+        print(peak())
         return
     rows = [requests()]
     for name in ROWS:
