@@ -92,6 +92,12 @@ class Reinforced(Section):
     format_weight: float = Field(
         1.0, ge=0, title="Weight: format", description="How much thinking, then answering pays"
     )
+    facts_weight: float = Field(
+        0.0,
+        ge=0,
+        title="Weight: facts",
+        description="How much facts with a true box pay, in data that says what stands where",
+    )
     grounding_reward: Literal["giou", "iou"] = Field(
         "giou", description="GIoU + 1 (a near miss earns more than a far one), or IoU"
     )

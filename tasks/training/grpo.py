@@ -17,6 +17,7 @@ from models.prefix.rollouts import GroupedGRPOTrainer, shared_rollouts
 from models.prefix.shared import can_share_prefix
 from tasks.asking.coordinates import Coordinates
 from tasks.questions import kind_of
+from tasks.records.boxes import Frame, boxes_from
 from tasks.records.rows import PICTURES, Sample
 from tasks.rewards.reward import Reward
 from tasks.running.errors import UserError
@@ -153,6 +154,7 @@ def grpo_dataset(samples: Sequence[Sample], coordinates: Coordinates) -> Dataset
         "frame": NUMBERS,
         "corners": List(NUMBERS),
         "reference": Value("string"),
+        "texts": List({"text": Value("string"), "corners": NUMBERS}),
     }
     for sample in samples:
         features |= kind_of(sample).features
@@ -164,7 +166,7 @@ def grpo_dataset(samples: Sequence[Sample], coordinates: Coordinates) -> Dataset
     return Dataset.from_list([none | row for row in rows], features=Features(features))
 
 
-def _row(sample: Sample, frame: tuple[float, float]) -> dict[str, Any]:
+def _row(sample: Sample, frame: Frame) -> dict[str, Any]:
     converted = [box.to(frame) for box in sample.boxes]
     corners = [[box.x0, box.y0, box.x1, box.y1] for box in converted]
     return {
@@ -174,7 +176,16 @@ def _row(sample: Sample, frame: tuple[float, float]) -> dict[str, Any]:
         "frame": list(frame),
         "corners": corners,
         "reference": sample.final or sample.answer,
+        "texts": _texts(sample, frame),
     } | kind_of(sample).columns(sample, corners)
+
+
+def _texts(sample: Sample, frame: Frame) -> list[dict[str, Any]]:
+    """Return what stands in a picture, as far as the data knows it."""
+    known = sample.details.get("texts") or []
+    boxes = boxes_from([corners for _, corners in known], sample.size)
+    there = zip((str(text) for text, _ in known), (box.to(frame) for box in boxes), strict=True)
+    return [{"text": text, "corners": [b.x0, b.y0, b.x1, b.y1]} for text, b in there]
 
 
 def _vllm(plan: Plan) -> dict[str, Any]:

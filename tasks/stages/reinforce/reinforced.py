@@ -11,6 +11,7 @@ from tasks.questions import Kind, kind_of
 from tasks.records.choosing import spread
 from tasks.records.rows import Sample
 from tasks.rewards.detection import honest_confidence, overlap_with_true_boxes
+from tasks.rewards.facts import grounded_facts
 from tasks.rewards.grounding import closeness_to_pointed_box, overlap_with_pointed_box
 from tasks.rewards.reward import Reward
 from tasks.rewards.text import exact_final, thinks_then_answers
@@ -114,7 +115,8 @@ def _rewards(s: Reinforced, kind: Kind) -> tuple[Reward, ...]:
     near = (
         {overlap_with_pointed_box: closeness_to_pointed_box} if s.grounding_reward == "giou" else {}
     )
-    return tuple(
+    facts = (Reward(function=grounded_facts, weight=s.facts_weight),) if s.facts_weight else ()
+    return facts + tuple(
         Reward(function=near.get(reward.function, reward.function), weight=weight)
         for reward in kind.rewards
         if (weight := weights.get(reward.function, reward.weight))

@@ -3,20 +3,17 @@
 Specification of GCoT, section 3, step G: described by the authors, and absent from their release.
 """
 
-import re
 from collections.abc import Sequence
 
-from tasks.asking.answers import first_box
 from tasks.asking.asker import Asker
 from tasks.asking.conversation import question
 from tasks.asking.coordinates import Coordinates
 from tasks.records.rows import Sample
+from tasks.rewards.facts import boxed_words
 from tasks.rewards.values import number_in
-from tasks.synthesis.grounding.chains import asked, judged, reasoning_of
+from tasks.synthesis.grounding.chains import asked, judged
 from tasks.synthesis.grounding.locating import TOO_LARGE, UNREADABLE, Proposal, Verify, read_back
-from tasks.synthesis.grounding.targets import LONGEST, Target
-
-_FACT = re.compile(r"([^\s\[\]]+)\s+(\[\s*-?[\d.]+(?:\s*,\s*-?[\d.]+){3}\s*\])")
+from tasks.synthesis.grounding.targets import Target
 
 
 def own_chains(
@@ -61,11 +58,8 @@ def boxed(
     sample: Sample, text: str, coordinates: Coordinates, largest_share: float
 ) -> list[Proposal]:
     """Return the words of a chain's reasoning that carry a box, as if they had been proposed."""
-    if len(text) > LONGEST:
-        return []
     frame, found = coordinates.frame(sample.size), []
-    for match in _FACT.finditer(reasoning_of(text)):
-        word, box = match[1].strip(",.;:()"), first_box(match[2], frame)
+    for word, box, match in boxed_words(text, frame):
         failed = "" if box else UNREADABLE
         if box and box.area > largest_share * frame[0] * frame[1]:
             failed = TOO_LARGE

@@ -16,14 +16,13 @@ from tasks.asking.answers import short_answer
 from tasks.asking.asker import Asker
 from tasks.asking.conversation import Answer, question
 from tasks.asking.coordinates import Coordinates
-from tasks.records.boxes import boxes_from, iou
+from tasks.records.boxes import boxes_from
 from tasks.records.rows import Sample
+from tasks.rewards.facts import stands_there
 from tasks.rewards.values import anls, relaxed_correct, same_value
 from tasks.synthesis.grounding.chains import asked, reference_of
 from tasks.synthesis.grounding.expanding import boxed
 from tasks.synthesis.grounding.locating import Proposal
-
-HALF = 0.5  # overlap from which on a box points at its text
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,9 @@ def is_true(proposal: Proposal, texts: Sequence | None) -> bool | None:
     """
     if texts is None:
         return None
-    corners = [at for text, at in texts if same_value(str(text), proposal.target.text)]
-    there = boxes_from(corners, proposal.sample.size)
-    return any(proposal.box and iou(box, proposal.box) >= HALF for box in there)
+    there = boxes_from([corners for _, corners in texts], proposal.sample.size)
+    known = zip((str(text) for text, _ in texts), there, strict=True)
+    return stands_there(proposal.target.text, proposal.box, known)
 
 
 def measured(answers: Sequence[Reasoned]) -> dict[str, float]:

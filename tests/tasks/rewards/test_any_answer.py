@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.questions import KINDS, kind_of, rewards_of, score
 from tasks.records.rows import Sample
+from tasks.rewards.facts import grounded_facts
 from tasks.rewards.grounding import closeness_to_pointed_box
 from tasks.rewards.suspicion import SIGNS
 
@@ -16,6 +17,7 @@ COLUMNS = {
     "boxes": [[100, 100, 300, 300], [500, 500, 900, 800]], "box": [10, 20, 30, 40],
     "pointed": [100, 200, 300, 400], "frame": FRAME, "answer": "3", "final": "red circle",
     "tagged": True, "references": ["3", "7 red"],
+    "texts": [{"text": "red", "corners": [100, 200, 300, 400]}],
 }  # fmt: skip
 ASKED = [
     Sample(
@@ -25,7 +27,8 @@ ASKED = [
     )
     for name, kind in KINDS.items() if not kind.judged
 ]  # fmt: skip
-REWARDS = [reward.function for reward in rewards_of(ASKED)] + [closeness_to_pointed_box]
+REWARDS = [reward.function for reward in rewards_of(ASKED)]
+REWARDS += [closeness_to_pointed_box, grounded_facts]
 HIGHEST = {"closeness_to_pointed_box": 2.0}
 SECONDS = 2.0  # for one answer and all rewards; half a megabyte takes a few milliseconds
 
