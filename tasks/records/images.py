@@ -27,6 +27,7 @@ ASPECT_RATIO = 200  # the longest and narrowest picture that Qwen's processor ta
 # used and seldom tested. The picture pairs of phones (MPO) begin as JPEG.
 FORMATS: tuple[str, ...] = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 FORMATS += ("AVIF",) if features.check("avif") else ()  # as Pillow was built
+ZOOMED, SMALLEST = 448, 56  # pixels: a word fills several patches of 28, and no side is below two
 SECONDS = 10  # a picture of MAX_PIXELS takes one or two
 # A JPEG is decoded once for each of its scans, of which others have 10, and no signal comes between
 # scans that are a few bytes each: 64 million pixels take 0.17 s a scan.
@@ -247,6 +248,19 @@ def _at_most(seconds: float) -> Iterator[None]:
         if left:
             rest = max(0.001, left - (time.monotonic() - start))
             signal.setitimer(signal.ITIMER_REAL, rest, interval)
+
+
+def zoomed(image: Image.Image, box: Box, margin: float = 0.25) -> Image.Image:
+    """Cut `box` out of `image` with a margin and enlarge it, for models of dynamic resolution.
+
+    Its longest side becomes `ZOOMED` pixels; what is larger already stays as it is.
+    """
+    box = box.to(image.size).grown(margin)
+    right, bottom = min(image.width, round(box.x1) + 1), min(image.height, round(box.y1) + 1)
+    cut = image.crop((int(box.x0), int(box.y0), right, bottom))
+    scale = max(1.0, ZOOMED / max(cut.size))
+    size = tuple(max(SMALLEST, round(scale * side)) for side in cut.size)
+    return cut.resize((size[0], size[1]), Image.Resampling.BICUBIC)
 
 
 def crop(image: Image.Image, box: Box, margin: float = 0.25) -> Image.Image:

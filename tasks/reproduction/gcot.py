@@ -60,10 +60,10 @@ from tasks.reproduction.gcot_lessons import (
 from tasks.synthesis.grounding.bank import Bank, bank_from
 from tasks.synthesis.grounding.chains import asked
 from tasks.synthesis.grounding.expanding import own_chains
-from tasks.synthesis.grounding.locating import Verify
+from tasks.synthesis.grounding.locating import Reading, Verify
 from tasks.synthesis.grounding.measuring import measured, reason
 from tasks.synthesis.grounding.recipes import rows_to_learn
-from tasks.synthesis.grounding.rounds import Reading, proposed
+from tasks.synthesis.grounding.rounds import proposed
 from tasks.training.bootstrapping import bootstrap
 from tasks.training.plan import Plan
 from tasks.training.reasoner import train_reasoner
@@ -248,8 +248,7 @@ def train_trial(trial: Trial) -> Result:
             own = own_chains(
                 asker, examples(trial.data, trial.family, trial.seed, trial.n), words=WORDS,
                 coordinates=FRAME, most=3, attempts=8, temperature=0.7,
-                max_new_tokens=trial.sizes.max_new_tokens, verify="crop", margin=0.25,
-                largest_share=0.25, seed=trial.seed,
+                max_new_tokens=trial.sizes.max_new_tokens, reading=Reading(), seed=trial.seed,
             )  # fmt: skip
         facts["own_chains"] = len(own)
         turns = [row[1:] for row in rows] + [(asked(x, WORDS), text, x.images) for x, text in own]

@@ -15,7 +15,9 @@ from tasks.rewards.values import same_value
 
 LONGEST = 20_000  # characters of a text; of a longer one nothing is read
 HALF = 0.5  # overlap from which on a box points at its text
-_FACT = re.compile(r"([^\s\[\]<>]{1,200})\s{1,4}(\[\s*-?[\d.]{1,20}(?:\s*,\s*-?[\d.]{1,20}){3}\s*\])")
+_FACT = re.compile(
+    r"([^\s\[\]<>]{1,200})\s{1,4}(\[\s*-?[\d.]{1,20}(?:\s*,\s*-?[\d.]{1,20}){3}\s*\])"
+)
 
 
 def boxed_words(text: str, frame: Frame) -> list[tuple[str, Box | None, re.Match[str]]]:

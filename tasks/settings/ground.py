@@ -71,6 +71,9 @@ class Boxes(Section):
     largest_share: float = Field(
         0.25, gt=0, le=1, title="Largest box", description="Share of the picture, at most"
     )
+    crops: Literal["page", "zoomed"] = Field(
+        "page", description="Laid on an empty page, or enlarged (models of dynamic resolution)"
+    )
     margin: float = Field(0.25, ge=0, le=2, description="Around a crop, as a share of its box")
     tagger: str = Field(
         "pattern",

@@ -34,8 +34,14 @@ class Trainer(Section):
     lora_rank: int = Field(
         0, ge=0, le=1024, title="LoRA rank", description="Rank of a LoRA adapter (0: all weights)"
     )
+    lora_alpha: int = Field(
+        0, ge=0, le=4096, title="LoRA alpha", description="How much it counts (0: twice the rank)"
+    )
     lora_vision: bool = Field(
         False, title="LoRA on the vision tower", description="Adapt the vision tower too"
+    )
+    schedule: Literal["linear", "cosine"] = Field(
+        "linear", description="How the rate of fine-tuning and of DPO falls to zero"
     )
     evaluate_every: int = Field(
         0,
@@ -72,8 +78,9 @@ class Trainer(Section):
             mistakes.append("patience cannot keep the best look under deepspeed; use ddp")
         if self.patience and not self.evaluate_every:
             mistakes.append("patience needs evaluate_every above 0")
-        if self.lora_vision and not self.lora_rank:
-            mistakes.append("lora_vision needs lora_rank above 0")
+        for name in ("lora_vision", "lora_alpha"):
+            if getattr(self, name) and not self.lora_rank:
+                mistakes.append(f"{name} needs lora_rank above 0")
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return self

@@ -14,8 +14,8 @@ from models.engine.whole import write_whole
 from tasks.asking.asker import Asker
 from tasks.asking.coordinates import Coordinates
 from tasks.synthesis.grounding.lessons import Lesson
+from tasks.synthesis.grounding.locating import Reading
 from tasks.synthesis.grounding.rounds import (
-    Reading,
     Rounds,
     Truth,
     lessons_of_round,

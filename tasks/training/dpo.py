@@ -16,7 +16,7 @@ from tasks.training.plan import Plan
 
 
 class Dpo(Objective):
-    """DPO, with a rate that falls linearly.
+    """DPO, with a rate that falls.
 
     Attributes:
         beta: Weight of the leash to the starting model.
@@ -30,7 +30,7 @@ class Dpo(Objective):
         """Build TRL's trainer; without its adapter the policy is the reference."""
         reference = None if plan.lora_rank else open_model(plan.model, weights_type(plan))[0]
         config = configured(
-            DPOConfig, **common, lr_scheduler_type="linear", beta=self.beta, max_length=None
+            DPOConfig, **common, lr_scheduler_type=plan.schedule, beta=self.beta, max_length=None
         )
         return DPOTrainer(network, reference, config, **parts)
 

@@ -152,4 +152,5 @@ def _adapter(plan: Plan) -> LoraConfig | None:
     if not plan.lora_rank:
         return None
     targets = "all-linear" if plan.lora_vision else LANGUAGE_PROJECTIONS
-    return LoraConfig(r=plan.lora_rank, lora_alpha=2 * plan.lora_rank, target_modules=targets)
+    alpha = plan.lora_alpha or 2 * plan.lora_rank
+    return LoraConfig(r=plan.lora_rank, lora_alpha=alpha, target_modules=targets)

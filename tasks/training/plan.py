@@ -52,7 +52,9 @@ class Plan(BaseModel):
     gradient_checkpointing: bool = False
     freeze_vision: bool = False
     lora_rank: int = 0
+    lora_alpha: int = 0
     lora_vision: bool = False
+    schedule: str = "linear"
     evaluate_every: int = 0
     patience: int = 0
     evaluated: int = 64

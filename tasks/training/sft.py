@@ -16,7 +16,7 @@ Turn = tuple[str, str, Sequence[bytes]]  # prompt, answer, pictures
 
 
 class Sft(Objective):
-    """Fine-tuning, with a rate that falls linearly."""
+    """Fine-tuning, with a rate that falls."""
 
     warmup_steps: int = 0
 
@@ -27,7 +27,7 @@ class Sft(Objective):
         config = configured(
             SFTConfig,
             **common,
-            lr_scheduler_type="linear",
+            lr_scheduler_type=plan.schedule,
             warmup_steps=self.warmup_steps,
             max_length=None,
         )

@@ -14,11 +14,11 @@ from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
 from tasks.records.rows import TEXT, read_samples, write_summary, write_table
 from tasks.settings import Settings
-from tasks.stages.ground.frames import box_frames
+from tasks.stages.ground.reading import box_frames, reading_of
 from tasks.stages.training import planned
 from tasks.synthesis.grounding.bank import rows_of
 from tasks.synthesis.grounding.lessons import Lesson, kept_lessons
-from tasks.synthesis.grounding.rounds import Reading, Rounds, wanted_of
+from tasks.synthesis.grounding.rounds import Rounds, wanted_of
 from tasks.training.bootstrapping import bootstrap
 
 NUMBER, FOUR = Value("int32"), List(Value("float32"))
@@ -57,7 +57,7 @@ def boxes(settings: Settings, job: Job) -> Metrics:
         learning_rate=s.learning_rate,
         rounds=s.rounds,
         from_base=s.from_base,
-        reading=Reading(s.verify, s.largest_share, s.margin),
+        reading=reading_of(settings),
         coordinates=box_frames(settings, model),
         truth={x.id: x.details.get("texts") for x in read_samples(data, "train")},
         asking=counted,

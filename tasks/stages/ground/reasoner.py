@@ -10,7 +10,7 @@ from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
 from tasks.records.rows import TEXT, Sample, read_samples, write_summary, write_table
 from tasks.settings import Settings
-from tasks.stages.ground.frames import box_frames
+from tasks.stages.ground.reading import box_frames, reading_of
 from tasks.stages.training import planned, trained
 from tasks.synthesis.grounding.bank import bank_from
 from tasks.synthesis.grounding.chains import asked
@@ -76,7 +76,7 @@ def _expanded(
     settings: Settings, job: Job, turns: list[Turn], plan: Plan, dev: list[Sample], words: str
 ) -> list[Row]:
     """Train once, and let that model write chains of its own about the same questions."""
-    s, asked_of, found = settings.reasoner, settings.lessons, settings.boxes
+    s, asked_of = settings.reasoner, settings.lessons
     first = plan.model_copy(
         update={"out": str(job.scratch / "first"), "scratch": str(job.scratch / "first-scratch"),
                 "run_id": ""}
@@ -89,8 +89,8 @@ def _expanded(
             asker, read_samples(job.input("lessons"), "train"), words=words,
             coordinates=box_frames(settings, first.out), most=s.expansion,
             attempts=asked_of.chains_each, temperature=asked_of.temperature,
-            max_new_tokens=asked_of.max_new_tokens, verify=found.verify, margin=found.margin,
-            largest_share=found.largest_share, seed=settings.seed,
+            max_new_tokens=asked_of.max_new_tokens, reading=reading_of(settings),
+            seed=settings.seed,
         )  # fmt: skip
     job.cost.add(len(chains), asker.tokens)
     return [(x.id, asked(x, words), text, x.images) for x, text in chains]

@@ -12,7 +12,7 @@ from tasks.records.rows import Sample
 from tasks.rewards.facts import boxed_words
 from tasks.rewards.values import number_in
 from tasks.synthesis.grounding.chains import asked, judged
-from tasks.synthesis.grounding.locating import TOO_LARGE, UNREADABLE, Proposal, Verify, read_back
+from tasks.synthesis.grounding.locating import TOO_LARGE, UNREADABLE, Proposal, Reading, read_back
 from tasks.synthesis.grounding.targets import Target
 
 
@@ -26,9 +26,7 @@ def own_chains(
     attempts: int,
     temperature: float,
     max_new_tokens: int,
-    verify: Verify,
-    margin: float,
-    largest_share: float,
+    reading: Reading,
     seed: int,
 ) -> list[tuple[Sample, str]]:
     """Return at most so many distinct chains of each question."""
@@ -38,13 +36,13 @@ def own_chains(
         title="own chains",
     )  # fmt: skip
     right = [
-        (sample, text, boxed(sample, text, coordinates, largest_share))
+        (sample, text, boxed(sample, text, coordinates, reading.largest_share))
         for sample, group in zip(samples, replies, strict=True)
         for text in dict.fromkeys(reply.text for reply in group)
         if not judged(sample, text).dropped
     ]
     every = [proposal for *_, some in right for proposal in some]
-    read = iter(read_back(asker, every, verify, margin))
+    read = iter(read_back(asker, every, reading))
     kept: dict[str, list[tuple[Sample, str]]] = {}
     for sample, text, some in right:
         verified = [not next(read).failed for _ in some]

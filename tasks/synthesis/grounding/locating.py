@@ -16,16 +16,34 @@ from tasks.asking.conversation import Conversation, question
 from tasks.asking.coordinates import Coordinates
 from tasks.prompts import prompt
 from tasks.records.boxes import Box, written
-from tasks.records.images import crop, open_image, to_png
+from tasks.records.images import crop, open_image, to_png, zoomed
 from tasks.records.rows import Sample
 from tasks.synthesis.grounding.bank import Key
 from tasks.synthesis.grounding.readback import same_reading
 from tasks.synthesis.grounding.targets import Target
 
 Verify = Literal["crop", "coordinates", "both"]
+Crops = Literal["page", "zoomed"]
 LOCATE_TOKENS, READ_TOKENS = 32, 24
 UNREADABLE, TOO_LARGE, READ_OTHERWISE = "no box", "box too large", "something else is read there"
 UNANSWERED = "not asked"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How boxes are found and read back.
+
+    Attributes:
+        verify: What is shown when a box is read: the crop, the page with its coordinates, or both.
+        largest_share: Of the picture that a box may take; a larger one would pass any reading.
+        margin: Around a crop, as a share of its box.
+        crops: Laid on an empty page in its own scale, or enlarged, for models of dynamic resolution.
+    """
+
+    verify: Verify = "crop"
+    largest_share: float = 0.25
+    margin: float = 0.25
+    crops: Crops = "page"
 
 
 @dataclass(frozen=True)
@@ -63,11 +81,7 @@ def locate(
     coordinates: Coordinates,
     largest_share: float,
 ) -> list[Proposal]:
-    """Ask where every target stands.
-
-    Args:
-        largest_share: Of the picture that a box may take; a larger one would pass any reading.
-    """
+    """Ask where every target stands."""
     replies = asker.ask(
         [question(locate_words(target.text), sample.images) for sample, target in wanted],
         max_new_tokens=LOCATE_TOKENS, title="locating",
@@ -83,19 +97,14 @@ def locate(
     return found
 
 
-def read_back(
-    asker: Asker, proposals: Sequence[Proposal], verify: Verify, margin: float
-) -> list[Proposal]:
-    """Let the model read every box that may count; what it reads there decides.
-
-    Args:
-        margin: Around a box when its crop is shown, as a share of its size.
-    """
-    ways = ("crop", "coordinates") if verify == "both" else (verify,)
+def read_back(asker: Asker, proposals: Sequence[Proposal], reading: Reading) -> list[Proposal]:
+    """Let the model read every box that may count; what it reads there decides."""
+    both = reading.verify == "both"
+    ways = ("crop", "coordinates") if both else (reading.verify,)
     places = [i for i, proposal in enumerate(proposals) if not proposal.failed]
     read: dict[int, list[tuple[str, str]]] = {i: [] for i in places}
     for way in ways:
-        asks = [_asked(proposals[i], way, margin) for i in places]
+        asks = [_asked(proposals[i], way, reading) for i in places]
         replies = asker.ask(asks, max_new_tokens=READ_TOKENS, title=f"reading back by {way}")
         for i, [reply] in zip(places, replies, strict=True):
             read[i].append((way, reply.text))
@@ -110,12 +119,13 @@ def _verified(proposal: Proposal, read: list[tuple[str, str]]) -> Proposal:
     return replace(proposal, readbacks=tuple(read), failed="" if same else READ_OTHERWISE)
 
 
-def _asked(proposal: Proposal, way: str, margin: float) -> Conversation:
+def _asked(proposal: Proposal, way: str, reading: Reading) -> Conversation:
     sample, box = proposal.sample, proposal.box
     if box is None:
         raise ValueError("a proposal without a box cannot be read back")
     if way == "crop":
-        shown = crop(open_image(sample.images[0]), box, margin)
+        show = zoomed if reading.crops == "zoomed" else crop
+        shown = show(open_image(sample.images[0]), box, reading.margin)
         return question(prompt("ground/read_crop"), [to_png(shown)])
     words = prompt("ground/read_box", box=str(written(box, box.frame)))
     return question(words, sample.images)

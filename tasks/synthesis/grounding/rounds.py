@@ -22,7 +22,7 @@ from tasks.synthesis.grounding.chains import reference_of
 from tasks.synthesis.grounding.lessons import Lesson
 from tasks.synthesis.grounding.locating import (
     Proposal,
-    Verify,
+    Reading,
     counted,
     locate,
     locate_words,
@@ -33,21 +33,6 @@ from tasks.synthesis.grounding.targets import Target
 
 Wanted = list[tuple[Sample, Target]]
 Truth = Mapping[str, list | None]  # what stands where in a picture, by sample, if that is known
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How boxes are found and read back.
-
-    Attributes:
-        verify: What is shown when a box is read: the crop, the page with its coordinates, or both.
-        largest_share: Of the picture that a box may take.
-        margin: Around a crop, as a share of its box.
-    """
-
-    verify: Verify = "crop"
-    largest_share: float = 0.25
-    margin: float = 0.25
 
 
 @dataclass
@@ -90,10 +75,7 @@ def passed(
     """
     number, before = len(found.counts), found.bank
     passes = {
-        split: read_back(
-            asker, locate(asker, some, coordinates, reading.largest_share), reading.verify,
-            reading.margin,
-        )
+        split: read_back(asker, locate(asker, some, coordinates, reading.largest_share), reading)
         for split, some in (("train", learnt), ("dev", held_out))
     }  # fmt: skip
     verified = {p.key: p.box for p in passes["train"] if not p.failed and p.box}

@@ -147,9 +147,11 @@ def test_a_box_counts_if_it_reads_back_and_says_why_where_it_does_not():
                         "Read the text in the box [10, 10, 20, 20].": "4"})  # fmt: skip
     wanted = [(sample(), Target(text, "number", 0, 1)) for text in said]
     proposals = locate(model, wanted, FRAME, 0.25)
-    by_crop = read_back(model, proposals, "crop", 0.25)
+    by_crop = read_back(model, proposals, Reading())
     assert [p.failed for p in by_crop] == ["", READ_OTHERWISE, TOO_LARGE, UNREADABLE]
-    assert [p.failed for p in read_back(model, proposals, "both", 0.25)][:2] == [READ_OTHERWISE] * 2
+    assert [p.failed for p in read_back(model, proposals, Reading("both"))][:2] == [
+        READ_OTHERWISE
+    ] * 2
     assert counted(by_crop) == {
         "proposed": 4, "parsable": 3, "too_large": 1, "verified": 1, "ratio": 0.25
     }  # fmt: skip

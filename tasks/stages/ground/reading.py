@@ -1,8 +1,9 @@
-"""The frame in which a model of the flow `ground` writes boxes."""
+"""How the stages of the flow `ground` read: the frame of boxes, and what is shown of them."""
 
 from tasks.asking.coordinates import Coordinates
 from tasks.settings import Settings
 from tasks.stages.common import coordinates
+from tasks.synthesis.grounding.locating import Reading
 
 
 def box_frames(settings: Settings, model: str) -> Coordinates:
@@ -10,3 +11,9 @@ def box_frames(settings: Settings, model: str) -> Coordinates:
     if settings.boxes.frame == "square":
         return Coordinates("square")
     return coordinates(settings, model)
+
+
+def reading_of(settings: Settings) -> Reading:
+    """Return how boxes are found and read back."""
+    s = settings.boxes
+    return Reading(s.verify, s.largest_share, s.margin, s.crops)
