@@ -37,7 +37,7 @@ class Reading:
         verify: What is shown when a box is read: the crop, the page with its coordinates, or both.
         largest_share: Of the picture that a box may take; a larger one would pass any reading.
         margin: Around a crop, as a share of its box.
-        crops: Laid on an empty page in its own scale, or enlarged, for models of dynamic resolution.
+        crops: Laid on an empty page, or enlarged, for models of dynamic resolution.
     """
 
     verify: Verify = "crop"

@@ -29,6 +29,7 @@ from tasks.synthesis.grounding.locating import (
     READ_OTHERWISE,
     TOO_LARGE,
     UNREADABLE,
+    Reading,
     counted,
     locate,
     locate_words,
@@ -149,9 +150,8 @@ def test_a_box_counts_if_it_reads_back_and_says_why_where_it_does_not():
     proposals = locate(model, wanted, FRAME, 0.25)
     by_crop = read_back(model, proposals, Reading())
     assert [p.failed for p in by_crop] == ["", READ_OTHERWISE, TOO_LARGE, UNREADABLE]
-    assert [p.failed for p in read_back(model, proposals, Reading("both"))][:2] == [
-        READ_OTHERWISE
-    ] * 2
+    by_both = read_back(model, proposals, Reading("both"))
+    assert [p.failed for p in by_both][:2] == [READ_OTHERWISE] * 2
     assert counted(by_crop) == {
         "proposed": 4, "parsable": 3, "too_large": 1, "verified": 1, "ratio": 0.25
     }  # fmt: skip
@@ -167,8 +167,7 @@ def test_own_chains_are_right_distinct_and_verified_whole():
         "What is written here?": "3",
     })  # fmt: skip
     how = {"words": "think_with_boxes", "coordinates": FRAME, "attempts": 5, "temperature": 1.0,
-           "max_new_tokens": 9, "verify": "crop", "margin": 0.25, "largest_share": 0.25,
-           "seed": 0}  # fmt: skip
+           "max_new_tokens": 9, "reading": Reading(), "seed": 0}  # fmt: skip
     assert own_chains(model, [sample()], most=3, **how) == [(sample(), good)]
 
 
