@@ -47,6 +47,7 @@ class Training(Section):
 
     steps: Steps = 300
     learning_rate: Rate = 1e-3
+    hold: float = Field(0.2, ge=0, lt=1, description="Share of the steps before the rate falls")
     processes: Processes = 2
     per_task: PerTask = 20
     forgets: float = Field(
@@ -76,7 +77,9 @@ class Habits(Phase):
 class GroundingHabits(Training):
     """Teaching the embedded base to read and to locate anywhere (shipped; nobody has to run it)."""
 
-    steps: Steps = 900
+    steps: Steps = 1000
+    learning_rate: Rate = 1.5e-3
+    hold: float = Field(0.35, ge=0, lt=1, description="Share of the steps before the rate falls")
     per_task: PerTask = 40
     forgets: float = Field(
         0.01, ge=0, le=1, title="Gate: keeps", description="Largest loss on all other tasks"

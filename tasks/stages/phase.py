@@ -57,6 +57,7 @@ def go_on_training(job: Job, settings: Settings, section: Training, diet: str) -
         diet=diet,
         steps=section.steps,
         learning_rate=section.learning_rate,
+        hold=section.hold,
         processes=section.processes,
         seed=settings.seed,
     )

@@ -122,6 +122,7 @@ def go_on(
     diet: str,
     steps: int,
     learning_rate: float,
+    hold: float,
     processes: int,
     seed: int,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -130,11 +131,12 @@ def go_on(
     Args:
         folder: The base.
         diet: What its rows are drawn from, of `DIETS`; all that the base knows is among it.
+        hold: Share of the steps before the rate falls.
     """
     model, tokenizer = load_model(folder), load_processor(folder).tokenizer
     torch.set_num_threads(1)
     module = PackedPretraining(
-        model, len(drawing.PATCH_LABELS), steps, learning_rate=learning_rate, hold=0.2
+        model, len(drawing.PATCH_LABELS), steps, learning_rate=learning_rate, hold=hold
     )
     data = WorldData(tokenizer, seed=seed, steps=steps, diet=diet, length=320)
     _fit(module, data, scratch / diet, logger, processes)

@@ -12,11 +12,11 @@ from PIL import ImageDraw
 
 from tasks.records.boxes import Box
 from tasks.records.images import crop
-from tasks.world.lexicon import COLORS, ITEMS, LABELS, MONTHS, SIDE, TITLE_KINDS, TITLE_SUBJECTS
+from tasks.world.lexicon import COLORS, ITEMS, LABELS, MONTHS, SIDE
 from tasks.world.pictures import PIXELS, Fact, Mark, Picture, blank, font, write
 
 GREY = (150, 150, 150)
-WORDS = (*ITEMS, *LABELS, *MONTHS, *TITLE_SUBJECTS, *TITLE_KINDS, "Total", "RECEIPT")
+WORDS = (*ITEMS, *ITEMS, *LABELS, *MONTHS, "Total")
 
 
 class Page:
@@ -68,14 +68,14 @@ class Page:
 
 
 def scattered(rng: random.Random) -> Picture:
-    """Write four to eight texts anywhere, in sizes 9 to 13, among lines, frames and bars."""
+    """Write four to eight texts anywhere, in sizes 9 to 12, among lines, frames and bars."""
     page = Page(rng)
     for _ in range(rng.randint(1, 4)):
         _ornament(page)
     taken: list[Box] = []
     for _ in range(rng.randint(4, 8)):
         text = str(rng.randint(1, 99)) if rng.random() < 0.55 else rng.choice(WORDS)
-        size = rng.randint(9, 13)
+        size = rng.randint(9, 12)
         width = page.width(text, size)
         for _ in range(20):
             x, y = rng.uniform(1, SIDE - 2 - width), rng.uniform(-1, SIDE - 2 - size)
