@@ -13,6 +13,13 @@ from textblob.en.taggers import PatternTagger
 from tasks.rewards.values import number_in
 from tasks.running.errors import UserError
 
+# Penn's tags as the universal ones (universaldependencies.org), by how they begin
+_UNIVERSAL = (
+    ("NNP", "PROPN"), ("NN", "NOUN"), ("CD", "NUM"), ("JJ", "ADJ"), ("RB", "ADV"), ("WRB", "ADV"),
+    ("MD", "AUX"), ("VB", "VERB"), ("UH", "INTJ"), ("DT", "DET"), ("PDT", "DET"), ("WDT", "DET"),
+    ("PRP", "PRON"), ("WP", "PRON"), ("EX", "PRON"), ("IN", "ADP"), ("TO", "PART"), ("RP", "ADP"),
+    ("POS", "PART"), ("CC", "CCONJ"), ("FW", "X"), ("LS", "X"), ("SYM", "SYM"),
+)  # fmt: skip
 PATTERN, SPACY = "pattern", "spacy:"
 NUMBER = "CD"
 # a number with its signs; a word, with what joins its parts; any other sign alone
@@ -55,6 +62,15 @@ def tagged(text: str, tagger: str = PATTERN) -> list[Token]:
         replace(token, tag=NUMBER if number_in(token.text) is not None else tag)
         for token, tag in zip(found, tags, strict=True)
     ]
+
+
+def universal(tag: str) -> str:
+    """Return the universal tag of Penn's.
+
+    >>> universal("NNS"), universal("VBZ"), universal(".")
+    ('NOUN', 'VERB', 'PUNCT')
+    """
+    return next((name for begins, name in _UNIVERSAL if tag.startswith(begins)), "PUNCT")
 
 
 def words_of(text: str) -> list[Token]:
