@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import attrgetter, getitem
 from pathlib import Path
@@ -43,7 +43,7 @@ class Chain:
         stages: Names of DVC stages, in order.
         page: The page to link to, below `outputs/`.
         scores: Returns the scores as a Markdown table, once the stages are done.
-        models: Name in the registry of each stage's model.
+        models: Name in the registry of each stage's model; a flow may train none.
         won: Tells whether the first of these models beats what it started from, and loses nowhere;
             it becomes the best then (`models:/<name>@best`).
     """
@@ -51,8 +51,8 @@ class Chain:
     stages: Sequence[str]
     page: str
     scores: Callable[[], str]
-    models: Mapping[str, str]
-    won: Callable[[], bool]
+    models: Mapping[str, str] = field(default_factory=dict)
+    won: Callable[[], bool] = lambda: False
 
 
 def run_chain(chain: Chain, settings: Shared) -> dict[str, str] | State:
@@ -159,6 +159,8 @@ def _keep_results(chain: Chain, run: RunInfo) -> None:
         version = registry.register(ROOT / folder, name, run.run_id, hashes[folder])
         mlflow.set_tag(f"model.{name}", version)
         versions.append(version)
+    if not versions:
+        return
     if won := chain.won():
         registry.promote(versions[0])
     told = "won against its start, and is the best now" if won else "is no better than its start"

@@ -18,6 +18,7 @@ from prefect.client.orchestration import get_client  # noqa: E402
 from prefect.client.schemas.actions import DeploymentUpdate  # noqa: E402
 
 from flows.align import align  # noqa: E402
+from flows.caption import caption  # noqa: E402
 from flows.ground import ground  # noqa: E402
 from flows.judge import judge  # noqa: E402
 from flows.platform.stage import ROOT  # noqa: E402
@@ -26,6 +27,7 @@ from tasks.running.errors import without_trace  # noqa: E402
 from tasks.running.warm import standby  # noqa: E402
 from tasks.settings import (  # noqa: E402
     AlignSettings,
+    CaptionSettings,
     GroundSettings,
     JudgeSettings,
     ReinforceSettings,
@@ -62,6 +64,13 @@ OFFERED: tuple[tuple[Flow, str, type[Shared], str, list[str]], ...] = (
         GroundSettings,
         "GCoT: teach a model new documents from a few questions, by facts that carry boxes.",
         ["local", "gcot"],
+    ),
+    (
+        caption,
+        "caption",
+        CaptionSettings,
+        "ScaleCap: caption pictures for every budget, and say only what the model has seen.",
+        ["local", "scalecap"],
     ),
 )
 PARAMS = ROOT / "params.yaml"

@@ -5,6 +5,7 @@ One file per flow, and the fields that several sections have in `fields.py`. Set
 """
 
 from tasks.settings.align import AlignSettings
+from tasks.settings.caption import CaptionSettings
 from tasks.settings.files import Settings, check_settings, load_settings, save_settings
 from tasks.settings.ground import GroundSettings
 from tasks.settings.judge import JudgeSettings
@@ -13,7 +14,7 @@ from tasks.settings.section import Form, Section, bounds, lay_over, referring
 from tasks.settings.shared import Shared
 
 __all__ = [
-    "AlignSettings", "Form", "GroundSettings", "JudgeSettings", "ReinforceSettings", "Section",
-    "Settings", "Shared", "bounds", "check_settings", "lay_over", "load_settings", "referring",
-    "save_settings",
+    "AlignSettings", "CaptionSettings", "Form", "GroundSettings", "JudgeSettings",
+    "ReinforceSettings", "Section", "Settings", "Shared", "bounds", "check_settings", "lay_over",
+    "load_settings", "referring", "save_settings",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from tasks.running.errors import UserError
 from tasks.running.yaml_files import parsed
 from tasks.settings.align import AlignSettings
+from tasks.settings.caption import CaptionSettings
 from tasks.settings.ground import Gcot, GroundSettings
 from tasks.settings.judge import JudgeSettings, UnifiedReward
 from tasks.settings.reinforce import ReinforceSettings, VisualRft
@@ -30,7 +31,7 @@ RENAMED = {
 }
 
 
-class Settings(AlignSettings, ReinforceSettings, JudgeSettings, GroundSettings):
+class Settings(AlignSettings, ReinforceSettings, JudgeSettings, GroundSettings, CaptionSettings):
     """All settings, as params.yaml holds them."""
 
     base: Base = Field(default=Base(), description="Embedded tiny model")

@@ -1,0 +1,77 @@
+"""Let captions stand in for their pictures: what a reader answers from them alone."""
+
+import json
+from statistics import fmean
+
+import numpy as np
+from datasets import Features, Value
+
+from models.statistics import compare, interval, told
+from tasks.asking.conversation import question
+from tasks.asking.resolving import to_ask
+from tasks.asking.turns import asking
+from tasks.job import Job, Metrics
+from tasks.prompts import prompt
+from tasks.questions import score, wrong
+from tasks.records.choosing import spread
+from tasks.records.rows import TEXT, Sample, read_rows, sample_of, write_shards
+from tasks.settings import Settings
+from tasks.synthesis.captioning.budgets import named
+
+DRAFT, NOTHING = "draft", "no caption"
+ANSWERS = Features(
+    {"id": TEXT, "arm": TEXT, "picture": TEXT, "answer": TEXT, "score": Value("float32")}
+)
+FRAME = (1.0, 1.0)  # captions have no coordinates
+
+
+def caption_answers(settings: Settings, job: Job) -> Metrics:
+    """Let captions stand in for their pictures: what a reader answers from them alone."""
+    s = settings.caption_answers
+    there = [sample_of(row) for row in read_rows(job.input("drafts") / "questions")]
+    samples = spread(there, s.asked_in_all) if s.asked_in_all else []
+    arms: dict[str, dict[str, str]] = {NOTHING: {}}
+    arms[DRAFT] = {row["id"]: row["draft"] for row in read_rows(job.input("drafts"))}
+    for row in read_rows(job.input("captions")):
+        arms.setdefault(named(row["budget"]), {})[row["id"]] = row["caption"]
+    scores: dict[str, list[float]] = {}
+    rows = []
+    with asking(to_ask(s.reader, job.root), job.memory, settings.device) as reader:
+        for arm, captions in arms.items():
+            asked = [question(_words(sample, captions.get(sample.label, ""))) for sample in samples]
+            replies = reader.ask(asked, max_new_tokens=s.max_new_tokens, title=f"reading: {arm}")
+            scores[arm] = []
+            for sample, [reply] in zip(samples, replies, strict=True):
+                found = (
+                    wrong(sample, reply.unanswered) if reply.unanswered
+                    else score(sample, reply.text, FRAME)
+                )  # fmt: skip
+                scores[arm].append(found.value)
+                rows.append({"id": sample.id, "arm": arm, "picture": sample.label,
+                             "answer": reply.text, "score": found.value})  # fmt: skip
+    write_shards(rows, job.out, ANSWERS)
+    table = _table(scores, settings.benchmarks.resamples, settings.seed) if samples else {}
+    (job.out / "table.json").write_text(json.dumps(table, indent=1) + "\n")
+    job.cost.add(len(rows), reader.tokens)
+    return {f"{arm}/score": fmean(held) for arm, held in scores.items() if held}
+
+
+def _words(sample: Sample, caption: str) -> str:
+    return prompt("caption/read", caption=caption or "(nothing)", question=sample.prompt)
+
+
+def _table(scores: dict[str, list[float]], resamples: int, seed: int) -> dict:
+    """Return the mean of every arm, its interval, and its difference to the draft."""
+    values = {arm: np.array(held) for arm, held in scores.items()}
+    rows: dict = {}
+    for arm, held in values.items():
+        found = interval(held, resamples, seed)
+        rows[arm] = {"mean": float(held.mean()), "n": len(held)}
+        rows[arm] |= {"low": found.low, "high": found.high} if found else {}
+    tests = {
+        arm: test for arm, held in values.items()
+        if arm != DRAFT and (test := compare(held, values[DRAFT], resamples, seed))
+    }  # fmt: skip
+    for arm, facts in zip(tests, told(list(tests.values())), strict=True):
+        rows[arm]["against_draft"] = facts
+    return rows

@@ -1,0 +1,117 @@
+"""Drafts captions, and rates any text about a picture with the picture and without it.
+
+Specification of ScaleCap (arXiv 2506.19848), section 3, steps 1, 2 and 5. A model's own greedy
+answer was scored while it was written, so rating it costs one pass, without the picture; a text of
+another origin is scored in both. The two prompts are equal but for the picture.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tasks.asking.asker import Asker
+from tasks.asking.conversation import Conversation, Scored
+from tasks.synthesis.captioning.gaps import Gap, gaps_of
+from tasks.synthesis.captioning.rating import Rated, Reduction, rate, tags_of_tokens, trusted
+from tasks.synthesis.tagging import tagged, universal
+
+
+@dataclass(frozen=True)
+class Rating:
+    """How sentences are rated.
+
+    Attributes:
+        tagger: Of words, for which nouns, numbers and the like count; "" where all do.
+    """
+
+    gap: Gap = "logprob"
+    reduction: Reduction = "max"
+    threshold: float = 0.0
+    tagger: str = "pattern"
+    by_clause: bool = False
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text about a picture, as the answer to a conversation.
+
+    Attributes:
+        log_probs: Of its tokens with the picture, where its writer noted them.
+    """
+
+    conversation: Conversation
+    said: str
+    log_probs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """What of a text is trusted.
+
+    Attributes:
+        sentences: The trusted ones, or all of it where none is.
+        whole: None was, and all of it is taken.
+        unweighted: Its words are not those of its tokens, and all of them count.
+        unrated: Why it could not be rated; all of it is taken then.
+    """
+
+    rated: tuple[Rated, ...]
+    sentences: tuple[str, ...]
+    whole: bool = False
+    unweighted: bool = False
+    unrated: str = ""
+
+
+def rate_texts(rater: Asker, texts: Sequence[Text], how: Rating, title: str) -> list[Trusted]:
+    """Return what of each text is trusted; an empty text has no sentence."""
+    blind = rater.score([(_blind(t.conversation), t.said) for t in texts], f"{title}, no picture")
+    # a text that was written in other tokens than it is read in is scored anew
+    anew = [
+        i for i, (text, unseen) in enumerate(zip(texts, blind, strict=True))
+        if text.said and len(text.log_probs) != len(unseen.log_probs)
+    ]  # fmt: skip
+    seen = rater.score([(texts[i].conversation, texts[i].said) for i in anew], title)
+    known = dict(zip(anew, seen, strict=True))
+    return [
+        _trusted(text, known.get(i, Scored(text.log_probs, unseen.offsets)), unseen, how)
+        for i, (text, unseen) in enumerate(zip(texts, blind, strict=True))
+    ]
+
+
+def _trusted(text: Text, seen: Scored, unseen: Scored, how: Rating) -> Trusted:
+    if why := seen.unanswered or unseen.unanswered:
+        return Trusted((), (text.said,) if text.said.strip() else (), whole=True, unrated=why)
+    tokens = _pieces(text.said, unseen.offsets)
+    gaps = gaps_of(seen.log_probs, unseen.log_probs, how.gap)
+    tags = _tags(text.said, tokens, how.tagger) if how.tagger else None
+    rated = rate(
+        tokens, gaps, how.threshold, reduction=how.reduction, tags=tags, by_clause=how.by_clause
+    )
+    kept, whole = trusted(rated)
+    return Trusted(tuple(rated), tuple(kept), whole, unweighted=bool(how.tagger) and tags is None)
+
+
+def _blind(conversation: Conversation) -> Conversation:
+    return tuple(replace(turn, images=()) for turn in conversation)
+
+
+def _pieces(text: str, offsets: Sequence[tuple[int, int]]) -> list[str]:
+    """Return the text of each token; together they are the whole text.
+
+    Half a character at a token's border belongs to the token that it begins in.
+    """
+    starts = [0]
+    for start, _ in offsets[1:]:
+        starts.append(max(starts[-1], min(start, len(text))))
+    ends = [*starts[1:], len(text)]
+    return [text[a:b] for a, b in zip(starts, ends, strict=True)] if offsets else []
+
+
+def _tags(text: str, tokens: Sequence[str], tagger: str) -> list[str] | None:
+    words: list[tuple[str, str]] = []
+    place = 0
+    for token in tagged(text, tagger):
+        words += [(sign, "SPACE") for sign in text[place : token.start] if sign != " "]
+        words.append((token.text, universal(token.tag)))
+        place = token.end
+    words += [(sign, "SPACE") for sign in text[place:] if sign != " "]
+    return tags_of_tokens(tokens, words)
