@@ -18,13 +18,13 @@ from flows.platform.chain import Chain, main, run_chain  # noqa: E402  (librarie
 from flows.platform.names import named  # noqa: E402
 from tasks.settings import CaptionSettings  # noqa: E402
 
-STAGES = ("drafts", "details", "captions", "caption_answers", "caption_page")
+STAGES = ("drafts", "objects", "captions", "caption_answers", "caption_page")
 CHAIN = Chain(STAGES, page="caption_page/index.html", scores=caption_scores)
 
 
 @flow(
     name="caption",
-    flow_run_name=named("{settings.drafts.captioner} {settings.drafts.pictures} pictures"),
+    flow_run_name=named("{settings.drafts.captioner} {settings.drafts.captioned} pictures"),
 )
 def caption(settings: CaptionSettings) -> dict[str, str] | State:
     """Caption pictures for every budget, and say what the captions are worth (ScaleCap).

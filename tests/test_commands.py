@@ -17,6 +17,7 @@ from tasks import run
 from tasks.running.errors import UserError
 from tasks.settings import (
     AlignSettings,
+    CaptionSettings,
     GroundSettings,
     JudgeSettings,
     ReinforceSettings,
@@ -44,6 +45,7 @@ FORMS = {
     "flows.reinforce": ReinforceSettings,
     "flows.judge": JudgeSettings,
     "flows.ground": GroundSettings,
+    "flows.caption": CaptionSettings,
 }
 
 

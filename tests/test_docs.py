@@ -13,7 +13,7 @@ import pytest
 from bench import tables
 from bench.docs import MARKED, pages, written
 from bench.tables import BASE, TABLES
-from flows import align, ground, judge, reinforce
+from flows import align, caption, ground, judge, reinforce
 from tasks.questions import KINDS
 from tasks.reading.tables import COLUMNS
 from tasks.running.errors import UserError
@@ -243,6 +243,8 @@ def test_the_stages_of_every_flow_are_told_in_order():
     assert [cell.strip("`") for cell in told if cell.startswith("`")] == [*judge.STAGES]
     told = first_cells(page("docs/gcot.md").partition("## How it works")[0])
     assert [cell.strip("`") for cell in told if cell.startswith("`")] == [*ground.STAGES]
+    told = first_cells(page("docs/scalecap.md").partition("## How it works")[0])
+    assert [cell.strip("`") for cell in told if cell.startswith("`")] == [*caption.STAGES]
 
 
 def test_the_map_is_the_tree():

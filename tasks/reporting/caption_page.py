@@ -17,7 +17,7 @@ from tasks.reporting.pictures import Picture, embed
 from tasks.synthesis.captioning.budgets import named
 
 SHOWN = 48
-COUNTED = ("drafts", "details", "captions", "caption_answers")  # stages whose cost is told
+COUNTED = ("drafts", "objects", "captions", "caption_answers")  # stages whose cost is told
 MEASURES = (
     ("words", "words"), ("calls", "requests"), ("adding", "add something"),
     ("fell_back", "fell back"),
@@ -44,18 +44,18 @@ class Shown:
 
 
 def write_caption_page(
-    out: Path, *, drafts: Path, details: Path, captions: Path, answers: Path, root: Path,
+    out: Path, *, drafts: Path, objects: Path, captions: Path, answers: Path, root: Path,
     made: Made,
 ) -> None:  # fmt: skip
     """Write `index.html`.
 
     Args:
-        drafts, details, captions, answers: Finished folders of these stages.
+        drafts, objects, captions, answers: Finished folders of these stages.
         root: The checkout, which knows what the stages cost.
         made: What was run.
     """
     spent, total = costs(root, COUNTED)
-    shown = pictures_shown(drafts, details, captions, answers)
+    shown = pictures_shown(drafts, objects, captions, answers)
     html = (
         environment()
         .get_template("caption.html.j2")
@@ -64,16 +64,16 @@ def write_caption_page(
             budgets=list(dict.fromkeys(named(row["budget"]) for row in read_rows(captions))),
             metrics=read_summary(captions)["budgets"],
             table=json.loads((answers / "table.json").read_text()),
-            read=read_summary(drafts), asked=read_summary(details),
+            read=read_summary(drafts), asked=read_summary(objects),
             rejected=examples_of_rejected(drafts),
         )
     )  # fmt: skip
     (out / "index.html").write_text(html, encoding="utf-8")
 
 
-def pictures_shown(drafts: Path, details: Path, captions: Path, answers: Path) -> list[Shown]:
+def pictures_shown(drafts: Path, objects: Path, captions: Path, answers: Path) -> list[Shown]:
     """Return pictures with all that was said about them, those first in which something changed."""
-    asked = {row["id"]: row["requests"] or [] for row in read_rows(details)}
+    asked = {row["id"]: row["requests"] or [] for row in read_rows(objects)}
     written: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in read_rows(captions):
         written[row["id"]].append(row | {"name": named(row["budget"])})

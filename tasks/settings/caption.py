@@ -15,7 +15,7 @@ class Drafts(Section):
     """Drafting a caption of every picture, and keeping what the picture makes likelier."""
 
     data: Data = "data"
-    pictures: int = Field(64, ge=1, description="To caption, at most; each once")
+    captioned: int = Field(64, ge=1, title="Pictures", description="To caption, at most; each once")
     captioner: Model = "outputs/base"
     draft_request: str = Field(
         "Describe the image.", min_length=1, title="Request", description="What drafts answer"
@@ -41,7 +41,7 @@ class Drafts(Section):
     max_rejected_share: Share = 0.2
 
 
-class Details(Section):
+class Objects(Section):
     """Asking back about every object that a trusted sentence names."""
 
     writer: Asked = "outputs/base"
@@ -86,7 +86,7 @@ class CaptionSettings(Shared):
     """ScaleCap: captions that get richer with their budget, and say what the model has seen."""
 
     drafts: Drafts = Field(default=Drafts(), description="And which sentences are trusted")
-    details: Details = Field(default=Details(), description="Asking back about objects")
+    objects: Objects = Field(default=Objects(), description="Asking back about them")
     captions: Captions = Field(default=Captions(), description="One for every budget")
     caption_answers: CaptionAnswers = Field(
         default=CaptionAnswers(), title="Captions for pictures", description="What they are worth"

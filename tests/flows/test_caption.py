@@ -17,9 +17,9 @@ from tests.flows.conftest import environment, outcomes, run
 from tests.flows.test_chain import wait_for
 
 SMALL = {
-    "drafts": {"data": "mine", "pictures": 4, "max_new_tokens": 48},
+    "drafts": {"data": "mine", "captioned": 4, "max_new_tokens": 48},
     # the embedded model writes no such list, so that a world's rule does: see `listed`
-    "details": {"prefix": "A", "max_new_tokens": 24},
+    "objects": {"prefix": "A", "max_new_tokens": 24},
     "captions": {"budgets": [-1, 0], "max_new_tokens": 32},
     "caption_answers": {"asked_in_all": 8, "max_new_tokens": 8},
     "benchmarks": {"resamples": 100},
@@ -88,7 +88,7 @@ def test_pictures_end_with_captions_of_every_budget_and_a_page(checkout, first):
 
 
 def test_what_is_asked_is_of_trusted_sentences_and_in_reading_order(checkout, first):
-    for row in rows_of(checkout, "details"):
+    for row in rows_of(checkout, "objects"):
         for one in row["requests"]:
             assert 0 <= one["sentence"] < len(row["trusted"]) and one["object"] in one["text"]
         places = [one["sentence"] for one in row["requests"]]
@@ -96,19 +96,19 @@ def test_what_is_asked_is_of_trusted_sentences_and_in_reading_order(checkout, fi
 
 
 def test_a_kill_while_it_asks_back_changes_no_byte_of_the_captions(checkout, first):
-    before = [(row["id"], row["requests"]) for row in rows_of(checkout, "details")]
-    file = next((checkout / "outputs" / "details").glob("part-*.parquet"))
+    before = [(row["id"], row["requests"]) for row in rows_of(checkout, "objects")]
+    file = next((checkout / "outputs" / "objects").glob("part-*.parquet"))
     kept = file.read_bytes()
-    again = [sys.executable, "-m", "dvc", "repro", "-s", "-f", "details"]
+    again = [sys.executable, "-m", "dvc", "repro", "-s", "-f", "objects"]
     killed = subprocess.Popen(
         again, cwd=checkout, env=environment(checkout), stdout=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
-    wait_for(checkout / ".runtime" / "scratch", "details-*/attempts.json")
+    wait_for(checkout / ".runtime" / "scratch", "objects-*/attempts.json")
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     subprocess.run(again, cwd=checkout, env=environment(checkout), check=True)
-    assert [(row["id"], row["requests"]) for row in rows_of(checkout, "details")] == before
+    assert [(row["id"], row["requests"]) for row in rows_of(checkout, "objects")] == before
     assert file.read_bytes() == kept
 
 

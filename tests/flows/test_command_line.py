@@ -8,6 +8,7 @@ from flows.platform.command_line import settings_from_command_line
 from tasks.running.errors import UserError
 from tasks.settings import (
     AlignSettings,
+    CaptionSettings,
     GroundSettings,
     JudgeSettings,
     ReinforceSettings,
@@ -72,13 +73,15 @@ def test_profiles_are_valid_and_leave_the_rest_as_it_is(params, profile):
     default = Settings()
     judged = settings_from_command_line(params, words, JudgeSettings)
     grounded = settings_from_command_line(params, words, GroundSettings)
-    for settings in (aligned, reinforced, judged, grounded):
+    captioned = settings_from_command_line(params, words, CaptionSettings)
+    for settings in (aligned, reinforced, judged, grounded, captioned):
         assert settings.device == "gpu" and settings.seed == 3
         assert settings.benchmarks == default.benchmarks
     named, embedded = (
-        (align.model, reinforce.reinforced.model, judge.judge.model, ground.boxes.model)
-        for align, reinforce, judge, ground in (
-            (aligned, reinforced, judged, grounded), [default] * 4
+        (align.model, reinforce.reinforced.model, judge.judge.model, ground.boxes.model,
+         caption.drafts.captioner)
+        for align, reinforce, judge, ground, caption in (
+            (aligned, reinforced, judged, grounded, captioned), [default] * 5
         )
     )  # fmt: skip
     assert named != embedded  # a real model for one of the flows

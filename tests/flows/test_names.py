@@ -6,11 +6,18 @@ from prefect import runtime
 from prefect.context import FlowRunContext
 
 from flows.align import align
+from flows.caption import caption
 from flows.ground import ground
 from flows.judge import judge
 from flows.platform.names import is_drawn, named
 from flows.reinforce import reinforce
-from tasks.settings import AlignSettings, GroundSettings, JudgeSettings, ReinforceSettings
+from tasks.settings import (
+    AlignSettings,
+    CaptionSettings,
+    GroundSettings,
+    JudgeSettings,
+    ReinforceSettings,
+)
 
 
 def test_what_prefects_server_draws_is_known():
@@ -57,6 +64,7 @@ def test_every_flow_uses_it():
         reinforce: (ReinforceSettings(seed=4), "detection by grpo seed 4"),
         judge: (JudgeSettings(seed=4), "judge outputs/base seed 4"),
         ground: (GroundSettings(seed=4), "grounded 16 examples seed 4"),
+        caption: (CaptionSettings(seed=4), "outputs/base 64 pictures"),
     }
     for one, (settings, called) in wanted.items():
         assert one.flow_run_name is not None

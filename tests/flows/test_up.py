@@ -57,10 +57,16 @@ def children(process: subprocess.Popen) -> list[psutil.Process]:
 
 def test_both_servers_answer_and_both_flows_are_offered(servers, running):
     assert urllib.request.urlopen(f"{servers.mlflow}/health").status == 200
-    for name in ("align/chain", "reinforce/few-shot", "judge/judge", "ground/ground"):
+    for name in (
+        "align/chain",
+        "reinforce/few-shot",
+        "judge/judge",
+        "ground/ground",
+        "caption/caption",
+    ):
         offered = form(servers.api, name)
         assert offered.description and offered.tags and offered.parameters["settings"]
-    assert len(servers.api.read_deployments()) == 4
+    assert len(servers.api.read_deployments()) == 5
     # no page invites to version 2, which calls an outside host
     told = urllib.request.urlopen(f"{servers.prefect}/ui-settings")
     assert json.load(told)["available_uis"] == ["v1"]

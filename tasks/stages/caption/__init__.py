@@ -1,1 +1,1 @@
-"""The stages of ScaleCap: drafts, details, captions, what they are worth, and the page."""
+"""The stages of ScaleCap: drafts, objects, captions, what they are worth, and the page."""

@@ -11,7 +11,7 @@ def caption_page(settings: Settings, job: Job) -> Metrics:
     write_caption_page(
         job.out,
         drafts=job.input("drafts"),
-        details=job.input("details"),
+        objects=job.input("objects"),
         captions=job.input("captions"),
         answers=job.input("caption_answers"),
         root=job.root,

@@ -26,10 +26,10 @@ CAPTIONS = Features(
 def captions(settings: Settings, job: Job) -> Metrics:
     """Write a caption of every picture for every budget, of the same answers."""
     s = settings.captions
-    rows = list(read_rows(job.input("details")))
+    rows = list(read_rows(job.input("objects")))
     tagger = "pattern"
     written, metrics = [], {}
-    with asking(to_ask(settings.details.writer, job.root), job.memory, settings.device) as writer:
+    with asking(to_ask(settings.objects.writer, job.root), job.memory, settings.device) as writer:
         for budget in s.budgets:
             materials = [material_of(row, None if budget == ALL else budget) for row in rows]
             found = write_captions(writer, materials, s.max_new_tokens, tagger)

@@ -67,7 +67,7 @@ def drafts(settings: Settings, job: Job) -> Metrics:
     s = settings.drafts
     pictures, questions, counts = _read(settings, job)
     need(pictures, "there are no pictures to caption", "drafts.data")
-    chosen = spread(list(pictures.items()), s.pictures, lambda item: item[1].kind)
+    chosen = spread(list(pictures.items()), s.captioned, lambda item: item[1].kind)
     asked = [question(s.draft_request, [picture.data]) for _, picture in chosen]
     captioner, rater = (str(folder_of(model, job.root)) for model in (s.captioner, s.rater))
     own = captioner == rater
@@ -95,7 +95,7 @@ def drafts(settings: Settings, job: Job) -> Metrics:
     found = _measured(rated)
     write_summary(
         job.out, pictures=len(chosen), questions=len(about),
-        fewer=fewer("drafts.pictures", s.pictures, len(pictures)), **counts, **found,
+        fewer=fewer("drafts.captioned", s.captioned, len(pictures)), **counts, **found,
     )  # fmt: skip
     return found | {"pictures": float(len(chosen))}
 

@@ -20,7 +20,7 @@ def material_of(row: Mapping[str, Any], budget: int | None) -> Material:
     """Return what a caption is written from: the requests about the first so many objects.
 
     Args:
-        row: Of the stage `details`.
+        row: Of the stage `objects`.
         budget: Objects; None for all.
     """
     objects = list(dict.fromkeys(one["object"] for one in row["requests"]))

@@ -13,6 +13,34 @@ RENDERED = {
     ),
     "reinforce/classify": ({}, "Which class is it?"),
     "caption/describe": ({}, "Tell me what you see."),
+    "caption/objects": (
+        {"sentence": "A cat.", "prefix": "Look closer at"},
+        "A caption of a picture says: A cat.\nList the objects that it says are there, one on each "
+        "line, exactly like this: Look closer at the object.\nLeave out what it only supposes. "
+        "Where it names none, write: none",
+    ),
+    "caption/looks": (
+        {"details": "A cat.\nthe cat: It is red."},
+        "These are sentences about a picture, each followed by what was seen of its objects:\n\n"
+        "A cat.\nthe cat: It is red.\n\nWrite one paragraph that says how these objects look. Add "
+        "nothing to it.",
+    ),
+    "caption/places": (
+        {"details": "A cat.\nthe cat: On the left."},
+        "These are sentences about a picture, each followed by where its objects are:\n\n"
+        "A cat.\nthe cat: On the left.\n\nWrite one paragraph that says where these objects are. "
+        "Add nothing to it.",
+    ),
+    "caption/integrate": (
+        {"sentences": "A cat.", "looks": "It is red.", "places": "On the left."},
+        "Sentences about a picture:\nA cat.\n\nHow its objects look:\nIt is red.\n\nWhere they are:"
+        "\nOn the left.\n\nWrite one caption of the picture from all of this, in the order of the "
+        "sentences. Add nothing to it, and begin with the caption itself.",
+    ),
+    "caption/read": (
+        {"caption": "A cat.", "question": "Which animal?"},
+        "A picture is described like this: A cat.\nWhich animal?\nAnswer with the answer alone.",
+    ),
     "reinforce/final_instructions": (
         {},
         "Think first, then answer with the name of the class alone, exactly like this: "

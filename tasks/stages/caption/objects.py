@@ -16,12 +16,12 @@ REQUESTS = List(
     {"object": TEXT, "sentence": Value("int32"), "kind": TEXT, "text": TEXT, "answer": TEXT,
      "kept": TEXT}
 )  # fmt: skip
-DETAILS = Features({"id": TEXT, "trusted": List(TEXT), "requests": REQUESTS})
+OBJECTS = Features({"id": TEXT, "trusted": List(TEXT), "requests": REQUESTS})
 
 
-def details(settings: Settings, job: Job) -> Metrics:
+def objects(settings: Settings, job: Job) -> Metrics:
     """Ask back about every object that a trusted sentence names."""
-    s, d = settings.details, settings.drafts
+    s, d = settings.objects, settings.drafts
     rows = list(read_rows(job.input("drafts")))
     with asking(to_ask(s.writer, job.root), job.memory, settings.device) as writer:
         named = list_objects(writer, [row["trusted"] for row in rows], s.prefix, s.max_new_tokens)
@@ -53,11 +53,11 @@ def details(settings: Settings, job: Job) -> Metrics:
         }
         for row, plan in zip(rows, plans, strict=True)
     ]  # fmt: skip
-    write_shards(written, job.out, DETAILS)
-    objects = len({(i, r.object) for i, plan in enumerate(plans) for r in plan})
+    write_shards(written, job.out, OBJECTS)
+    named_objects = len({(i, r.object) for i, plan in enumerate(plans) for r in plan})
     sentences = sum(len(row["trusted"]) for row in rows)
     counts = {
-        "sentences": float(sentences), "objects": float(objects), "requests": float(len(asked)),
+        "sentences": float(sentences), "objects": float(named_objects), "requests": float(len(asked)),
         "shortened": float(
             sum(plain(reply) != said for reply, said in zip(replies, kept, strict=True))
         ),
