@@ -57,7 +57,8 @@ def objects(settings: Settings, job: Job) -> Metrics:
     named_objects = len({(i, r.object) for i, plan in enumerate(plans) for r in plan})
     sentences = sum(len(row["trusted"]) for row in rows)
     counts = {
-        "sentences": float(sentences), "objects": float(named_objects), "requests": float(len(asked)),
+        "sentences": float(sentences), "objects": float(named_objects),
+        "requests": float(len(asked)),
         "shortened": float(
             sum(plain(reply) != said for reply, said in zip(replies, kept, strict=True))
         ),
