@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tasks.asking.turns import asking
 from tasks.benchmarks.judging import pair_measures
@@ -29,6 +30,9 @@ from tasks.training.judge import chosen, train_judge
 from tasks.training.plan import Plan
 
 SCARCE = "video_generation"  # claim C5: the task with the fewest judgements gains the most
+PLENTY = "joint, plenty of judgements"
+PILOT_SEED = 1000  # of judges that no result uses
+REACHED = 0.8  # of dev pairs of every task that a judge with plenty of judgements is right about
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class Trial:
     test: int
     blind: int
     max_new_tokens: int
+    split: str = "test"
 
     @property
     def steps(self) -> int:
@@ -121,12 +126,43 @@ def trials(*, data: str, start: str, folder: Path, seeds: int, **sizes: float) -
     ]
 
 
+def pilots(steps: int, *, folder: Path, **how: Any) -> list[Trial]:
+    """Return the base and a joint judge of all judgements there are, asked dev pairs.
+
+    Scarce judges say something only where a plentiful one learns its tasks (see `reached`).
+
+    Args:
+        steps: Optimiser steps of the judge.
+        how: As in `trials`, but for the seeds.
+    """
+    sizes = {name: value for name, value in how.items() if name not in ("seeds", "data", "start")}
+    sizes |= {"per_task": 10**9, "joint_steps": steps, "look_every": steps}
+    return [
+        Trial(
+            arm, PILOT_SEED, how["data"], how["start"], str(folder / "pilot" / name), **sizes,
+            split="dev",
+        )
+        for arm, name in ((ARMS[0], BASE), (Arm(PLENTY), "plenty"))
+    ]  # fmt: skip
+
+
+def reached(results: Sequence[Result]) -> bool:
+    """Return whether a judge with plenty of judgements learnt every task."""
+    return all(
+        result["best/test"]["score"] >= REACHED for result in results if result["arm"] == PLENTY
+    )
+
+
 def run(trials: Sequence[Trial]) -> list[Result]:
     """Train every judge, then ask it; returns a result per judge, seed and task asked about."""
     found = run_trials(trials, train_trial, ask_trial)
     return [
         {name: value for name, value in result.items() if name != "asked"}
-        | {"question": task, "best/test": asked["test"], "best/blind": asked["blind"]}
+        | {
+            "question": result["prefix"] + task,
+            "best/test": asked["test"],
+            "best/blind": asked["blind"],
+        }
         for result in found
         for task, asked in result["asked"].items()
     ]
@@ -134,7 +170,8 @@ def run(trials: Sequence[Trial]) -> list[Result]:
 
 def train_trial(trial: Trial) -> Result:
     """Train one judge, and return its looks at the dev pairs and its curve."""
-    facts: Result = {"arm": trial.arm.name, "seed": trial.seed}
+    pilot = "pilot, " if trial.seed == PILOT_SEED else ""
+    facts: Result = {"arm": trial.arm.name, "seed": trial.seed, "prefix": pilot}
     if not trial.steps:
         return facts
     taught, dev = judgements_of(trial)
@@ -186,8 +223,8 @@ def ask_trial(trial: Trial) -> Result:
     asked: dict[str, Result] = {}
     with asking(model, folder, "cpu") as judge:
         for task in TASKS:
-            first = trial.seed * trial.test
-            pairs = _pairs(trial, "test", task)[first : first + trial.test]
+            first = trial.seed * trial.test if trial.split == "test" else 0
+            pairs = _pairs(trial, trial.split, task)[first : first + trial.test]
             blind = [without_pictures(pair) for pair in pairs[: trial.blind]]
             asked[task] = {}
             for part, some in (("test", pairs), ("blind", blind)):

@@ -120,6 +120,9 @@ class JudgesTried(Section):
     seeds: Seeds = 3
     per_task: PerTask = 400
     joint_steps: Steps = 120
+    pilot_steps: int = Field(
+        240, ge=1, description="Of a joint judge of all judgements, that has to learn every task"
+    )
     batch: Batch = 16
     learning_rate: Rate = 4e-4
     look_every: LookEvery = 30
@@ -133,10 +136,10 @@ class PairsTried(Section):
     """Ways of making preference pairs with the joint judge, and what a policy learns of them."""
 
     seeds: Seeds = 3
-    described: int = Field(192, ge=1, title="Pictures", description="Described by the policy")
+    described: int = Field(128, ge=1, title="Pictures", description="Described by the policy")
     candidates_each: CandidatesEach = 10
-    pairs_learnt: int = Field(128, ge=1, description="In every way of making them")
-    dpo_steps: int = Field(40, ge=1, description="Optimiser steps of DPO")
+    pairs_learnt: int = Field(80, ge=1, description="In every way of making them")
+    dpo_steps: int = Field(30, ge=1, description="Optimiser steps of DPO")
     dpo_batch: int = Field(16, ge=1, description="Pairs per step")
     dpo_rate: float = Field(2.5e-5, gt=0, le=1, description="Learning rate of DPO")
     test: Test = 160
