@@ -82,13 +82,13 @@ def worked_samples(rng: random.Random, number: int, pages: Sequence[Sample]) -> 
     return found
 
 
-_SCATTERED: dict[Ask, float] = {read_any: 5.0, locate_any: 2.5, worked: 2.0}
+_SCATTERED: dict[Ask, float] = {read_any: 5.0, locate_any: 2.5, worked: 3.0}
 _FREE: dict[Ask, float] = {
-    paired: 2.5, value: 1.5, value_with_boxes: 0.5, read_any: 3.0, locate_any: 1.5, worked: 2.0,
+    paired: 2.0, value: 2.0, value_with_boxes: 1.0, read_any: 3.0, locate_any: 1.5, worked: 3.0,
 }  # fmt: skip
 ASKED: dict[str, dict[Ask, float]] = {
     "scattered": _SCATTERED, "school crop": {read_crop: 1.0},
-} | dict.fromkeys(("free chart", "free table", "free receipt"), _FREE)  # fmt: skip
+} | dict.fromkeys(("free chart", "free table", "free receipt", "free pairs"), _FREE)  # fmt: skip
 
 
 def draw_page(rng: random.Random, kind: str) -> Picture:

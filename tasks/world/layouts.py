@@ -146,12 +146,40 @@ def free_receipt(rng: random.Random) -> Picture:
     return page.done("receipt")
 
 
+def free_pairs(rng: random.Random) -> Picture:
+    """Write three to six names with their values on one side of each, in loose rows and columns."""
+    page, size = Page(rng), rng.randint(9, 12)
+    side = rng.choice(("right", "left", "below", "above"))
+    beside = side in ("right", "left")
+    columns = 1 if beside else rng.choice((1, 2))
+    rows = rng.randint(3, 5) if beside else rng.randint(2, 3)
+    for _ in range(rng.randint(0, 2)):
+        _ornament(page)
+    names = rng.sample(rng.choice((ITEMS, tuple(LABELS))), rows * columns)
+    height, width, digits = SIDE / rows, SIDE / columns, page.width("88", size)
+    widest = max(page.width(name, size) for name in names)
+    gap = rng.uniform(3, 22)
+    room = widest + gap + digits if beside else max(widest, digits)
+    tall = size + 4 if beside else 2 * size + 5
+    left = rng.uniform(1, max(1.0, width - room - 2))
+    for i, name in enumerate(names):
+        x = (i % columns) * width + left
+        y = (i // columns) * height + rng.uniform(0, max(0.0, height - tall))
+        name_at, value_at = {
+            "right": ((x, y), (x + widest + gap, y)), "left": ((x + digits + gap, y), (x, y)),
+            "below": ((x, y), (x, y + size + 1)), "above": ((x, y + size + 1), (x, y)),
+        }[side]  # fmt: skip
+        page.label(name, *name_at, size)
+        page.value((name,), rng.randint(1, 99), *value_at, size)
+    return page.done("pairs")
+
+
 def school_crop(rng: random.Random) -> Picture:
     """Draw a page of the school, and keep the crop around one of its texts.
 
     Its content is that of the whole page, so that no crop shows a page of another split.
     """
-    whole = rng.choice((scattered, free_chart, free_table, free_receipt))(rng)
+    whole = rng.choice((scattered, free_chart, free_table, free_receipt, free_pairs))(rng)
     fact = rng.choice(whole.everything)
     shaken = Box(
         *(max(0, min(SIDE, v + rng.uniform(-1.5, 1.5))) for v in fact.box.corners()), frame=PIXELS
@@ -233,7 +261,7 @@ def line_chart(rng: random.Random) -> Picture:
 
 SCHOOL: dict[str, Callable[[random.Random], Picture]] = {
     "scattered": scattered, "free chart": free_chart, "free table": free_table,
-    "free receipt": free_receipt, "school crop": school_crop,
+    "free receipt": free_receipt, "free pairs": free_pairs, "school crop": school_crop,
 }  # fmt: skip
 FAMILIES: dict[str, Callable[[random.Random], Picture]] = {
     "horizontal bars": horizontal_bars, "tiles": tiles, "wide table": wide_table,
@@ -243,7 +271,7 @@ FAMILIES: dict[str, Callable[[random.Random], Picture]] = {
 
 def _ornament(page: Page) -> None:
     rng = page.rng
-    match rng.choice(("line", "line", "frame", "bar")):
+    match rng.choice(("line", "frame", "bar", "bar")):
         case "line":
             at = rng.uniform(0, SIDE)
             flat = rng.random() < 0.6

@@ -102,14 +102,15 @@ DIETS = {
     # reading and locating anywhere, and calculating with what a question gives
     grounding.DIET: Diet(
         {
-            "scattered": 0.38,
-            "free chart": 0.09,
-            "free table": 0.09,
-            "free receipt": 0.09,
-            "school crop": 0.09,
-            "scene": 0.14,
-            "chart": 0.03,
-            "table": 0.04,
+            "scattered": 0.30,
+            "free chart": 0.08,
+            "free table": 0.08,
+            "free receipt": 0.08,
+            "free pairs": 0.14,
+            "school crop": 0.10,
+            "scene": 0.12,
+            "chart": 0.02,
+            "table": 0.03,
             "receipt": 0.03,
             "report": 0.01,
             "crop": 0.01,

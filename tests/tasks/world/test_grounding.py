@@ -52,7 +52,7 @@ def test_values_have_labels_and_labels_are_written_once(family):
 
 def test_no_page_of_a_family_is_in_the_school():
     kinds = {SCHOOL[kind](random.Random(seed)).kind for kind in SCHOOL for seed in range(20)}
-    assert kinds == {"scattered", "chart", "table", "receipt", "crop"}
+    assert kinds == {"scattered", "chart", "table", "receipt", "pairs", "crop"}
     assert not kinds & {FAMILIES[family](random.Random(0)).kind for family in FAMILIES}
     assert {family.replace(" ", "_") for family in FAMILIES} >= set(USED)
 
