@@ -237,7 +237,43 @@ def _p(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p {value:.3f}"
 
 
+def pilot(facts: dict) -> str:
+    """Return what a joint judge learns of all judgements there are, beside its start."""
+    rows = []
+    for question, held in facts.items():
+        name, comma, task = question.partition(", ")
+        if name != "pilot" or not comma:
+            continue
+        cells = [(_share(row["score"]), _share(row["blind"])) for row in held]
+        rows.append((task.replace("_", " "), *(text for pair in cells for text in pair)))
+    return table(
+        ("dev pairs, both orders", "start", "without pictures", "joint, plenty of judgements",
+         "without pictures"), rows,
+    )  # fmt: skip
+
+
+def pairs_of_ways(facts: dict) -> str:
+    """Return what every way of making preference pairs gives, and what a policy learns of it."""
+    rows = [
+        (
+            row["arm"].replace("_", "-"),
+            *(f"{100 * row[name]:.1f}" if name in row else "–"
+              for name in ("order_accuracy", "yield")),
+            f"{row['gap']:.2f}" if "gap" in row else "–", _share(row["score"]),
+            *(_change(row["score"][f"against {other}"]) if f"against {other}" in row["score"]
+              else "–" for other in ("base", "random")),
+            f"{row['seconds']:.0f}" if "seconds" in row else "–",
+        )
+        for row in facts["preference pairs"]
+    ]  # fmt: skip
+    return table(
+        ("pairs made by", "truly ordered, %", "prompts with a pair, %", "gap", "F1 after DPO",
+         "against the start", "against random pairs", "core-s"), rows,
+    )  # fmt: skip
+
+
 DEMO, VISUAL_RFT = "bench/demo.json", "bench/visual_rft.json"
+UNIFIED_REWARD = "bench/unified_reward.json"
 QUESTIONS = ("detection", "classification", "open vocabulary")
 
 
@@ -276,6 +312,8 @@ TABLES: dict[str, tuple[str, Callable[[dict], str]]] = {
         f"{facts['table']['tell']['policy_dpo']['mean']:.2f}",
     ),
     "headline of Visual-RFT": (VISUAL_RFT, headline),
+    "pilot of judges": (UNIFIED_REWARD, pilot),
+    "ways of making pairs": (UNIFIED_REWARD, pairs_of_ways),
     "verdict": (VISUAL_RFT, verdict),
     **{name: (VISUAL_RFT, partial(arms, name)) for name in QUESTIONS},
     "average precision": ("bench/detection.json", detection),

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from tasks.reproduction.arms import BASE, Result
 from tasks.reproduction.outcome import SCORE, Claim, Columns, Runs
 
-ALONE = "this task alone"
+ALONE, RANDOM = "this task alone", "random"
 COLUMNS = Columns(
     parts={SCORE: "test", "blind": "blind"},
-    against=(BASE, ALONE),
+    against=(BASE, ALONE, RANDOM),
     shown=("swap_consistency", "unreadable", "order_accuracy", "gap", "yield"),
 )
 CLAIM = Claim(
