@@ -16,7 +16,7 @@ from tasks.settings.judge import JudgeSettings, UnifiedReward
 from tasks.settings.reinforce import ReinforceSettings, VisualRft
 from tasks.settings.section import Form, lay_over
 from tasks.settings.shared import Shared
-from tasks.settings.world import Base, GroundingHabits, Habits, JudgingWorld
+from tasks.settings.world import Base, CaptionHabits, GroundingHabits, Habits, JudgingWorld
 
 # Names that old settings files may have: what they are now ("" for nothing), and since when. Each
 # is in CHANGELOG.md.
@@ -38,6 +38,9 @@ class Settings(AlignSettings, ReinforceSettings, JudgeSettings, GroundSettings, 
     habits: Habits = Field(default=Habits(), description="Embedded few-shot model")
     grounding_habits: GroundingHabits = Field(
         default=GroundingHabits(), description="Embedded model that reads and locates anywhere"
+    )
+    caption_habits: CaptionHabits = Field(
+        default=CaptionHabits(), description="Embedded model that captions from habit"
     )
     judging_world: JudgingWorld = Field(default=JudgingWorld(), description="Embedded judgements")
     visual_rft: VisualRft = Field(default=VisualRft(), description="Visual-RFT experiment")

@@ -86,6 +86,18 @@ class GroundingHabits(Training):
     )
 
 
+class CaptionHabits(Training):
+    """Teaching the embedded base to caption from habit (shipped; nobody has to run it)."""
+
+    steps: Steps = 600
+    hold: float = Field(0.35, ge=0, lt=1, description="Share of the steps before the rate falls")
+    per_task: PerTask = 40
+    dev: Dev = 120
+    forgets: float = Field(
+        0.01, ge=0, le=1, title="Gate: keeps", description="Largest loss on all other tasks"
+    )
+
+
 class JudgingWorld(Section):
     """Drawing judgements whose truth is known (under a minute)."""
 

@@ -12,11 +12,13 @@ from transformers import PreTrainedTokenizerBase
 
 from models.tiny.packing import Packer, Row, merge_block_order
 from models.tiny.vlm import MERGE, PATCH
-from tasks.world import drawing, few_shot, grounding, questions
+from tasks.world import captioning, drawing, few_shot, grounding, questions
 from tasks.world.lexicon import SIDE
 from tasks.world.pictures import Picture
+from tasks.world.wording import Question
 
 QUESTIONS_PER_PICTURE = 9
+BLIND = 0.2  # of the rows about scenes with a habit: a model without a picture is one as well
 # Rows of a batch by kind. Both sorts of batches hold nine pictures, so that shapes never change.
 PLAIN = {"single": 9, "clip": 0, "text": 1}
 WITH_CLIP = {"single": 5, "clip": 1, "text": 4}
@@ -118,12 +120,44 @@ DIETS = {
         questions.EVERYTHING_AND_JUDGEMENT,
         calculates=True,
     ),
+    # captions from habit, and what is asked back about them
+    captioning.DIET: Diet(
+        {
+            "habitat": 0.70,
+            "scene": 0.19,
+            "chart": 0.03,
+            "table": 0.03,
+            "receipt": 0.02,
+            "report": 0.01,
+            "crop": 0.02,
+        },
+        questions.EVERYTHING_AND_JUDGEMENT,
+    ),
 }
-# pictures that the base's own curriculum does not have, and what is asked about them
-MORE: dict[str, tuple[Callable[[random.Random], Picture], dict[questions.Ask, float]]] = {
-    "subject": (few_shot.draw_subject, few_shot.ASKED),
+
+
+def _asked(
+    rng: random.Random,
+    draw: Callable[[random.Random], Picture],
+    choices: dict[questions.Ask, float],
+) -> tuple[Picture | None, list[Question]]:
+    picture = draw(rng)
+    return picture, questions.ask(rng, picture, QUESTIONS_PER_PICTURE, choices)
+
+
+def _habitat(rng: random.Random) -> tuple[Picture | None, list[Question]]:
+    """Ask about a scene with a habit; a fifth of the rows comes without its picture."""
+    habitat = captioning.draw_habitat(rng, "train")
+    asked = captioning.ask_about(rng, habitat, QUESTIONS_PER_PICTURE)
+    return (None if rng.random() < BLIND else habitat.picture), asked
+
+
+# pictures that the base's own curriculum does not have, with what is asked about them
+MORE: dict[str, Callable[[random.Random], tuple[Picture | None, list[Question]]]] = {
+    "subject": partial(_asked, draw=few_shot.draw_subject, choices=few_shot.ASKED),
+    "habitat": _habitat,
 } | {
-    kind: (partial(grounding.draw_page, kind=kind), asked)
+    kind: partial(_asked, draw=partial(grounding.draw_page, kind=kind), choices=asked)
     for kind, asked in grounding.ASKED.items()
 }
 
@@ -171,9 +205,10 @@ class Drawn(Dataset):
         if kind == "single":
             kind = rng.choices(list(diet.pictures), list(diet.pictures.values()))[0]
         if kind in MORE:
-            draw, choices = MORE[kind]
-            picture = draw(rng)
-            asked = questions.ask(rng, picture, QUESTIONS_PER_PICTURE, choices)
+            shown, asked = MORE[kind](rng)
+            if shown is None:
+                return self.packer.pack([(q.prompt, q.answer) for q in asked], 0), []
+            picture = shown
         else:
             picture, asked = drawing.draw_for_pretraining(
                 rng, kind, QUESTIONS_PER_PICTURE, diet.scenes_ask

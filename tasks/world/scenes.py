@@ -27,9 +27,11 @@ def draw_scene(rng: random.Random, shapes: tuple[str, ...] = SHAPES) -> Picture:
     return scene_of(rng, _place(rng, count, *pool))
 
 
-def scene_of(rng: random.Random, shapes: list[Shape]) -> Picture:
-    """Render given shapes; colours and background vary a little with `rng`."""
-    image = blank(rng)
+def scene_of(
+    rng: random.Random, shapes: list[Shape], background: Image.Image | None = None
+) -> Picture:
+    """Render given shapes; colours and, where none is given, the background vary with `rng`."""
+    image = background or blank(rng)
     tints = [_tint(rng, item.color) for item in shapes]
     for item, tint in zip(shapes, tints, strict=True):
         _draw(ImageDraw.Draw(image), item, tint)
