@@ -15,6 +15,8 @@ from tasks.running.errors import UserError
 
 MODELS = Path(".runtime") / "models"
 SERVER = ".server"  # ends the name of the file that stands for one
+# a text model by rules, which is code of this project: what it is called, and what DVC hashes of it
+RULES = {"world": "tasks/world"}
 
 
 def resolved(model: str, root: Path, served: bool = False) -> str:
@@ -26,6 +28,8 @@ def resolved(model: str, root: Path, served: bool = False) -> str:
     Raises:
         UserError: It cannot be found, downloaded or opened.
     """
+    if served and model in RULES:
+        return RULES[model]
     if model.endswith(SERVER):  # as it was found before: it may have another model now
         model = to_ask(model, root)
     if (root / model).exists():
@@ -66,11 +70,13 @@ def _server(model: str, address: str, name: str, root: Path) -> str:
 
 
 def to_ask(model: str, root: Path) -> str:
-    """Return what opens a resolved model that is only asked: its folder, or its server's address.
+    """Return what opens a resolved model that is only asked: its folder, its server, or rules.
 
     Raises:
         UserError: The setting names neither.
     """
+    if model in RULES.values():
+        return model
     if model.endswith(SERVER) and (root / model).is_file():
         return json.loads((root / model).read_text())["server"]
     return str(folder_of(model, root))

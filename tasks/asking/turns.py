@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from tasks.asking.address import address_of
 from tasks.asking.asker import Asker
 from tasks.asking.local import LocalEngine
+from tasks.asking.resolving import RULES
 from tasks.running.workers import Spread
 
 
@@ -20,7 +22,8 @@ def open_asker(
 
     Args:
         model: A folder, an id of Hugging Face, the address of a server (`http://…/v1`), or
-            `openai:<name>@<address>` where it has several models.
+            `openai:<name>@<address>` where it has several models, or `tasks/world`, the
+            micro-world's text model by rules.
         memory: Folder of the answers already given.
         device: Lightning's accelerator name: auto, cpu or gpu.
         spread: What works on batches elsewhere; otherwise this process does.
@@ -28,6 +31,8 @@ def open_asker(
     Raises:
         UserError: The model is missing, cannot look at pictures, or the device is not there.
     """
+    if model in RULES.values():  # by its name: nothing here knows the micro-world
+        return Asker(pkgutil.resolve_name("tasks.world.captioning_rules:RuleEngine")(), memory)
     if served := address_of(model):
         from tasks.asking.served import ServedEngine  # with a client that only few need
 

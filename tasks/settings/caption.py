@@ -44,7 +44,7 @@ class Drafts(Section):
 class Objects(Section):
     """Asking back about every object that a trusted sentence names."""
 
-    writer: Asked = "outputs/base"
+    writer: Asked = "tasks/world"
     prefix: str = Field(
         "Look closer at", min_length=1, title="Begin of a request", description="An object follows"
     )
@@ -75,7 +75,7 @@ class Captions(Section):
 class CaptionAnswers(Section):
     """Letting captions stand in for their pictures: what can be answered from them alone."""
 
-    reader: Asked = "outputs/base"
+    reader: Asked = "tasks/world"
     asked_in_all: int = Field(
         400, ge=0, title="Questions", description="About the pictures captioned, at most (0: none)"
     )

@@ -18,8 +18,7 @@ from tests.flows.test_chain import wait_for
 
 SMALL = {
     "drafts": {"data": "mine", "captioned": 4, "max_new_tokens": 48},
-    # the embedded model writes no such list, so that a world's rule does: see `listed`
-    "objects": {"prefix": "A", "max_new_tokens": 24},
+    "objects": {"max_new_tokens": 24},
     "captions": {"budgets": [-1, 0], "max_new_tokens": 32},
     "caption_answers": {"asked_in_all": 8, "max_new_tokens": 8},
     "benchmarks": {"resamples": 100},
@@ -88,6 +87,7 @@ def test_pictures_end_with_captions_of_every_budget_and_a_page(checkout, first):
 
 
 def test_what_is_asked_is_of_trusted_sentences_and_in_reading_order(checkout, first):
+    assert all(row["requests"] for row in rows_of(checkout, "objects"))
     for row in rows_of(checkout, "objects"):
         for one in row["requests"]:
             assert 0 <= one["sentence"] < len(row["trusted"]) and one["object"] in one["text"]
