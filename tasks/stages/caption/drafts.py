@@ -112,7 +112,8 @@ def _read(settings: Settings, job: Job) -> tuple[Pictures, list[tuple[str, Sampl
             elif not s.limit or len(pictures) < s.limit:
                 pictures.setdefault(key_of([found]), Picture(name, found))
         write_table(aside, job.out / "rejected.parquet", REJECTED)
-        return pictures, [], {"set_aside": _reasons(aside)}
+        read = len(pictures) + len(aside)
+        return pictures, [], {"read": read, "kept": len(pictures), "set_aside": _reasons(aside)}
     read_dataset(
         folder, job.scratch / "read", job.root / ".runtime" / "set_aside" / "drafts",
         max_rejected_share=s.max_rejected_share, limit=s.limit,
@@ -128,7 +129,8 @@ def _read(settings: Settings, job: Job) -> tuple[Pictures, list[tuple[str, Sampl
         pictures.setdefault(key, Picture(sample.id, sample.images[0], sample.task))
         if sample.metric in SHORT:
             questions.append((key, sample.model_copy(update={"images": []})))
-    return pictures, questions, {"set_aside": read_summary(job.scratch / "read")["set_aside"]}
+    told = read_summary(job.scratch / "read")
+    return pictures, questions, {name: told[name] for name in ("read", "kept", "set_aside")}
 
 
 def _row(picture: Picture, reply: Answer, one: Trusted) -> dict:
@@ -162,7 +164,7 @@ def _measured(rated: list[Trusted]) -> Metrics:
     kept = sum(sentence.kept for sentence in sentences)
     return {
         "sentences": float(len(sentences)),
-        "kept": kept / len(sentences) if sentences else 0.0,
+        "trusted": kept / len(sentences) if sentences else 0.0,
         "whole": float(sum(one.whole for one in rated)),
         "unweighted": float(sum(one.unweighted for one in rated)),
         "unrated": float(sum(bool(one.unrated) for one in rated)),
