@@ -43,7 +43,7 @@ DRAFTS = Features(
         "unweighted": Value("bool"), "unrated": TEXT,
     }
 )  # fmt: skip
-SHOWN = 10
+SHOWN, TWICE = 10, "picture that is there already"
 SHORT = ("exact", "number", "relaxed", "anls", "final")  # kinds with a short answer
 
 
@@ -109,8 +109,10 @@ def _read(settings: Settings, job: Job) -> tuple[Pictures, list[tuple[str, Sampl
         for name, found in pictures_in(folder):
             if isinstance(found, str):
                 aside.append({"id": name, "reason": found, "source": "pictures"})
+            elif (key := key_of([found])) in pictures:
+                aside.append({"id": name, "reason": TWICE, "source": "pictures"})
             elif not s.limit or len(pictures) < s.limit:
-                pictures.setdefault(key_of([found]), Picture(name, found))
+                pictures[key] = Picture(name, found)
         write_table(aside, job.out / "rejected.parquet", REJECTED)
         read = len(pictures) + len(aside)
         return pictures, [], {"read": read, "kept": len(pictures), "set_aside": _reasons(aside)}
