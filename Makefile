@@ -11,7 +11,7 @@ PACKAGES := chromium chromium-driver postgresql
 NGINX := .venv/nginx/usr/sbin/nginx
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: bench-asking bench-demo bench-detection bench-grounding bench-grpo bench-platform demo demote deps doctor down packages promote pull repro reproduce serve test \
+.PHONY: bench-asking bench-demo bench-detection bench-grounding bench-grpo bench-judging bench-platform demo demote deps doctor down packages promote pull repro reproduce serve test \
   test-attack test-night test-ui up world
 
 demo: pull ## the main job on the embedded default
@@ -109,6 +109,9 @@ bench-detection: $(TESTING) ## average precision, both libraries beside ours: be
 
 bench-demo: pull ## the demo, twice: its figures and its time: bench/demo.json
 	$(BIN)/python -m bench.demo
+
+bench-judging: pull ## a judge behind its endpoint beside one in this process: bench/judging.json
+	$(BIN)/python -m bench.judging_server
 
 bench-platform: pull ## what Prefect, DVC and MLflow cost beside a plain script: bench/platform.json
 	$(BIN)/python -m bench.platform

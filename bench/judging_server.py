@@ -1,9 +1,9 @@
 """What the judging server costs: 1,000 pairs in this process, and through it from 32 clients.
 
-`python -m bench.judging_server` prints the figures; `python -m bench.judging_server outputs/judge`
-those of another model. Each side judges the same pairs in both orders with a memory of its own, and
-each request is one pair. The server is a process of its own, and so are the clients: all three
-share the machine, as a trainer and its judge do.
+`make bench-judging` prints the figures and writes `bench/judging.json`; `python -m
+bench.judging_server outputs/judge` prints those of another model. Each side judges the same pairs
+in both orders with a memory of its own, and each request is one pair. The server is a process of
+its own, and so are the clients: all three share the machine, as a trainer and its judge do.
 """
 
 import json
@@ -30,6 +30,7 @@ from tasks.world.shards import make_sample
 REQUESTS, CLIENTS = 1000, 32
 WARM_UP = 32  # pairs that are judged first: the first batch of a process is slower
 KEY = "bench"
+WHERE = Path(__file__).with_name("judging.json")
 
 
 def pairs(number: int, first: int = 0) -> list[Judgement]:
@@ -114,4 +115,7 @@ if __name__ == "__main__":
     if len(sys.argv) > 2:
         _serve(sys.argv[1], int(sys.argv[2]), sys.argv[3])
     else:
-        print(json.dumps(measure(*sys.argv[1:]), indent=1))
+        found = json.dumps(measure(*sys.argv[1:]), indent=1)
+        print(found)
+        if len(sys.argv) == 1:
+            WHERE.write_text(found + "\n")

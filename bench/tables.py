@@ -277,8 +277,18 @@ UNIFIED_REWARD = "bench/unified_reward.json"
 QUESTIONS = ("detection", "classification", "open vocabulary")
 
 
-def asking(facts: dict) -> str:
-    """Return what asking costs beside prompts that are computed as often as they have answers."""
+def judging(facts: dict) -> str:
+    """Return what a judge behind its endpoint does beside one in the same process."""
+    return (
+        f"{facts['requests']:,} pairs, each a request, from {facts['clients']} clients: "
+        f"{facts['server_per_second']:.1f} a second through the endpoint, "
+        f"{facts['in_process_per_second']:.1f} in one process ({100 * facts['ratio']:.0f} %); "
+        f"{facts['lost']} lost, {facts['other_winners']} with another winner."
+    )
+
+
+def rows_beside(facts: dict) -> str:
+    """Return work of another side beside ours, with ratios and memory."""
     rows = []
     for row in facts["rows"]:
         target = f" ({row['target']:g})" if row["target"] else ""
@@ -288,8 +298,13 @@ def asking(facts: dict) -> str:
             f"**{row['ratio']:.2f}**{target}",
             f"{peak['theirs']:.2f} → {peak['ours']:.2f} GB" if peak else "–",
         ))  # fmt: skip
+    return table(("work", "other", "ours", "ratio (target)", "peak memory"), rows)
+
+
+def asking(facts: dict) -> str:
+    """Return what asking costs beside prompts that are computed as often as they have answers."""
     held = facts["memory"]
-    return table(("work", "other", "ours", "ratio (target)", "peak memory"), rows) + (
+    return rows_beside(facts) + (
         f"\n\nA memory of {held['answers']:,} answers opens, and gives 64 of them, in "
         f"{1000 * held['seconds']:.0f} ms; its file has {held['file_gb']:.2f} GB, and none of it "
         "stays in memory."
@@ -321,5 +336,7 @@ TABLES: dict[str, tuple[str, Callable[[dict], str]]] = {
     "early exit": ("bench/grpo.json", early_exit),
     "platform": ("bench/platform.json", platform),
     "asking": ("bench/asking.json", asking),
+    "judging": ("bench/judging.json", judging),
+    "locating": ("bench/grounding.json", rows_beside),
     "base": ("outputs/metrics/base.json", base),
 }  # fmt: skip
