@@ -1,7 +1,8 @@
 """Teach the embedded base to caption from habit, and to answer what is asked back (shipped)."""
 
-from statistics import fmean
+from collections.abc import Iterable
 
+from models.statistics import mean
 from tasks.asking.asker import Asker
 from tasks.asking.conversation import question
 from tasks.asking.turns import asking
@@ -70,7 +71,7 @@ def _measured(asker: Asker, seed: int, number: int) -> Metrics:
                 true.append((kind, answer))
     replies = asker.ask(asked, max_new_tokens=ANSWER_TOKENS, title="asking back")
     right = {
-        kind: fmean(reply.text.strip() == answer for [reply], (of, answer)
+        kind: _mean(reply.text.strip() == answer for [reply], (of, answer)
                     in zip(replies, true, strict=True) if of == kind)
         for kind in ("look", "place")
     }  # fmt: skip
@@ -79,12 +80,16 @@ def _measured(asker: Asker, seed: int, number: int) -> Metrics:
         if one.habit is not None
     ]  # fmt: skip
     return {
-        "parsed": fmean(one.parsed for one in read), "named": fmean(named),
-        "habit, missing": fmean(named_it for named_it, missing in habits if missing),
-        "habit, there": fmean(named_it for named_it, missing in habits if not missing),
+        "parsed": _mean(one.parsed for one in read), "named": _mean(named),
+        "habit, missing": _mean(named_it for named_it, missing in habits if missing),
+        "habit, there": _mean(named_it for named_it, missing in habits if not missing),
         **right,
-        "parsed without picture": fmean(one.parsed for one in alone),
-        "habit without picture": fmean(
+        "parsed without picture": _mean(one.parsed for one in alone),
+        "habit without picture": _mean(
             one.habit for one in alone if one.habit is not None
         ),
     }  # fmt: skip
+
+
+def _mean(values: Iterable[bool]) -> float:
+    return mean(values) or 0.0  # of nothing: a model that drafts nothing has no habit
