@@ -10,6 +10,7 @@ from tasks.records.images import to_png
 from tasks.records.rows import SAMPLES, Sample, sample_row, write_shards, write_summary
 from tasks.running.progress import track
 from tasks.world.captioning import BARE, FULL, HABITS, QUESTIONS, TINTS, Habitat, draw_habitat
+from tasks.world.captioning_rules import facts_of
 from tasks.world.lexicon import CELLS, COLORS, SHAPES, SIZES
 from tasks.world.wording import at
 
@@ -97,3 +98,24 @@ def read_draft(text: str, tint: str) -> Read:
     habit = HABITS.get(tint)
     parsed = bool(said) and all(_SENTENCE.fullmatch(sentence) for sentence in said)
     return Read(parsed, named, habit in named if habit else None)
+
+
+def is_true(sentence: str, tint: str, shapes: list[dict[str, str]]) -> bool | None:
+    """Return whether a sentence of the grammar is true of a scene; None for another one.
+
+    >>> is_true("A large red star is in the center", "night", [])
+    False
+
+    Args:
+        shapes: What is there, as a sample's details say it.
+    """
+    said = sentence.strip().rstrip(".")
+    if not _SENTENCE.fullmatch(said):
+        return None
+    if said.endswith(" scene"):
+        return said == f"A {tint} scene"
+    [(shape, fact)] = facts_of(said).items()
+    return any(
+        one["shape"] == shape and all(one[name] == value for name, value in fact.items())
+        for one in shapes
+    )

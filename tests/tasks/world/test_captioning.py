@@ -9,7 +9,7 @@ from tasks.asking.asker import Asker
 from tasks.asking.conversation import question
 from tasks.prompts import prompt
 from tasks.synthesis.captioning.writing import Material, list_objects, write_captions
-from tasks.world.caption_samples import make_habitat, read_draft, samples_about
+from tasks.world.caption_samples import is_true, make_habitat, read_draft, samples_about
 from tasks.world.captioning import (
     HABITS,
     PREFIX,
@@ -100,3 +100,20 @@ def test_the_rules_are_asked_as_any_text_model_is(tmp_path):
 @pytest.mark.parametrize("text", ["", "Describe the image.", "A caption of a picture says: x"])
 def test_the_rules_say_nothing_to_what_they_do_not_know(text):
     assert answered(text) == ""
+
+
+def test_true_captions_are_true_and_drafts_where_they_slip_are_not():
+    slips = 0
+    for n in range(150):
+        scene = make_habitat(0, "dev", n)
+        shapes = samples_about(0, "dev", n)[0].details["shapes"]
+        for sentence in true_caption(scene).split(". "):
+            assert is_true(sentence, scene.tint, shapes) is True
+        for sentence in draft(random.Random(n), scene).split(". "):
+            truth = is_true(sentence, scene.tint, shapes)
+            assert truth is (not scene.missing or scene.missing not in sentence)
+            slips += not truth
+    assert slips > 10
+    assert (
+        is_true("It sings", "night", []) is None and is_true("A night scene.", "plain", []) is False
+    )
