@@ -336,7 +336,5 @@ TABLES: dict[str, tuple[str, Callable[[dict], str]]] = {
     "early exit": ("bench/grpo.json", early_exit),
     "platform": ("bench/platform.json", platform),
     "asking": ("bench/asking.json", asking),
-    "judging": ("bench/judging.json", judging),
-    "locating": ("bench/grounding.json", rows_beside),
     "base": ("outputs/metrics/base.json", base),
 }  # fmt: skip
