@@ -16,14 +16,20 @@ from tests.flows.conftest import SHIPPED, run
 ASK = {"synthesis", "reward_model", "preferences"}
 TRAIN = {
     "reward_model", "policy_sft", "policy_dpo", "policy_grpo", "reinforced", "visual_rft_arms",
-    "judge", "boxes", "reasoner", "unified_reward_arms",
+    "judge", "boxes", "reasoner", "unified_reward_arms", "gcot_arms", "grounding_habits",
+    "caption_habits",
+}  # fmt: skip
+# what draws the micro-world, and what goes on training the base on it
+WORLDS = {
+    "judging_world", "grounding_world", "caption_world", "grounding_habits", "caption_habits",
 }  # fmt: skip
 # stages that know the kinds of questions, and by them the rewards
 ANSWERS = {"answers_base", "answers_policy_sft", "answers_policy_dpo", "answers_policy_grpo"}
 KNOW_KINDS = ANSWERS | {
     "intake", "synthesis", "reward_model", "policy_grpo", "benchmarks", "report", "shots",
     "reinforced", "perception", "few_shot_page", "visual_rft_arms", "judgements", "preferred",
-    "judge_sheet", "lessons", "reasoning_page", "unified_reward_arms",
+    "judge_sheet", "lessons", "reasoning_page", "unified_reward_arms", "gcot_arms",
+    "grounding_habits", "caption_habits", "drafts", "caption_answers", "caption_page",
 }  # fmt: skip
 
 
@@ -72,21 +78,23 @@ CHANGES = {
     ),
     "a prompt of the synthesis": (
         appended("tasks/prompts/ground/read_crop.txt", "!"), 
-        {"synthesis", "judging_world", "boxes", "reasoner", "reasoning"},
+        {"synthesis", "boxes", "reasoner", "reasoning", "gcot_arms"} | WORLDS,
     ),
     "a style sheet": (
         appended("tasks/reporting/page.css.j2", "\n"), 
         {"report", "few_shot_page", "visual_rft", "judge_sheet", "reasoning_page",
-         "unified_reward"},
+         "unified_reward", "gcot", "caption_page"},
     ),
     "weights under the same name": (
         heavier, {"synthesis", "reward_model", "policy_sft", "answers_base", "judge",
                   "judge_answers", "preferred", "lessons", "boxes", "reasoner", "reasoning",
-                  "unified_reward_arms"},
+                  "unified_reward_arms", "grounding_habits", "caption_habits", "drafts",
+                  "objects"},
     ),
     "the data": (
         appended("data/summary.json", "\n"),
-        {"intake", "visual_rft_arms", "preferred", "judgements", "lessons", "unified_reward_arms"},
+        {"intake", "visual_rft_arms", "preferred", "judgements", "lessons", "unified_reward_arms",
+         "gcot_arms", "grounding_habits", "caption_habits", "drafts"},
     ),
     "a setting of one stage, which the report tells": (
         setting("policy_dpo", "beta", 0.2), {"policy_dpo", "report"},
@@ -99,14 +107,16 @@ CHANGES = {
     "the intervals' resamples": (
         setting("benchmarks", "resamples", 500),
         {"benchmarks", "report", "perception", "few_shot_page", "visual_rft", "judge_answers",
-         "judge_sheet", "reasoning", "reasoning_page", "unified_reward"},
+         "judge_sheet", "reasoning", "reasoning_page", "unified_reward", "gcot",
+         "caption_answers", "caption_page"},
     ),
     "the seed": (
         setting("", "seed", 7),
         {"synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo", "policy_grpo",
          "benchmarks", "report", "shots", "reinforced", "perception", "few_shot_page",
-         "judging_world", "judge", "judge_answers", "judge_sheet", "preferred", "lessons", "boxes",
-         "reasoner", "reasoning", "reasoning_page"},
+         "judge", "judge_answers", "judge_sheet", "preferred", "lessons", "boxes", "reasoner",
+         "reasoning", "reasoning_page", "drafts", "objects", "captions", "caption_answers",
+         "caption_page"} | WORLDS,
     ),
 }  # fmt: skip
 
