@@ -65,8 +65,8 @@ def hypotheses(results: Sequence[Result], resamples: int) -> list[dict[str, Any]
     made = []
     for words, ours, theirs in HYPOTHESES:
         ids = sorted(scores.get(ours, {}).keys() & scores.get(theirs, {}).keys())
-        values = (np.array([scores[arm][one] for one in ids]) for arm in (ours, theirs))
-        if ids and (test := compare(*values, resamples)):
+        mine, others = (np.array([scores[arm][one] for one in ids]) for arm in (ours, theirs))
+        if ids and (test := compare(mine, others, resamples)):
             made.append((words, test))
     return [
         {"hypothesis": words} | facts

@@ -87,7 +87,7 @@ def write_experiment(
     """
     table = experiment_table(questions, columns, resamples)
     (out / "table.json").write_text(json.dumps(table, indent=1) + "\n")
-    figures = {"scores": score_plot(table, claim)}
+    figures = {"scores": score_plot(table, claim, columns.against[0])}
     if any("dev" in result for result in results):
         figures["dev_curves"] = curve_plot(results)
     figures |= plots or {}
@@ -156,7 +156,7 @@ def _row(arm: str, arms: Mapping[str, Runs], columns: Columns, resamples: int) -
         for name in columns.shown
         if (values := [r[f"{w}/test"][name] for r, w in runs if name in r[f"{w}/test"]])
     }
-    if arm != BASE:
+    if any("best_step" in run for run, _ in runs):
         row["best_steps"] = [run["best_step"] for run, _ in runs]
         row["seconds"] = fmean(run["training_seconds"] for run, _ in runs)
     return row
@@ -176,7 +176,7 @@ def _paired(values: dict[str, float], other: dict[str, float], resamples: int) -
     return compare(ours, theirs, resamples)
 
 
-def score_plot(table: Table, claim: Claim) -> Figure:
+def score_plot(table: Table, claim: Claim, base: str = BASE) -> Figure:
     """Draw, per question, the score of every arm and its change of what nobody trained."""
     longest = max(len(rows) for rows in table.values())
     figure = Figure(figsize=(12, 0.42 * longest * len(table) + 1.5), layout="constrained")
@@ -185,15 +185,15 @@ def score_plot(table: Table, claim: Claim) -> Figure:
         places = range(len(rows))[::-1]
         for place, row in zip(places, rows, strict=True):
             color = "#c2410c" if row["arm"].startswith(claim.highlighted) else "#1d4ed8"
-            color = "#6b7280" if row["arm"] == BASE else color
+            color = "#6b7280" if row["arm"] == base else color
             _dot(left, row[SCORE], place, color)
             left.plot(row["seeds"], [place] * len(row["seeds"]), "|", color=color, alpha=0.5)
-            if row["arm"] != BASE and row[claim.untrained]:
-                _dot(right, row[claim.untrained].get(AGAINST + BASE), place, color)
+            if row["arm"] != base and row[claim.untrained]:
+                _dot(right, row[claim.untrained].get(AGAINST + base), place, color)
         left.set_yticks(places, [row["arm"] for row in rows])
         left.set(xlim=(0, 1), title=f"{question}: test score")
         title = claim.titles.get(claim.untrained, claim.untrained)
-        right.set(title=f"{title}: change from the base")
+        right.set(title=f"{title}: change from {'the base' if base == BASE else base}")
         right.set_yticks(places, [])
         right.axvline(0, color="#6b7280", linewidth=0.8)
         for axis in (left, right):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from tasks.settings.fields import Asked, Data, Limit, MaxNewTokens, Model, Share
+from tasks.settings.fields import Asked, Batch, Data, Limit, MaxNewTokens, Model, Share, Steps
 from tasks.settings.section import Section
 from tasks.settings.shared import Shared
 
@@ -26,7 +26,7 @@ class Drafts(Section):
     gap: Literal["logprob", "prob"] = Field(
         "logprob", description="Of a token's score with the picture and without (prob: published)"
     )
-    reduction: Literal["max", "mean_topk", "min", "noun"] = Field(
+    reduction: Literal["max", "mean_topk", "mean", "min", "noun"] = Field(
         "max", description="Of a sentence's tokens (max: published)"
     )
     threshold: float = Field(0.0, description="A sentence is trusted above it")
@@ -80,6 +80,18 @@ class CaptionAnswers(Section):
         400, ge=0, title="Questions", description="About the pictures captioned, at most (0: none)"
     )
     max_new_tokens: MaxNewTokens = 32
+
+
+class ScaleCap(Section):
+    """The experiment behind ScaleCap's claim, on the embedded default."""
+
+    draws: int = Field(3, ge=1, description="Of test pictures; each arm captions all of them")
+    pictures: int = Field(200, ge=1, title="Pictures", description="Of a draw, and of dev")
+    samples: int = Field(8, ge=1, title="Samples", description="Further drafts of a picture")
+    writer: Asked = "tasks/world"
+    steps: Steps = 40
+    batch: Batch = 16
+    rate: float = Field(4e-4, gt=0, le=1, description="Of the base that learns from captions")
 
 
 class CaptionSettings(Shared):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from tasks.running.errors import UserError
 from tasks.running.yaml_files import parsed
 from tasks.settings.align import AlignSettings
-from tasks.settings.caption import CaptionSettings
+from tasks.settings.caption import CaptionSettings, ScaleCap
 from tasks.settings.ground import Gcot, GroundSettings
 from tasks.settings.judge import JudgeSettings, UnifiedReward
 from tasks.settings.reinforce import ReinforceSettings, VisualRft
@@ -48,6 +48,7 @@ class Settings(AlignSettings, ReinforceSettings, JudgeSettings, GroundSettings, 
         default=UnifiedReward(), description="UnifiedReward experiment"
     )
     gcot: Gcot = Field(default=Gcot(), description="GCoT experiment")
+    scalecap: ScaleCap = Field(default=ScaleCap(), description="ScaleCap experiment")
 
     @model_validator(mode="after")
     def _batches_can_be_divided(self) -> "Settings":

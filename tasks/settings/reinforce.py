@@ -98,6 +98,12 @@ class Reinforced(Section):
         title="Weight: facts",
         description="How much facts with a true box pay, in data that says what stands where",
     )
+    objects_weight: float = Field(
+        0.0,
+        ge=0,
+        title="Weight: objects",
+        description="How much naming all that is there and nothing else pays, in data that says it",
+    )
     grounding_reward: Literal["giou", "iou"] = Field(
         "giou", description="GIoU + 1 (a near miss earns more than a far one), or IoU"
     )

@@ -155,6 +155,8 @@ def grpo_dataset(samples: Sequence[Sample], coordinates: Coordinates) -> Dataset
         "corners": List(NUMBERS),
         "reference": Value("string"),
         "texts": List({"text": Value("string"), "corners": NUMBERS}),
+        "there": List(Value("string")),
+        "names": Value("string"),
     }
     for sample in samples:
         features |= kind_of(sample).features
@@ -177,6 +179,8 @@ def _row(sample: Sample, frame: Frame) -> dict[str, Any]:
         "corners": corners,
         "reference": sample.final or sample.answer,
         "texts": _texts(sample, frame),
+        "there": sample.details.get("objects") or [],
+        "names": sample.details.get("names") or "\n".join(sample.details.get("objects") or []),
     } | kind_of(sample).columns(sample, corners)
 
 

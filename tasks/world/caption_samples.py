@@ -9,7 +9,16 @@ from pathlib import Path
 from tasks.records.images import to_png
 from tasks.records.rows import SAMPLES, Sample, sample_row, write_shards, write_summary
 from tasks.running.progress import track
-from tasks.world.captioning import BARE, FULL, HABITS, QUESTIONS, TINTS, Habitat, draw_habitat
+from tasks.world.captioning import (
+    BARE,
+    FULL,
+    HABITS,
+    QUESTIONS,
+    TINTS,
+    Habitat,
+    draw_habitat,
+    true_caption,
+)
 from tasks.world.captioning_rules import facts_of
 from tasks.world.lexicon import CELLS, COLORS, SHAPES, SIZES
 from tasks.world.wording import at
@@ -33,6 +42,8 @@ def samples_about(seed: int, split: str, number: int) -> list[Sample]:
             {"shape": s.shape, "color": s.color, "size": s.size, "cell": s.cell}
             for s in habitat.picture.shapes
         ],
+        "objects": [s.shape for s in habitat.picture.shapes], "names": "\n".join(SHAPES),
+        "caption": true_caption(habitat),
     }  # fmt: skip
     found = []
     for kind, ask in QUESTIONS.items():

@@ -7,14 +7,12 @@ import numpy as np
 from datasets import Features, Value
 
 from models.statistics import compare, interval, told
-from tasks.asking.conversation import question
 from tasks.asking.resolving import to_ask
 from tasks.asking.turns import asking
+from tasks.benchmarks.caption_reading import read_captions
 from tasks.job import Job, Metrics
-from tasks.prompts import prompt
-from tasks.questions import score, wrong
 from tasks.records.choosing import spread
-from tasks.records.rows import TEXT, Sample, read_rows, sample_of, write_shards
+from tasks.records.rows import TEXT, read_rows, sample_of, write_shards
 from tasks.settings import Settings
 from tasks.synthesis.captioning.budgets import named
 
@@ -22,7 +20,6 @@ DRAFT, NOTHING = "draft", "no caption"
 ANSWERS = Features(
     {"id": TEXT, "arm": TEXT, "picture": TEXT, "answer": TEXT, "score": Value("float32")}
 )
-FRAME = (1.0, 1.0)  # captions have no coordinates
 
 
 def caption_answers(settings: Settings, job: Job) -> Metrics:
@@ -38,26 +35,21 @@ def caption_answers(settings: Settings, job: Job) -> Metrics:
     rows = []
     with asking(to_ask(s.reader, job.root), job.memory, settings.device) as reader:
         for arm, captions in arms.items():
-            asked = [question(_words(sample, captions.get(sample.label, ""))) for sample in samples]
-            replies = reader.ask(asked, max_new_tokens=s.max_new_tokens, title=f"reading: {arm}")
-            scores[arm] = []
-            for sample, [reply] in zip(samples, replies, strict=True):
-                found = (
-                    wrong(sample, reply.unanswered) if reply.unanswered
-                    else score(sample, reply.text, FRAME)
-                )  # fmt: skip
-                scores[arm].append(found.value)
-                rows.append({"id": sample.id, "arm": arm, "picture": sample.label,
-                             "answer": reply.text, "score": found.value})  # fmt: skip
+            read = read_captions(
+                reader, samples, [captions.get(sample.label, "") for sample in samples],
+                s.max_new_tokens, f"reading: {arm}",
+            )  # fmt: skip
+            scores[arm] = [found.value for _, found in read]
+            rows += [
+                {"id": sample.id, "arm": arm, "picture": sample.label, "answer": answer,
+                 "score": found.value}
+                for sample, (answer, found) in zip(samples, read, strict=True)
+            ]  # fmt: skip
     write_shards(rows, job.out, ANSWERS)
     table = _table(scores, settings.benchmarks.resamples, settings.seed) if samples else {}
     (job.out / "table.json").write_text(json.dumps(table, indent=1) + "\n")
     job.cost.add(len(rows), reader.tokens)
     return {f"{arm}/score": fmean(held) for arm, held in scores.items() if held}
-
-
-def _words(sample: Sample, caption: str) -> str:
-    return prompt("caption/read", caption=caption or "(nothing)", question=sample.prompt)
 
 
 def _table(scores: dict[str, list[float]], resamples: int, seed: int) -> dict:

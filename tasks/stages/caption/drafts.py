@@ -29,7 +29,7 @@ from tasks.records.rows import (
 )
 from tasks.running.texts import markdown
 from tasks.settings import Settings
-from tasks.stages.caption.rating import rating_of
+from tasks.stages.sentence_rating import rating_of
 from tasks.synthesis.captioning.drafting import Text, Trusted, rate_texts
 
 SENTENCES = List(

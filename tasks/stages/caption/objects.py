@@ -7,7 +7,7 @@ from tasks.asking.turns import asking
 from tasks.job import Job, Metrics
 from tasks.records.rows import TEXT, read_rows, write_shards, write_summary
 from tasks.settings import Settings
-from tasks.stages.caption.rating import rating_of
+from tasks.stages.sentence_rating import rating_of
 from tasks.synthesis.captioning.asking_back import answer_requests, plain, trusted_answers
 from tasks.synthesis.captioning.requests import plan_requests
 from tasks.synthesis.captioning.writing import list_objects

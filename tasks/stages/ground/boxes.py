@@ -14,7 +14,7 @@ from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
 from tasks.records.rows import TEXT, read_samples, write_summary, write_table
 from tasks.settings import Settings
-from tasks.stages.ground.reading import box_frames, reading_of
+from tasks.stages.box_reading import box_frames, reading_of
 from tasks.stages.training import planned
 from tasks.synthesis.grounding.bank import rows_of
 from tasks.synthesis.grounding.lessons import Lesson, kept_lessons

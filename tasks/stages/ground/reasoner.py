@@ -10,7 +10,7 @@ from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
 from tasks.records.rows import TEXT, Sample, read_samples, write_summary, write_table
 from tasks.settings import Settings
-from tasks.stages.ground.reading import box_frames, reading_of
+from tasks.stages.box_reading import box_frames, reading_of
 from tasks.stages.training import planned, trained
 from tasks.synthesis.grounding.bank import bank_from
 from tasks.synthesis.grounding.chains import asked

@@ -9,7 +9,7 @@ from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
 from tasks.records.rows import TEXT, Sample, read_samples, write_shards
 from tasks.settings import Settings
-from tasks.stages.ground.reading import box_frames
+from tasks.stages.box_reading import box_frames
 from tasks.synthesis.grounding.measuring import Reasoned, reason, table
 from tasks.synthesis.grounding.ways import WAYS, WITH_CHAINS, folder_of_way
 

@@ -13,6 +13,7 @@ from tasks.records.rows import Sample
 from tasks.rewards.detection import honest_confidence, overlap_with_true_boxes
 from tasks.rewards.facts import grounded_facts
 from tasks.rewards.grounding import closeness_to_pointed_box, overlap_with_pointed_box
+from tasks.rewards.objects import says_only_what_is_there
 from tasks.rewards.reward import Reward
 from tasks.rewards.text import exact_final, thinks_then_answers
 from tasks.running.errors import UserError
@@ -115,8 +116,10 @@ def _rewards(s: Reinforced, kind: Kind) -> tuple[Reward, ...]:
     near = (
         {overlap_with_pointed_box: closeness_to_pointed_box} if s.grounding_reward == "giou" else {}
     )
-    facts = (Reward(function=grounded_facts, weight=s.facts_weight),) if s.facts_weight else ()
-    return facts + tuple(
+    of_data = {grounded_facts: s.facts_weight, says_only_what_is_there: s.objects_weight}
+    return tuple(
+        Reward(function=function, weight=weight) for function, weight in of_data.items() if weight
+    ) + tuple(
         Reward(function=near.get(reward.function, reward.function), weight=weight)
         for reward in kind.rewards
         if (weight := weights.get(reward.function, reward.weight))

@@ -61,8 +61,34 @@ class Trusted:
     unrated: str = ""
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """How likely the tokens of a text are with its picture and without it.
+
+    Attributes:
+        tokens: Pieces of the text, which together are all of it.
+        seen, unseen: Log-probabilities of the tokens.
+        unrated: Why it could not be scored; there is nothing else then.
+    """
+
+    text: str
+    tokens: tuple[str, ...] = ()
+    seen: tuple[float, ...] = ()
+    unseen: tuple[float, ...] = ()
+    unrated: str = ""
+
+    def tags(self, tagger: str) -> list[str] | None:
+        """Return the universal tag of every token; None where words are not those of tokens."""
+        return _tags(self.text, self.tokens, tagger)
+
+
 def rate_texts(rater: Asker, texts: Sequence[Text], how: Rating, title: str) -> list[Trusted]:
     """Return what of each text is trusted; an empty text has no sentence."""
+    return [trust(one, how) for one in weigh(rater, texts, title)]
+
+
+def weigh(rater: Asker, texts: Sequence[Text], title: str) -> list[Evidence]:
+    """Return how likely each text's tokens are with the picture and without it."""
     blind = rater.score([(_blind(t.conversation), t.said) for t in texts], f"{title}, no picture")
     # a text that was written in other tokens than it is read in is scored anew
     anew = [
@@ -72,22 +98,30 @@ def rate_texts(rater: Asker, texts: Sequence[Text], how: Rating, title: str) -> 
     seen = rater.score([(texts[i].conversation, texts[i].said) for i in anew], title)
     known = dict(zip(anew, seen, strict=True))
     return [
-        _trusted(text, known.get(i, Scored(text.log_probs, unseen.offsets)), unseen, how)
+        _evidence(text, known.get(i, Scored(text.log_probs, unseen.offsets)), unseen)
         for i, (text, unseen) in enumerate(zip(texts, blind, strict=True))
     ]
 
 
-def _trusted(text: Text, seen: Scored, unseen: Scored, how: Rating) -> Trusted:
-    if why := seen.unanswered or unseen.unanswered:
-        return Trusted((), (text.said,) if text.said.strip() else (), whole=True, unrated=why)
-    tokens = _pieces(text.said, unseen.offsets)
-    gaps = gaps_of(seen.log_probs, unseen.log_probs, how.gap)
-    tags = _tags(text.said, tokens, how.tagger) if how.tagger else None
+def trust(one: Evidence, how: Rating) -> Trusted:
+    """Return what of a text is trusted."""
+    if one.unrated:
+        said = (one.text,) if one.text.strip() else ()
+        return Trusted((), said, whole=True, unrated=one.unrated)
+    gaps = gaps_of(one.seen, one.unseen, how.gap)
+    tags = one.tags(how.tagger) if how.tagger else None
     rated = rate(
-        tokens, gaps, how.threshold, reduction=how.reduction, tags=tags, by_clause=how.by_clause
+        one.tokens, gaps, how.threshold, reduction=how.reduction, tags=tags, by_clause=how.by_clause
     )
     kept, whole = trusted(rated)
     return Trusted(tuple(rated), tuple(kept), whole, unweighted=bool(how.tagger) and tags is None)
+
+
+def _evidence(text: Text, seen: Scored, unseen: Scored) -> Evidence:
+    if why := seen.unanswered or unseen.unanswered:
+        return Evidence(text.said, unrated=why)
+    tokens = tuple(_pieces(text.said, unseen.offsets))
+    return Evidence(text.said, tokens, tuple(seen.log_probs), tuple(unseen.log_probs))
 
 
 def _blind(conversation: Conversation) -> Conversation:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from tasks.synthesis.captioning.cutting import Span, clauses, places, sentences, without_stop
 
-Reduction = Literal["max", "mean_topk", "min", "noun"]
+Reduction = Literal["max", "mean_topk", "mean", "min", "noun"]
 TOP = 3  # gaps that `mean_topk` is the mean of
 IMPORTANT = ("ADJ", "ADV", "INTJ", "NOUN", "NUM", "PROPN", "VERB")
 NOUNS = ("NOUN", "PROPN")
@@ -144,7 +144,9 @@ def _score(
         return None
     if reduction == "mean_topk":
         return fmean(heapq.nlargest(TOP, values))
-    return max(values) if reduction == "max" else min(values)
+    if reduction == "mean":
+        return fmean(values)
+    return min(values) if reduction == "min" else max(values)  # of nouns, their best
 
 
 def _first_sign(text: str, span: Span) -> int:

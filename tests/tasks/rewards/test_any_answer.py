@@ -10,6 +10,7 @@ from tasks.questions import KINDS, kind_of, rewards_of, score
 from tasks.records.rows import Sample
 from tasks.rewards.facts import grounded_facts
 from tasks.rewards.grounding import closeness_to_pointed_box
+from tasks.rewards.objects import says_only_what_is_there
 from tasks.rewards.suspicion import SIGNS
 
 FRAME = [1000.0, 1000.0]
@@ -18,6 +19,7 @@ COLUMNS = {
     "pointed": [100, 200, 300, 400], "frame": FRAME, "answer": "3", "final": "red circle",
     "tagged": True, "references": ["3", "7 red"],
     "texts": [{"text": "red", "corners": [100, 200, 300, 400]}],
+    "there": ["circle", "red"], "names": "circle, disc\nred\nsquare",
 }  # fmt: skip
 ASKED = [
     Sample(
@@ -28,7 +30,7 @@ ASKED = [
     for name, kind in KINDS.items() if not kind.judged
 ]  # fmt: skip
 REWARDS = [reward.function for reward in rewards_of(ASKED)]
-REWARDS += [closeness_to_pointed_box, grounded_facts]
+REWARDS += [closeness_to_pointed_box, grounded_facts, says_only_what_is_there]
 HIGHEST = {"closeness_to_pointed_box": 2.0}
 SECONDS = 2.0  # for one answer and all rewards; half a megabyte takes a few milliseconds
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,8 @@ def prepare(folder: Path, model: str) -> Path:
     tasks = ("find", "count", "ground", "table_reasoned")
     samples = [make_sample(0, "train", task, n) for n in range(4) for task in tasks]
     samples.append(point_sample(random.Random(0), "train", NOVEL[0]))
+    counted = make_sample(0, "train", "count", len(samples))
+    samples += [replace(counted, metric=metric) for metric in ("number", "relaxed", "anls")]
     assert {sample.metric for sample in samples} == {
         name for name, kind in KINDS.items() if kind.rewards
     }

@@ -108,8 +108,8 @@ def test_deepspeed_in_one_process_continues_and_listens_to_nobody_outside(rows, 
 def test_habits_in_two_processes_listen_on_the_loopback_interface_only(model_folder, tmp_path):
     with watched() as seen:
         go_on(
-            model_folder, tmp_path, False, diet="habits", steps=2, learning_rate=1e-3, processes=2,
-            seed=0,
+            model_folder, tmp_path, False, diet="habits", steps=2, learning_rate=1e-3, hold=0.5,
+            processes=2, seed=0,
         )  # fmt: skip
     assert seen.addresses == {"127.0.0.1"} and len(seen.processes) >= 2
 
