@@ -109,6 +109,7 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
                 state = run_stage(stage, run.info.run_id, stage in unchanged, return_state=True)
                 if not state.is_completed():
                     mlflow.end_run("KILLED" if was_stopped() else "FAILED")
+                    repair_mlflow_runs()  # a stage that was ended could not end its own
                     return Failed(message=state.message)
                 outcomes[stage] = state.result()
                 if stage == chain.stages[0]:

@@ -22,8 +22,13 @@ from tests.flows.servers import Servers, form, state, wait_until
 from tests.flows.test_chain import SMALL, servers_of, stages_alive, wait_for
 
 SECONDS = 60  # on an idle machine 15 are enough; three files are tested at a time
+RECORDED = {"KILLED", "FINISHED"}  # of MLflow's runs
 UNENDED = {"RUNNING", "PENDING", "SCHEDULED", "CANCELLING", "PAUSED"}
-LONG = SMALL | {"synthesis": {"questions": 64, "attempts": 64, "captions": 6}}
+# hot answers are long and all different; cooler ones were there before the stage was told to stop
+LONG = SMALL | {
+    "synthesis": {"questions": 14, "attempts": 64, "captions": 9, "temperature": 2.0},
+    "machine": {"processes": 1},
+}
 
 pytestmark = pytest.mark.chain
 
@@ -76,7 +81,7 @@ def states_of(checkout: Path, kind: str) -> set[str]:
 
 def every_record_has_an_end(checkout: Path) -> None:
     assert not (states_of(checkout, "flow_run") | states_of(checkout, "task_run")) & UNENDED
-    assert {run.info.status for run in runs_of(checkout)} <= {"KILLED", "FINISHED"}
+    assert {run.info.status for run in runs_of(checkout)} <= RECORDED
 
 
 def flow(checkout: Path, **options) -> subprocess.Popen:
@@ -165,9 +170,13 @@ def test_cancel_and_suspend_then_cancel(checkout, servers, first):
     servers.api.set_flow_run_state(made, Cancelling(), force=first is not None)
     nobody_is_left(checkout, servers=False)
     wait_until(lambda: state(servers.api, made) == "CANCELLED", SECONDS)
-    tasks = servers.api.read_task_runs()
-    assert not [task for task in tasks if task.state_type.value in UNENDED]
-    assert {run.info.status for run in runs_of(checkout)} <= {"KILLED", "FINISHED"}
+
+    def ended() -> bool:  # Prefect hears of a task's end a moment after its flow's
+        tasks = servers.api.read_task_runs()
+        runs = {run.info.status for run in runs_of(checkout)}
+        return not [t for t in tasks if t.state_type.value in UNENDED] and runs <= RECORDED
+
+    wait_until(ended, SECONDS)
 
 
 def runners_of(checkout: Path) -> list[int]:
