@@ -20,16 +20,19 @@ from tasks.questions.point import Point
 from tasks.questions.relaxed import Relaxed
 from tasks.questions.tagged_box import TaggedBox
 from tasks.questions.tagged_detections import TaggedDetections
+from tasks.questions.vqa import Vqa
 from tasks.records.rows import Sample
 from tasks.rewards.reward import Reward
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Exact(), Number(), Relaxed(), Anls(), Final(), Caption(), Box(), TaggedBox(),
+        Exact(), Number(), Relaxed(), Anls(), Vqa(), Final(), Caption(), Box(), TaggedBox(),
         Detections(), TaggedDetections(), Pair(), Point(),
     )
 }  # fmt: skip
+
+SHORT = ("exact", "number", "relaxed", "anls", "vqa", "final")  # kinds with a short answer
 
 
 def kind_of(sample: Sample) -> Kind:

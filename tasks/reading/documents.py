@@ -4,20 +4,22 @@
 
 in `train/train_human.json` beside `train/png/8.png` is a question of ChartQA, of task
 `chartqa_human` and metric `relaxed`. Human and augmented questions stay apart, as users are often
-told one mean. TabMWP, DVQA, TAT-DQA and Visual-CoT are recognised by the names in their files, too,
-ChartQA also as Parquet. Receipts (SROIE) are a folder of pictures: `tasks/reading/receipts.py`.
+told one mean. TabMWP, DVQA, TAT-DQA, Visual-CoT and those of `tasks/reading/scene_rows.py` are
+recognised by the names in their files, too, ChartQA also as Parquet. Receipts (SROIE) are a folder
+of pictures: `tasks/reading/receipts.py`.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tasks.reading.checks import Record, Unusable, gathered, picture_size, unusable
+from tasks.reading import scene_rows
+from tasks.reading.asked_rows import Place, Read, Row, asked_about, text_in
+from tasks.reading.checks import Record, Unusable, picture_size, unusable
 from tasks.reading.files import ANNOTATIONS, PICTURE, content, open_data, read_json
 from tasks.reading.pictures import PictureFolder
-from tasks.reading.splits import NAMES, Splits, our_name, split_in
+from tasks.reading.splits import NAMES, Splits, our_name
 from tasks.reading.tables import parquet_rows
 from tasks.reading.turns import MARK
 from tasks.records.boxes import Box, square_of
@@ -27,27 +29,6 @@ HEAD = 2**16  # bytes of a file in which the names of its columns stand
 CHART_COLUMNS = ("image", "query", "label", "human_or_machine")
 ASKED_FOR_BOX = " Please provide the bounding box coordinate"
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a row stands: its data folder and pictures, its file, and what that says."""
-
-    folder: Path
-    pictures: PictureFolder
-    splits: Splits
-    file: Path
-    name: str
-
-    @property
-    def split(self) -> str:
-        """The split that the file's name or its folder says."""
-        beside = NAMES.get(self.file.parent.name.lower(), "")
-        return self.splits.told(split_in(self.file.stem) or beside)
-
-
-Row = dict[str, Any]
-Read = Callable[[Row, Place], Sample]
 
 
 def document_files(folder: Path) -> dict[Path, str]:
@@ -86,6 +67,8 @@ def _rows(folder: Path, file: Path) -> Iterator[tuple[str, Any]]:
             yield str(number), str(odd) if odd else row
         return
     rows = read_json(folder, file, ANNOTATIONS)
+    if isinstance(rows, dict) and isinstance(rows.get("data"), list):
+        rows = rows["data"]
     if isinstance(rows, dict):
         yield from ((str(id), row) for id, row in rows.items())
     elif isinstance(rows, list):
@@ -116,35 +99,34 @@ def _chart(row: Row, place: Place) -> Sample:
         [label] = row["label"] if isinstance(row["label"], list) else [row["label"]]
     else:
         likely = f"{place.file.parent.relative_to(place.folder).as_posix()}/png"
-        image = place.pictures.read(_text(row["imgname"]), likely, "png")
+        image = place.pictures.read(text_in(row["imgname"]), likely, "png")
         by_hand, label = "human" in place.file.stem, row["label"]
     task = f"chartqa_{'human' if by_hand else 'augmented'}"
-    return _asked(place, task, row["query"], "relaxed", _text(label), image)
+    return asked_about(place, task, row["query"], "relaxed", text_in(label), image)
 
 
 def _table(row: Row, place: Place) -> Sample:
     """TabMWP (arXiv 2209.14610): numbers with their unit, choices by their text."""
-    question, unit, choices = _text(row["question"]), row.get("unit"), row.get("choices")
+    question, unit, choices = text_in(row["question"]), row.get("unit"), row.get("choices")
     if choices:
-        question = f"{question}\nOptions: {', '.join(map(_text, choices))}"
+        question = f"{question}\nOptions: {', '.join(map(text_in, choices))}"
     elif unit:
-        question = f"{question} (unit: {_text(unit)})"
+        question = f"{question} (unit: {text_in(unit)})"
     image = place.pictures.read(f"{row['pid']}.png", "tables")
-    split = our_name(_text(row.get("split") or "")) or place.split
-    sample = _asked(
-        place, f"tabmwp_{_text(row['ques_type'])}", question, "number", _text(row["answer"]), image
-    )  # fmt: skip
+    split = our_name(text_in(row.get("split") or "")) or place.split
+    task, answer = f"tabmwp_{text_in(row['ques_type'])}", text_in(row["answer"])
+    sample = asked_about(place, task, question, "number", answer, image)
     sample.split = place.splits.told(split)
     if solution := row.get("solution"):
-        sample.details = {"solution": _text(solution)}
+        sample.details = {"solution": text_in(solution)}
     return sample
 
 
 def _bars(row: Row, place: Place) -> Sample:
     """DVQA (arXiv 1801.08163): the box of an answer that stands in the picture comes with it."""
-    image = place.pictures.read(_text(row["image"]), "images")
-    sample = _asked(place, f"dvqa_{row.get('template_id') or 'question'}", row["question"],
-                    "number", _text(row["answer"]), image)  # fmt: skip
+    image = place.pictures.read(text_in(row["image"]), "images")
+    sample = asked_about(place, f"dvqa_{row.get('template_id') or 'question'}", row["question"],
+                    "number", text_in(row["answer"]), image)  # fmt: skip
     if box := row.get("answer_bbox"):
         x, y, width, height = map(float, box)
         sample.corners = [[x, y, x + width, y + height]]
@@ -153,21 +135,21 @@ def _bars(row: Row, place: Place) -> Sample:
 
 def _report(row: Row, place: Place) -> Sample:
     """TAT-DQA (arXiv 2207.11871): its documents have to be rendered, a picture beside each."""
-    answer, scale, image = row["answer"], _text(row.get("scale") or ""), b""
+    answer, scale, image = row["answer"], text_in(row.get("scale") or ""), b""
     for suffix in PICTURE_SUFFIXES:
         try:
-            image = place.pictures.read(f"{_text(row['doc'])}{suffix}")
+            image = place.pictures.read(f"{text_in(row['doc'])}{suffix}")
             break
         except Unusable:
             continue
     if not image:
         raise Unusable("page without a picture (render the PDF as <uid>.png)")
-    said = ", ".join(map(_text, answer)) if isinstance(answer, list) else _text(answer)
+    said = ", ".join(map(text_in, answer)) if isinstance(answer, list) else text_in(answer)
     if scale:
         said = f"{said}%" if scale == "percent" else f"{said} {scale}"
-    kind = _text(row.get("answer_type") or "question")
+    kind = text_in(row.get("answer_type") or "question")
     metric = "number" if kind in ("arithmetic", "count") else "anls"
-    return _asked(place, f"tatdqa_{kind}", row["question"], metric, said, image)
+    return asked_about(place, f"tatdqa_{kind}", row["question"], metric, said, image)
 
 
 def _questions_of(row: Row) -> list[Row]:
@@ -184,19 +166,19 @@ def _evidence(row: Row, place: Place) -> Sample:
     The conversation writes the box as decimals of the picture padded to a square; the name of the
     second picture has it in pixels, where it has it at all.
     """
-    first, shown, *_, last = (_text(turn["value"]) for turn in row["conversations"])
+    first, shown, *_, last = (text_in(turn["value"]) for turn in row["conversations"])
     question, _, _ = first.replace(MARK, "").partition(ASKED_FOR_BOX)
     path, *crops = row["image"]
-    image = place.pictures.read(_text(path))
+    image = place.pictures.read(text_in(path))
     size = picture_size(image)
     pixels = crops[0].partition("###")[2] if crops else ""
     frame = size if pixels else square_of(size)
     x0, y0, x1, y1 = map(float, (pixels or shown).strip("[] \n").split(","))
-    sample = _asked(place, f"viscot_{_text(row.get('dataset') or 'question')}", question.strip(),
-                    "anls", last, image)  # fmt: skip
+    task = f"viscot_{text_in(row.get('dataset') or 'question')}"
+    sample = asked_about(place, task, question.strip(), "anls", last, image)
     box = Box(x0, y0, x1, y1, frame).to(size)
     sample.corners = [[box.x0, box.y0, box.x1, box.y1]]
-    sample.split = place.splits.told(our_name(_text(row.get("split") or "")) or place.split)
+    sample.split = place.splits.told(our_name(text_in(row.get("split") or "")) or place.split)
     return sample
 
 
@@ -206,20 +188,11 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], Read]] = {
     "DVQA": (("question", "answer", "answer_bbox", "image"), _bars),
     "TAT-DQA": (("doc", "uid", "questions", "answer_type"), _report),
     "Visual-CoT": (("conversations", "image", "dataset", "question_id"), _evidence),
+    "DocVQA": (("questionId", "question", "image", "docId"), scene_rows.page),
+    "InfographicVQA": (("questionId", "question", "image_local_name"), scene_rows.infographic),
+    "TextVQA": (("question_id", "question", "image_id", "set_name"), scene_rows.scene_text),
+    "captions of ScaleCap": (
+        ("image_file", "ori_caption", "final_caption"),
+        scene_rows.rewritten_caption,
+    ),
 }
-
-
-def _asked(
-    place: Place, task: str, question: Any, metric: str, answer: str, image: bytes
-) -> Sample:
-    [image] = gathered([image])
-    return Sample(
-        id=place.name, task=task, split=place.split, prompt=_text(question), metric=metric,
-        answer=answer, images=[image],
-    )  # fmt: skip
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise Unusable("value that is no text")
-    return str(value).strip()

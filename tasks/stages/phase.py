@@ -1,5 +1,6 @@
 """What the stages have in common that go on training the base, for an experiment to start from."""
 
+from collections.abc import Collection
 from pathlib import Path
 from statistics import fmean
 
@@ -65,13 +66,15 @@ def go_on_training(job: Job, settings: Settings, section: Training, diet: str) -
 
 
 def pass_with_what_is_kept(
-    job: Job, settings: Settings, section: Training, taught: set[str], gates: list[Gate]
-) -> Metrics:
+    job: Job, settings: Settings, section: Training, taught: set[str], gates: list[Gate],
+    given_up: Collection[str] = (),
+) -> Metrics:  # fmt: skip
     """Compare what the model and the base know of the base's tasks, and pass all gates.
 
     Args:
         taught: Tasks in which the model may differ.
         gates: Those of its skill.
+        given_up: Names of gates that it may miss.
     """
     samples = of_each(read_samples(job.root / "data", "test"), section.per_task)
     table = {name: _measured(folder, samples, job.memory, settings.device)
@@ -80,7 +83,8 @@ def pass_with_what_is_kept(
         table["phase"][task]["score"] - table["base"][task]["score"]
         for task in table["phase"] if task not in taught
     ]  # fmt: skip
-    passed = pass_gates([*gates, Gate("keeps", fmean(kept), at_least=-section.forgets)])
+    keeps = Gate("keeps", fmean(kept), at_least=-section.forgets)
+    passed = pass_gates([*gates, keeps], given_up)
     write_summary(job.out, held_out=table["phase"])
     rows = table["phase"].items()
     return passed | {f"{task}/{name}": x for task, row in rows for name, x in row.items()}

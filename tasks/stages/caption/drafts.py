@@ -8,6 +8,7 @@ from tasks.asking.conversation import Answer, question
 from tasks.asking.resolving import folder_of
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
+from tasks.questions import SHORT
 from tasks.reading.dataset import read_dataset
 from tasks.reading.picture_folders import only_pictures, pictures_in
 from tasks.reading.preview import SAMPLES_READ
@@ -44,7 +45,6 @@ DRAFTS = Features(
     }
 )  # fmt: skip
 SHOWN, TWICE = 10, "picture that is there already"
-SHORT = ("exact", "number", "relaxed", "anls", "final")  # kinds with a short answer
 
 
 class Picture(NamedTuple):

@@ -7,6 +7,7 @@ from datasets import Features
 from tasks.asking.resolving import to_ask
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
+from tasks.questions import SHORT
 from tasks.reading.dataset import read_dataset
 from tasks.reading.held_out import check_held_out
 from tasks.reading.preview import write_samples
@@ -25,7 +26,6 @@ from tasks.records.rows import (
 from tasks.settings import Settings
 from tasks.synthesis.grounding.chains import Chain, distil, from_data, kept, reasons
 
-SHORT = ("exact", "number", "relaxed", "anls", "final")  # kinds of questions with a short answer
 CHAINS = Features({"id": TEXT, "split": TEXT, "chain": TEXT, "dropped": TEXT})
 
 

@@ -1,16 +1,20 @@
 """Questions about documents in exactly the files that their authors released."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tasks.questions import score
 from tasks.reading.layouts import recognised
 from tasks.reading.splits import Splits
 from tasks.records.boxes import Box, square_of
 from tests.tasks.reading.folders import different, read, reasons
+
+FRAME = (1.0, 1.0)
 
 
 def written(folder: Path, files: dict[str, object]) -> Path:
@@ -177,3 +181,62 @@ def test_a_row_of_another_form_is_set_aside(tmp_path, row):
         "train/train_human.json": [good, row], "train/png/a.png": different("a"),
     })  # fmt: skip
     assert len(read(folder)) == 1 and sum(reasons(folder).values()) == 1
+
+
+def test_docvqa_and_infographics_have_several_right_answers(tmp_path):
+    row = {"questionId": 337, "question": "What is the date?", "docId": 279,
+           "image": "documents/a_1.png", "ucsf_document_id": "a", "ucsf_document_page_no": "1",
+           "answers": ["1/8/93", "January 8"], "data_split": "val"}  # fmt: skip
+    graphic = {"questionId": 1, "question": "Which?", "image_local_name": "2.jpeg",
+               "image_url": "http://nowhere", "ocr_output_file": "2.json",
+               "answers": ["EU"], "data_split": "train"}  # fmt: skip
+    folder = written(tmp_path, {
+        "val_v1.0.json": {"dataset_name": "docvqa", "dataset_split": "val", "dataset_version": "1",
+                          "data": [row, row | {"questionId": 338, "answers": []}]},
+        "infographicsVQA_train_v1.0.json": {"dataset_name": "infographicsVQA", "data": [graphic]},
+        "documents/a_1.png": different("a"), "images/2.jpeg": different("b"),
+    })  # fmt: skip
+    found = by_id(folder)
+    first, second = found["val_v1.0:1"], found["infographicsVQA_train_v1.0:1"]
+    assert (first.task, first.metric, first.split) == ("docvqa", "anls", "dev")
+    assert first.details == {"answers": ["1/8/93", "January 8"]} and first.answer == "1/8/93"
+    assert (second.task, second.metric, second.split) == ("infographicvqa", "anls", "train")
+    assert list(reasons(folder)) == [
+        "question without an answer (those of a test set are often kept back)"
+    ]
+
+
+def test_textvqa_has_the_answers_of_ten_people(tmp_path):
+    row = {"question": "What brand?", "image_id": "0054c91397f2fe05", "image_classes": ["Phone"],
+           "flickr_original_url": "http://nowhere", "image_width": 1024, "image_height": 730,
+           "answers": ["nokia"] * 8 + ["toshiba", "Nokia"], "question_tokens": ["what", "brand"],
+           "question_id": 0, "set_name": "train"}  # fmt: skip
+    folder = written(tmp_path, {
+        "TextVQA_0.5.1_train.json": {"dataset_type": "train", "dataset_name": "textvqa",
+                                     "data": [row]},
+        "train_images/0054c91397f2fe05.jpg": different("a"),
+    })  # fmt: skip
+    [sample] = read(folder)
+    assert (sample.task, sample.metric, sample.answer) == ("textvqa", "vqa", "nokia")
+    assert score(sample, "Nokia!", FRAME).value == 1.0
+    assert score(sample, "toshiba", FRAME).value == pytest.approx(0.3)
+
+
+def test_captions_of_scalecap_keep_their_drafts(tmp_path):
+    row = {"image_file": "a.png", "ori_caption": "A bar.", "final_caption": "A red bar, left."}
+    folder = written(tmp_path, {"captions.json": [row], "pictures/a.png": different("a")})
+    [sample] = read(folder)
+    assert (sample.metric, sample.answer, sample.details) == (
+        "caption", "A red bar, left.", {"draft": "A bar."},
+    )  # fmt: skip
+
+
+def test_mmstar_is_a_table_of_vlmevalkit_whose_question_has_its_options(tmp_path):
+    picture = b64encode(different("a")).decode()
+    (tmp_path / "MMStar.tsv").write_text(
+        "index\tquestion\timage\tanswer\tcategory\tl2_category\tbench\n"
+        f'0\t"Which?\nOptions: A: red, B: blue"\t{picture}\tB\tcoarse perception\tscene\tMMBench\n'
+    )
+    [sample] = read(tmp_path)
+    assert kind(tmp_path) == "VLMEvalKit" and sample.task == "coarse perception"
+    assert score(sample, "B", FRAME).value == 1.0 and sample.split == "test"

@@ -40,7 +40,7 @@ def prepare(folder: Path, model: str) -> Path:
     samples = [make_sample(0, "train", task, n) for n in range(4) for task in tasks]
     samples.append(point_sample(random.Random(0), "train", NOVEL[0]))
     counted = make_sample(0, "train", "count", len(samples))
-    samples += [replace(counted, metric=metric) for metric in ("number", "relaxed", "anls")]
+    samples += [replace(counted, metric=metric) for metric in ("number", "relaxed", "anls", "vqa")]
     assert {sample.metric for sample in samples} == {
         name for name, kind in KINDS.items() if kind.rewards
     }
