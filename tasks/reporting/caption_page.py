@@ -9,14 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.records.rows import read_rows, read_summary
+from tasks.records.rows import read_rows, read_summary, sample_of
 from tasks.reporting.lineage import costs
 from tasks.reporting.made import Made
 from tasks.reporting.page import environment, examples_of_rejected
 from tasks.reporting.pictures import Picture, embed
+from tasks.rewards.objects import Named, known_objects
 from tasks.synthesis.captioning.budgets import named
 
 SHOWN = 48
+OBJECTS = (
+    ("chair_i", "objects named that are not there"), ("chair_s", "captions with one"),
+    ("recall", "named of what is there"),
+)  # fmt: skip
 COUNTED = ("drafts", "objects", "captions", "caption_answers")  # stages whose cost is told
 MEASURES = (
     ("words", "words"), ("calls", "requests"), ("adding", "add something"),
@@ -64,6 +69,7 @@ def write_caption_page(
             budgets=list(dict.fromkeys(named(row["budget"]) for row in read_rows(captions))),
             metrics=read_summary(captions)["budgets"],
             table=json.loads((answers / "table.json").read_text()),
+            objects=json.loads((answers / "objects.json").read_text()), chair=OBJECTS,
             read=read_summary(drafts), asked=read_summary(objects),
             rejected=examples_of_rejected(drafts),
         )
@@ -78,6 +84,7 @@ def pictures_shown(drafts: Path, objects: Path, captions: Path, answers: Path) -
     for row in read_rows(captions):
         written[row["id"]].append(row | {"name": named(row["budget"])})
     questions = {row["id"]: row for row in read_rows(drafts / "questions")}
+    known = {row["label"]: known_objects(sample_of(row).details) for row in questions.values()}
     answered: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in read_rows(answers):
         prompt = str(questions[row["id"]]["prompt"])
@@ -90,6 +97,8 @@ def pictures_shown(drafts: Path, objects: Path, captions: Path, answers: Path) -
         signs += ["whole"] if row["whole"] else []
         signs += ["asked"] if asked.get(name) else []
         signs += ["adds"] if any(one["added"] for one in written[name]) else []
+        if objects := known.get(name):
+            signs += signs_of(sentences, *objects)
         found.append(
             Shown(
                 name, embed(row["images"][0]["bytes"]), parts_of(row["draft"], sentences),
@@ -97,6 +106,27 @@ def pictures_shown(drafts: Path, objects: Path, captions: Path, answers: Path) -
             )
         )  # fmt: skip
     return sorted(found, key=lambda one: -len(one.signs))[:SHOWN]
+
+
+def signs_of(sentences: list[dict[str, Any]], there: list[str], names: dict[str, str]) -> list[str]:
+    """Note what each sentence names that is not there, and return where rating went wrong.
+
+    >>> signs_of([{"text": "A cat", "kept": True}], ["dog"], {"cat": "cat", "dog": "dog"})
+    ['false']
+
+    Returns:
+        "false" where a sentence was kept that names what is not there; "true" where one was dropped
+        that names only what is.
+    """
+    signs = set()
+    for sentence in sentences:
+        named_in = Named.of(sentence["text"], there, names)
+        sentence["absent"] = list(dict.fromkeys(named_in.absent))
+        if sentence["kept"] and sentence["absent"]:
+            signs.add("false")
+        if not sentence["kept"] and named_in.mentions and not sentence["absent"]:
+            signs.add("true")
+    return sorted(signs)
 
 
 def parts_of(

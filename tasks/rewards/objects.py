@@ -9,8 +9,9 @@ plurals count, and of "hot dog" the dog does not.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from textblob.en.inflect import singularize
 
@@ -32,6 +33,11 @@ class Named:
 
     mentions: tuple[str, ...]
     there: frozenset[str]
+
+    @classmethod
+    def of(cls, text: str, there: Collection[str], names: Mapping[str, str]) -> "Named":
+        """Return what a text names."""
+        return cls(tuple(mentions(text, names)), frozenset(there))
 
     @property
     def absent(self) -> list[str]:
@@ -110,10 +116,25 @@ def says_only_what_is_there(
             rewards.append(None)
             continue
         categories = synonyms(listed.replace(";", "\n"))
-        one = Named(tuple(mentions(content_of(completion), categories)), frozenset(known))
+        one = Named.of(content_of(completion), known, categories)
         total = one.precision + one.recall
         rewards.append(2 * one.precision * one.recall / total if total and one.mentions else 0.0)
     return rewards
+
+
+def known_objects(details: Mapping[str, Any]) -> tuple[list[str], dict[str, str]] | None:
+    """Return what a picture shows and the words for it, from a sample's details; None if unknown.
+
+    >>> known_objects({"objects": ["cat"], "names": "cat, kitten"})
+    (['cat'], {'cat': 'cat', 'kitten': 'cat'})
+    """
+    there = [str(one) for one in details.get("objects") or []]
+    return (there, synonyms(listed_names(details))) if there else None
+
+
+def listed_names(details: Mapping[str, Any]) -> str:
+    """Return a line of words per category; the objects alone, where nothing else is said."""
+    return str(details.get("names") or "\n".join(map(str, details.get("objects") or [])))
 
 
 def synonyms(listed: str) -> dict[str, str]:

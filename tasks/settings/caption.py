@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from tasks.settings.fields import Asked, Batch, Data, Limit, MaxNewTokens, Model, Share, Steps
+from tasks.settings.fields import Asked, Batch, Data, Limit, MaxNewTokens, Share, Steps
 from tasks.settings.section import Section
 from tasks.settings.shared import Shared
 
@@ -16,12 +16,14 @@ class Drafts(Section):
 
     data: Data = "data"
     captioned: int = Field(64, ge=1, title="Pictures", description="To caption, at most; each once")
-    captioner: Model = "outputs/base"
+    captioner: Asked = "outputs/base"
     draft_request: str = Field(
         "Describe the image.", min_length=1, title="Request", description="What drafts answer"
     )
-    rater: Model = Field(
-        "outputs/base", title="Rater", description="Scores texts with the picture and without it"
+    rater: Asked = Field(
+        "outputs/base",
+        title="Rater",
+        description="Scores texts with the picture and without it; of servers, vLLM can",
     )
     gap: Literal["logprob", "prob"] = Field(
         "logprob", description="Of a token's score with the picture and without (prob: published)"

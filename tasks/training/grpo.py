@@ -19,6 +19,7 @@ from tasks.asking.coordinates import Coordinates
 from tasks.questions import kind_of
 from tasks.records.boxes import Frame, boxes_from
 from tasks.records.rows import PICTURES, Sample
+from tasks.rewards.objects import listed_names
 from tasks.rewards.reward import Reward
 from tasks.running.errors import UserError
 from tasks.training.conversations import MESSAGES, pictures, user_turn
@@ -180,7 +181,7 @@ def _row(sample: Sample, frame: Frame) -> dict[str, Any]:
         "reference": sample.final or sample.answer,
         "texts": _texts(sample, frame),
         "there": sample.details.get("objects") or [],
-        "names": sample.details.get("names") or "\n".join(sample.details.get("objects") or []),
+        "names": listed_names(sample.details),
     } | kind_of(sample).columns(sample, corners)
 
 

@@ -24,6 +24,8 @@ SMALL = {
     "benchmarks": {"resamples": 100},
 }
 
+NAMES = "disc, circle\nsquare\ntriangle\nstar\ncross\ndiamond\nring\nheart"
+
 pytestmark = [pytest.mark.chain, pytest.mark.usefixtures("warm")]
 
 
@@ -37,8 +39,10 @@ def checkout(make_checkout) -> Path:
         sample = make_sample(1, "test", ("count", "attribute")[i % 2], i // 2)
         picture = make_sample(1, "test", "count", i // 2).images[0]
         (folder / f"{i // 2}.png").write_bytes(picture)
-        rows.append({"image": f"{i // 2}.png", "question": sample.prompt, "answer": sample.answer,
-                     "split": "test"})  # fmt: skip
+        rows.append(
+            {"image": f"{i // 2}.png", "question": sample.prompt, "answer": sample.answer,
+             "split": "test", "details": {"objects": ["disc"], "names": NAMES}}
+        )  # fmt: skip
     rows.append({"image": "lost.png", "question": "How many?", "answer": "5", "split": "test"})
     (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     bare = root / "bare"
@@ -78,6 +82,10 @@ def test_pictures_end_with_captions_of_every_budget_and_a_page(checkout, first):
     table = json.loads((checkout / "outputs" / "caption_answers" / "table.json").read_text())
     assert list(table) == ["no caption", "draft", "budget-0", "budget-all"]
     assert all(row["n"] == 6 for row in table.values())
+    objects = json.loads((checkout / "outputs" / "caption_answers" / "objects.json").read_text())
+    assert list(objects) == ["draft", "budget-0", "budget-all"]
+    for row in objects.values():  # drafts of scenes name something, and not discs alone
+        assert 0 < row["chair_i"] <= 1 and 0 <= row["recall"] <= 1 and row["named_words"] > 0
     page = (checkout / "outputs" / "caption_page" / "index.html").read_text()
     assert page.count('<article class="card item"') == 3
     assert "<script src" not in page and "http://" not in page.replace("http://127.0.0.1", "")

@@ -1,6 +1,10 @@
-"""Let captions stand in for their pictures: what a reader answers from them alone."""
+"""Let captions stand in for their pictures: what a reader answers from them alone.
+
+Where the data says what its pictures show, also which objects captions name that are not there.
+"""
 
 import json
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import numpy as np
@@ -12,7 +16,8 @@ from tasks.asking.turns import asking
 from tasks.benchmarks.caption_reading import read_captions
 from tasks.job import Job, Metrics
 from tasks.records.choosing import spread
-from tasks.records.rows import TEXT, read_rows, sample_of, write_shards
+from tasks.records.rows import TEXT, Sample, read_rows, sample_of, write_shards
+from tasks.rewards.objects import Named, chair, known_objects
 from tasks.settings import Settings
 from tasks.synthesis.captioning.budgets import named
 
@@ -48,8 +53,25 @@ def caption_answers(settings: Settings, job: Job) -> Metrics:
     write_shards(rows, job.out, ANSWERS)
     table = _table(scores, settings.benchmarks.resamples, settings.seed) if samples else {}
     (job.out / "table.json").write_text(json.dumps(table, indent=1) + "\n")
+    named_objects = _objects(arms, there)
+    (job.out / "objects.json").write_text(json.dumps(named_objects, indent=1) + "\n")
     job.cost.add(len(rows), reader.tokens)
-    return {f"{arm}/score": fmean(held) for arm, held in scores.items() if held}
+    return {f"{arm}/score": fmean(held) for arm, held in scores.items() if held} | {
+        f"{arm}/{name}": value for arm, row in named_objects.items() for name, value in row.items()
+    }
+
+
+def _objects(arms: Mapping[str, dict[str, str]], there: Sequence[Sample]) -> dict[str, Metrics]:
+    """Return CHAIR, recall and length of every arm's captions, where objects are known."""
+    known = {sample.label: found for sample in there if (found := known_objects(sample.details))}
+    found = {}
+    for arm, captions in arms.items():
+        told = {name: captions[name] for name in known if name in captions}
+        if told:
+            named_in = [Named.of(text, *known[name]) for name, text in told.items()]
+            words = fmean(len(text.split()) for text in told.values())
+            found[arm] = chair(named_in) | {"named_words": words}
+    return found
 
 
 def _table(scores: dict[str, list[float]], resamples: int, seed: int) -> dict:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from datasets import Features, List, Value
 
 from tasks.asking.conversation import Answer, question
-from tasks.asking.resolving import folder_of
+from tasks.asking.resolving import to_ask
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
 from tasks.questions import SHORT
@@ -69,7 +69,7 @@ def drafts(settings: Settings, job: Job) -> Metrics:
     need(pictures, "there are no pictures to caption", "drafts.data")
     chosen = spread(list(pictures.items()), s.captioned, lambda item: item[1].kind)
     asked = [question(s.draft_request, [picture.data]) for _, picture in chosen]
-    captioner, rater = (str(folder_of(model, job.root)) for model in (s.captioner, s.rater))
+    captioner, rater = (to_ask(model, job.root) for model in (s.captioner, s.rater))
     own = captioner == rater
     with asking(captioner, job.memory, settings.device) as asker:
         replies = [r for [r] in asker.ask(asked, max_new_tokens=s.max_new_tokens, scored=own,

@@ -2,7 +2,7 @@
 
 from datasets import Features, List, Value
 
-from tasks.asking.resolving import folder_of, to_ask
+from tasks.asking.resolving import to_ask
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics
 from tasks.records.rows import TEXT, read_rows, write_shards, write_summary
@@ -30,7 +30,7 @@ def objects(settings: Settings, job: Job) -> Metrics:
         (row["images"][0]["bytes"], request)
         for row, plan in zip(rows, plans, strict=True) for request in plan
     ]  # fmt: skip
-    captioner, rater = (str(folder_of(model, job.root)) for model in (d.captioner, d.rater))
+    captioner, rater = (to_ask(model, job.root) for model in (d.captioner, d.rater))
     own = captioner == rater
     with asking(captioner, job.memory, settings.device) as asker:
         scored = s.second_rating and own

@@ -4,7 +4,14 @@ import random
 
 import pytest
 
-from tasks.rewards.objects import Named, chair, mentions, says_only_what_is_there, synonyms
+from tasks.rewards.objects import (
+    Named,
+    chair,
+    known_objects,
+    mentions,
+    says_only_what_is_there,
+    synonyms,
+)
 from tasks.running.errors import UserError
 
 LISTED = "person, man, woman, child\nhot dog\ndog, puppy\nbaseball bat\nmouse\nsheep\nwine glass"
@@ -31,6 +38,15 @@ def test_a_word_stands_for_one_category():
     assert synonyms("cat,  Kitten \n\n") == {"cat": "cat", "kitten": "cat"}
     with pytest.raises(UserError, match="puppy in two lines"):
         synonyms("dog, puppy\ncat, puppy")
+
+
+def test_what_a_picture_shows_is_known_or_not():
+    assert known_objects({}) is None and known_objects({"objects": []}) is None
+    assert known_objects({"objects": ["cat", "dog"]}) == (
+        ["cat", "dog"], {"cat": "cat", "dog": "dog"},
+    )  # fmt: skip
+    there, names = known_objects({"objects": ["cat"], "names": "cat, kitten\ndog"})
+    assert Named.of("A kitten and dogs", there, names).absent == ["dog"]
 
 
 def test_rates_are_those_of_counting_one_by_one():
