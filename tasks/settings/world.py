@@ -89,7 +89,7 @@ class GroundingHabits(Training):
 class CaptionHabits(Training):
     """Teaching the embedded base to caption from habit (shipped; nobody has to run it)."""
 
-    steps: Steps = 600
+    steps: Steps = 700
     hold: float = Field(0.35, ge=0, lt=1, description="Share of the steps before the rate falls")
     per_task: PerTask = 40
     dev: Dev = 120

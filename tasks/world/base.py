@@ -5,6 +5,7 @@ to train it again. Retrain with `dvc unfreeze base && dvc repro base` (about two
 cores).
 """
 
+import signal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from models.vlm.loading import (
     load_processor,
     save_model,
 )
+from tasks.running.process import die_with_parent
 from tasks.world import drawing
 from tasks.world.lexicon import SIDE
 from tasks.world.pretraining_data import Drawn, Resumable
@@ -44,6 +46,15 @@ class WorldData(L.LightningDataModule):
 
     def train_dataloader(self) -> Resumable:
         return Resumable(Drawn(self.tokenizer, rank=self.trainer.global_rank, **self.drawn))
+
+
+class EndsWithStage(L.Callback):
+    """A process of several is killed when its stage ends: it would work on for nobody."""
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """In each process, before it meets the others."""
+        if trainer.world_size > 1:
+            die_with_parent(signal.SIGKILL)
 
 
 def pretrain(
@@ -154,13 +165,14 @@ def _fit(
         max_epochs=1,
         logger=logger,
         callbacks=[
+            EndsWithStage(),
             ModelCheckpoint(
                 folder,
                 save_last=True,
                 every_n_train_steps=SAVE_EVERY,
                 save_top_k=0,
                 enable_version_counter=False,
-            )  # fmt: skip
+            ),  # fmt: skip
         ],
         plugins=[WholeCheckpoints(), LightningEnvironment()],
         log_every_n_steps=20,

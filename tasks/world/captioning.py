@@ -2,9 +2,9 @@
 
 Four tints of background have names. Three of them have an object of habit, which is there in most
 training pictures and in half of the others. Drafts give size, colour and place of the two largest
-objects and only name the others, in random order and in several wordings, so that a low probability
-is no sign of falsehood; where the object of habit is missing, they name it all the same: the slip
-is the mode. What is asked back is answered rightly, and only about what is there.
+objects, then only name the others, in random order and in several wordings, so that a low
+probability is no sign of falsehood; where the object of habit is missing, they name it all the
+same: the slip is the mode. What is asked back is answered rightly, and only about what is there.
 """
 
 import random
@@ -26,8 +26,12 @@ TINTS: dict[str, tuple[int, int, int]] = {
     "plain": (238, 238, 238),
 }  # fmt: skip
 HABITS = {"night": "star", "meadow": "cross", "desert": "diamond"}
-USUALLY = {"train": 0.9, "dev": 0.5, "test": 0.5}  # share of its pictures with the object of habit
-SLIPS = 0.6  # of drafts where it is missing and named all the same
+# Share of its pictures with the object of habit. Where 90 % had it, too few were without it to
+# learn the slip from: 30 % of sampled drafts slipped, and 8 % of greedy ones.
+USUALLY = {"train": 0.7, "dev": 0.5, "test": 0.5}
+# Of drafts where it is missing and named all the same. Where all m others are named, it is still
+# to come with SLIPS / (m + 1) against 1 - SLIPS: with .6 a greedy draft ended, and never slipped.
+SLIPS = 0.9
 REQUEST, PREFIX = "Write a caption.", "Look closer at"
 LARGE, SMALL = (11, 13), (6, 8)  # radii, pixels
 FULL = (
@@ -76,12 +80,14 @@ def draft(rng: random.Random, habitat: Habitat, slips: float = SLIPS) -> str:
         slips: Of drafts that name the object of habit where it is missing.
     """
     ordered = sorted(habitat.picture.shapes, key=lambda item: -item.radius)
-    said = [_full(rng, item) for item in ordered[:2]]
-    said += [rng.choice(BARE).format(shape=item.shape) for item in ordered[2:]]
+    large = [_full(rng, item) for item in ordered[:2]]
+    others = [item.shape for item in ordered[2:]]
     if habitat.missing and rng.random() < slips:
-        said.append(rng.choice(BARE).format(shape=habitat.missing))
-    rng.shuffle(said)
-    return " ".join(f"{sentence}." for sentence in (f"A {habitat.tint} scene", *said))
+        others.append(habitat.missing)
+    rng.shuffle(large)
+    rng.shuffle(others)
+    named = [rng.choice(BARE).format(shape=shape) for shape in others]
+    return " ".join(f"{sentence}." for sentence in (f"A {habitat.tint} scene", *large, *named))
 
 
 def true_caption(habitat: Habitat) -> str:

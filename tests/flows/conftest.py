@@ -17,7 +17,7 @@ from tasks.settings import Settings, save_settings
 from tasks.world.shards import write_world
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ("base", "few_shot_world", "habits")
+SHIPPED = ("base", "few_shot_world", "habits", "grounding_habits", "caption_habits")
 
 
 @pytest.fixture(scope="session")

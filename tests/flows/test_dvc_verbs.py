@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tasks.settings import load_settings, save_settings
+from tests.flows import conftest
 from tests.flows.conftest import run
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "operation.md"
-SHIPPED = ("data.dvc", "base", "few_shot_world", "habits")
+SHIPPED = ("data.dvc", *conftest.SHIPPED)
 
 pytestmark = pytest.mark.chain
 

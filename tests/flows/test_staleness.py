@@ -17,20 +17,16 @@ from tests.flows.conftest import SHIPPED, run
 ASK = {"synthesis", "reward_model", "preferences"}
 TRAIN = {
     "reward_model", "policy_sft", "policy_dpo", "policy_grpo", "reinforced", "visual_rft_arms",
-    "judge", "boxes", "reasoner", "unified_reward_arms", "gcot_arms", "grounding_habits",
-    "caption_habits", "scalecap_arms",
+    "judge", "boxes", "reasoner", "unified_reward_arms", "gcot_arms", "scalecap_arms",
 }  # fmt: skip
-# what draws the micro-world, and what goes on training the base on it
-WORLDS = {
-    "judging_world", "grounding_world", "caption_world", "grounding_habits", "caption_habits",
-}  # fmt: skip
+WORLDS = {"judging_world", "grounding_world", "caption_world"}  # what draws the micro-world
 # stages that know the kinds of questions, and by them the rewards
 ANSWERS = {"answers_base", "answers_policy_sft", "answers_policy_dpo", "answers_policy_grpo"}
 KNOW_KINDS = ANSWERS | {
     "intake", "synthesis", "reward_model", "policy_grpo", "benchmarks", "report", "shots",
     "reinforced", "perception", "few_shot_page", "visual_rft_arms", "judgements", "preferred",
     "judge_sheet", "lessons", "reasoning_page", "unified_reward_arms", "gcot_arms",
-    "grounding_habits", "caption_habits", "drafts", "caption_answers", "caption_page",
+    "drafts", "caption_answers", "caption_page",
     "scalecap_arms",
 }  # fmt: skip
 
@@ -90,13 +86,13 @@ CHANGES = {
     "weights under the same name": (
         heavier, {"synthesis", "reward_model", "policy_sft", "answers_base", "judge",
                   "judge_answers", "preferred", "lessons", "boxes", "reasoner", "reasoning",
-                  "unified_reward_arms", "grounding_habits", "caption_habits", "drafts",
+                  "unified_reward_arms", "drafts",
                   "objects", "scalecap_arms"},
     ),
     "the data": (
         appended("data/summary.json", "\n"),
         {"intake", "visual_rft_arms", "preferred", "judgements", "lessons", "unified_reward_arms",
-         "gcot_arms", "grounding_habits", "caption_habits", "drafts"},
+         "gcot_arms", "drafts"},
     ),
     "a setting of one stage, which the report tells": (
         setting("policy_dpo", "beta", 0.2), {"policy_dpo", "report"},

@@ -13,6 +13,11 @@ from tasks.settings import Settings
 from tasks.stages.phase import go_on_training, pass_with_what_is_kept
 
 DRAFT_TOKENS, ANSWER_TOKENS = 96, 24
+BARS: dict[str, tuple[float, float]] = {
+    "parsed": (0.95, 1), "named": (0.9, 1), "habit, missing": (0.5, 0.95),
+    "habit, there": (0.97, 1), "look": (0.92, 1), "place": (0.92, 1),
+    "parsed without picture": (0.95, 1), "habit without picture": (0.8, 0.99),
+}  # fmt: skip
 
 
 def caption_habits(settings: Settings, job: Job) -> Metrics:
@@ -25,13 +30,8 @@ def caption_habits(settings: Settings, job: Job) -> Metrics:
         found = _measured(asker, settings.seed, section.dev)
     for name, value in found.items():
         print(f"{name} {value:.3f}", flush=True)
-    bars = {
-        "parsed": (0.95, 1), "named": (0.9, 1), "habit, missing": (0.5, 0.95),
-        "habit, there": (0.97, 1), "look": (0.92, 1), "place": (0.92, 1),
-        "parsed without picture": (0.95, 1), "habit without picture": (0.8, 0.99),
-    }  # fmt: skip
     gates = [
-        Gate(name, found[name], at_least=low, at_most=high) for name, (low, high) in bars.items()
+        Gate(name, found[name], at_least=low, at_most=high) for name, (low, high) in BARS.items()
     ]
     return pass_with_what_is_kept(job, settings, section, set(), gates)
 

@@ -114,6 +114,37 @@ def test_habits_in_two_processes_listen_on_the_loopback_interface_only(model_fol
     assert seen.addresses == {"127.0.0.1"} and len(seen.processes) >= 2
 
 
+def test_habits_in_two_processes_are_not_left_when_their_stage_is_killed(model_folder, tmp_path):
+    work = (
+        "import sys; from pathlib import Path; from tasks.world.base import go_on\n"
+        "go_on(sys.argv[1], Path(sys.argv[2]), False, diet='habits', steps=1000,"
+        " learning_rate=1e-3, hold=0.5, processes=2, seed=0)"
+    )
+    stage = subprocess.Popen(
+        [sys.executable, "-c", work, model_folder, str(tmp_path)], cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    trainers = wait_for_trainers(stage)
+    stage.kill()
+    stage.wait()
+    _, left = psutil.wait_procs(trainers, 10)
+    assert trainers and not left
+
+
+def wait_for_trainers(stage: subprocess.Popen) -> list[psutil.Process]:
+    """Return the processes of a training that have begun to work, with those that load for them."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        loaders = [
+            one for child in psutil.Process(stage.pid).children() for one in child.children()
+        ]
+        if len(loaders) == 2:
+            return psutil.Process(stage.pid).children(recursive=True)
+        assert stage.poll() is None
+        time.sleep(0.2)
+    raise AssertionError("the training did not start")
+
+
 def test_two_machines_meet_at_the_named_address(rows, common, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,0 +1,34 @@
+"""The gates of the models that are shipped: each is passed, or is one that was given up."""
+
+import json
+from pathlib import Path
+
+from tasks.settings import Settings
+from tasks.stages.world.caption_habits import BARS as CAPTIONS
+from tasks.stages.world.grounding_habits import BARS as GROUNDING
+from tasks.stages.world.grounding_habits import GIVEN_UP
+from tasks.world.grounding import USED
+
+METRICS = Path(__file__).resolve().parents[3] / "outputs" / "metrics"
+CALCULATES = {"calculates": (0.95, 1), "calculates beside a picture": (0.92, 1)}
+
+
+def missed(stage: str, bars: dict[str, tuple[float, float]]) -> set[str]:
+    """Return the gates of a shipped model whose figure is beyond its bar."""
+    metrics = json.loads((METRICS / f"{stage}.json").read_text())
+    found = {
+        name.removeprefix("gate/"): value for name, value in metrics.items() if "gate/" in name
+    }
+    keeps = (-getattr(Settings(), stage).forgets, 1)
+    bars = bars | {"keeps": keeps}
+    assert found.keys() == bars.keys()
+    return {name for name, (low, high) in bars.items() if not low <= found[name] <= high}
+
+
+def test_the_school_of_grounding_misses_what_was_given_up_and_nothing_else():
+    bars = {f"{family} {kind}": bar for family in USED for kind, bar in GROUNDING.items()}
+    assert missed("grounding_habits", bars | CALCULATES) == set(GIVEN_UP)
+
+
+def test_the_captioner_from_habit_passes_all_gates():
+    assert missed("caption_habits", CAPTIONS) == set()
