@@ -20,6 +20,7 @@ from tasks.questions.point import Point
 from tasks.questions.relaxed import Relaxed
 from tasks.questions.tagged_box import TaggedBox
 from tasks.questions.tagged_detections import TaggedDetections
+from tasks.questions.verdict import Verdict
 from tasks.questions.vqa import Vqa
 from tasks.records.rows import Sample
 from tasks.rewards.reward import Reward
@@ -28,7 +29,7 @@ KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
         Exact(), Number(), Relaxed(), Anls(), Vqa(), Final(), Caption(), Box(), TaggedBox(),
-        Detections(), TaggedDetections(), Pair(), Point(),
+        Detections(), TaggedDetections(), Pair(), Point(), Verdict(),
     )
 }  # fmt: skip
 

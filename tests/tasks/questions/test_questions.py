@@ -10,6 +10,7 @@ from tasks.asking.answers import keeps_contract
 from tasks.asking.coordinates import Coordinates as Frames
 from tasks.questions import KINDS, Kind, kind_of, rewards_of, score
 from tasks.records.boxes import iou
+from tasks.records.judgements import TASKS
 from tasks.records.rows import Sample
 from tasks.rewards.captions import aligned_word_f1, sentence_f1, sentences
 from tasks.training.grpo import grpo_dataset
@@ -39,11 +40,15 @@ def asked(draw, kind: Kind) -> Sample:
     """Draw a question of a kind that intake accepts."""
     one = kind.name in ("box", "tagged_box")
     corners = draw(st.lists(BOXES, min_size=int(one), max_size=1 if one else 3))
-    answer = {"pair": st.sampled_from("AB"), "point": st.sampled_from(["1", "7"])}
+    verdicts = st.sampled_from("AB")
+    answer = {"pair": verdicts, "point": st.sampled_from(["1", "7"]), "verdict": verdicts}
     details = {"question": "?", "responses": ["a", "b"][: 1 if kind.name == "point" else 2]}
+    if kind.name == "verdict":
+        details = {"task": draw(st.sampled_from(TASKS)), "thinks": draw(st.booleans())}
     return sample(
         kind.name, answer=draw(answer.get(kind.name, WORDS)), final=draw(WORDS), label="ring",
-        corners=corners, size=(96, 96), details=details if kind.judged else {},
+        corners=corners, size=(96, 96),
+        details=details if kind.judged or kind.name == "verdict" else {},
     )  # fmt: skip
 
 

@@ -1,0 +1,75 @@
+"""Which of two candidates is better, said after a trace, or bare: a computer pays the verdict.
+
+`answer` is A or B, in the order shown; `details.task` says what the candidates are called, and
+`details.thinks` whether a trace is asked for (`tasks/judging/traces.py`).
+"""
+
+from typing import Any
+
+from datasets import Value
+
+from tasks.asking.answers import Malformed
+from tasks.judging.traces import consistency, parse_trace
+from tasks.questions.kind import TEXT, Features, Frame, Kind, Score
+from tasks.records.judgements import TASKS, A, B
+from tasks.records.rows import Sample
+from tasks.rewards.reward import Reward
+from tasks.rewards.verdicts import right_verdict, trace_layout, winner_said
+
+
+class Verdict(Kind):
+    """A judge's verdict, with the trace before it where one is asked for."""
+
+    name = "verdict"
+    words = True
+    parts = ("layout", "consistent")
+    rewards = (Reward(function=trace_layout), Reward(function=right_verdict))
+    watched = staticmethod(right_verdict)
+    features = Features({"winner": TEXT, "judged": TEXT, "thinks": Value("bool")})
+
+    def check(self, sample: Sample) -> str:
+        """Return why a sample cannot be used."""
+        if sample.answer not in (A, B):
+            return "verdict that is neither A nor B"
+        return "" if task_of(sample) in TASKS else "unknown task of a verdict"
+
+    def truth(self, sample: Sample) -> object:
+        """Return the winner."""
+        return sample.answer
+
+    def score(self, sample: Sample, text: str, frame: Frame) -> Score:
+        """Score 1 or 0; a verdict in a broken layout is wrong."""
+        task, traced = task_of(sample), thinks(sample)
+        winner = winner_said(text, task, traced)
+        [layout] = trace_layout([text], [traced])
+        parts = (
+            ("layout", 1.0 if layout is None else layout),
+            ("consistent", _agrees(text, task, traced)),
+        )
+        if winner is None:
+            return Score(0.0, "unreadable", parts=parts)
+        right = winner == sample.answer
+        return Score(float(right), "right" if right else f"expected {sample.answer}", parts=parts)
+
+    def columns(self, sample: Sample, corners: list[list[float]]) -> dict[str, Any]:
+        """Return the winner, the task, and whether a trace is asked for."""
+        return {"winner": sample.answer, "judged": task_of(sample), "thinks": thinks(sample)}
+
+
+def task_of(sample: Sample) -> str:
+    """Return what is judged."""
+    return str(sample.details.get("task", TASKS[0]))
+
+
+def thinks(sample: Sample) -> bool:
+    """Return whether a trace is asked for."""
+    return bool(sample.details.get("thinks", True))
+
+
+def _agrees(text: str, task: str, traced: bool) -> float:
+    if not traced:
+        return 1.0
+    try:
+        return float(consistency(parse_trace(text, task)))
+    except Malformed:
+        return 0.0
