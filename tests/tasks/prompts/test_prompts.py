@@ -92,15 +92,15 @@ RENDERED = {
         THOUGHT,
         "The first 3 pictures are Video 1, the other 3 are Video 2.\nCaption: Q?\nWhich video "
         "shows the caption better? Score both on Colors, Places, each from 1 to 10, add up, then "
-        "answer: <think>1. Colors: Video 1 (n/10) - why; Video 2 (n/10) - why\nTotal score:\nVideo 1"
-        ": n+n=n\nVideo 2: n+n=n</think><answer>Video 1 is better</answer>",
+        "answer: <think>1. Colors: Video 1 (n/10) - why; Video 2 (n/10) - why\nTotal score:\nVideo"
+        " 1: n+n=n\nVideo 2: n+n=n</think><answer>Video 1 is better</answer>",
     ),
     "judge/think_image_understanding": (
         THOUGHT,
         "Q? Which answer is better? Answer 1: first Answer 2: second\nScore both on Colors, "
         "Places, each from 1 to 10, add up, then answer: <think>1. Colors: Answer 1 (n/10) - why; "
-        "Answer 2 (n/10) - why\nTotal score:\nAnswer 1: n+n=n\nAnswer 2: n+n=n</think><answer>Answer "
-        "1 is better</answer>",
+        "Answer 2 (n/10) - why\nTotal score:\nAnswer 1: n+n=n\nAnswer 2: n+n=n</think><answer>"
+        "Answer 1 is better</answer>",
     ),
     "judge/think_video_understanding": (
         THOUGHT,
