@@ -174,12 +174,12 @@ def arms(question: str, facts: dict) -> str:
     for row in facts[question]:
         score, known, others = row["score"], row["known"], row["others"]
         rows.append((
-            "start" if row["arm"] == "base" else row["arm"], _share(score),
-            _change(score[AGAINST_SFT]) if row["arm"] not in ("base", SFT) else "–",
+            "start" if row["arm"] == "base" else row["arm"], share(score),
+            change(score[AGAINST_SFT]) if row["arm"] not in ("base", SFT) else "–",
             *(f"{100 * row[name]:.1f}" for name in ("ap50", "ece") if boxes),
             *([] if boxes else [f"{100 * row['format']:.0f}"]),
             f"{100 * known['mean']:.1f}",
-            _change(others[AGAINST_BASE]) if AGAINST_BASE in others else _share(others),
+            change(others[AGAINST_BASE]) if AGAINST_BASE in others else share(others),
             ", ".join(map(str, row["best_steps"])) if "best_steps" in row else "–",
             f"{row['seconds']:.0f}" if "seconds" in row else "–",
         ))  # fmt: skip
@@ -196,7 +196,7 @@ def verdict(facts: dict) -> str:
         start, ours, sft, bare = (_arm(facts, question, a) for a in ("base", BEST, SFT, BARE))
         rows.append((
             question, f"{100 * start['score']['mean']:.1f} → {100 * ours['score']['mean']:.1f}",
-            *(_change(ours[part][AGAINST_SFT]) for part in ("score", "known", "others")),
+            *(change(ours[part][AGAINST_SFT]) for part in ("score", "known", "others")),
             " / ".join(
                 f"{100 * arm['others'][AGAINST_BASE]['mean']:+.1f}" for arm in (ours, sft, bare)
             ),
@@ -222,12 +222,15 @@ def _arm(facts: dict, question: str, arm: str) -> dict[str, Any]:
     return next(row for row in facts[question] if row["arm"] == arm)
 
 
-def _share(cell: dict) -> str:
+def share(cell: dict) -> str:
+    """Return a share in percent, with its interval."""
     return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * cell[name] for name in ("mean", "low", "high")))
 
 
-def _change(cell: dict) -> str:
-    mean, low, high = (100 * cell[name] for name in ("mean", "low", "high"))
+def change(cell: dict) -> str:
+    """Return a difference in points, with its interval and its p-values."""
+    mean = 100 * cell["mean" if "mean" in cell else "difference"]
+    low, high = (100 * cell[name] for name in ("low", "high"))
     told = f"{mean:+.1f} [{low:+.1f}, {high:+.1f}], {_p(cell['p_value'])}"
     adjusted = cell.get("p_adjusted")
     return told if adjusted is None else f"{told} (Holm: {_p(adjusted)})"
@@ -244,7 +247,7 @@ def pilot(facts: dict) -> str:
         name, comma, task = question.partition(", ")
         if name != "pilot" or not comma:
             continue
-        cells = [(_share(row["score"]), _share(row["blind"])) for row in held]
+        cells = [(share(row["score"]), share(row["blind"])) for row in held]
         rows.append((task.replace("_", " "), *(text for pair in cells for text in pair)))
     return table(
         ("dev pairs, both orders", "start", "without pictures", "joint, plenty of judgements",
@@ -259,8 +262,8 @@ def pairs_of_ways(facts: dict) -> str:
             row["arm"].replace("_", "-"),
             *(f"{100 * row[name]:.1f}" if name in row else "–"
               for name in ("order_accuracy", "yield")),
-            f"{row['gap']:.2f}" if "gap" in row else "–", _share(row["score"]),
-            *(_change(row["score"][f"against {other}"]) if f"against {other}" in row["score"]
+            f"{row['gap']:.2f}" if "gap" in row else "–", share(row["score"]),
+            *(change(row["score"][f"against {other}"]) if f"against {other}" in row["score"]
               else "–" for other in ("base", "random")),
             f"{row['seconds']:.0f}" if "seconds" in row else "–",
         )

@@ -11,8 +11,8 @@ from statistics import mean
 import pytest
 
 from bench import tables
-from bench.docs import MARKED, pages, written
-from bench.tables import BASE, TABLES
+from bench.docs import MARKED, TABLES, pages, written
+from bench.tables import BASE
 from flows import align, caption, ground, judge, reinforce
 from tasks.questions import KINDS
 from tasks.reading.tables import COLUMNS

@@ -117,18 +117,18 @@ class Gcot(Section):
     """The experiment behind GCoT's claim: arms of six replicates."""
 
     seeds: Seeds = 2
-    steps: Steps = 40
+    steps: Steps = 20
     batch: Batch = 16
     rates: list[Rate] = Field(
         [2e-4, 8e-4], min_length=1, description="Of learning; each sort of arm takes one"
     )
     rounds: int = Field(3, ge=0, le=20, description="Trainings; a last pass follows them")
-    round_steps: int = Field(30, ge=1, description="Steps of each round's training")
+    round_steps: int = Field(15, ge=1, description="Steps of each round's training")
     round_rate: float = Field(4e-4, gt=0, description="Rate of each round's training")
     pages: int = Field(40, ge=1, title="Held-out pages", description="Read back in every round")
-    dev: Dev = 60
-    test: Test = 120
-    others: int = Field(2, ge=1, description="Of each of the base's other tasks")
+    dev: Dev = 40
+    test: Test = 60
+    others: int = Field(1, ge=1, description="Of each of the base's other tasks")
     max_new_tokens: MaxNewTokens = 96
 
 
