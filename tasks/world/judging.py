@@ -93,7 +93,7 @@ def answered(
     texts = [_in_words(things, kind, part) for things in said if things]
     if len(set(texts)) < len(faults):
         return None
-    return _draft("understanding", kind, question, texts, faults, [shapes])
+    return _draft("understanding", kind, question, texts, faults, [shapes], said)
 
 
 def _drawn_for_a_caption(
@@ -103,12 +103,13 @@ def _drawn_for_a_caption(
     shown = [draw_spoilt(rng, truth, number, split) for number in faults]
     if not all(shown) or len(set(map(content, shown))) < len(faults):
         return None
-    return _draft("generation", kind, caption_of(truth, kind), [], faults, shown)
+    told = [truth] * len(faults)
+    return _draft("generation", kind, caption_of(truth, kind), [], faults, shown, told)
 
 
 def _draft(
     sort: str, kind: str, prompt: str, responses: list[str], faults: Sequence[int],
-    shown: list[list[Shape]],
+    shown: list[list[Shape]], said: Sequence[Sequence[Thing] | None],
 ) -> Draft:  # fmt: skip
     pair = len(faults) == 2
     judgement = Judgement(
@@ -123,6 +124,7 @@ def _draft(
         details={
             "faults": list(faults),
             "shown": [[list(thing) for thing in things_of(shapes)] for shapes in shown],
+            "said": [[list(thing) for thing in things or ()] for things in said],
         },
     )
     return Draft(judgement, shown)
