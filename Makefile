@@ -11,7 +11,7 @@ PACKAGES := chromium chromium-driver postgresql
 NGINX := .venv/nginx/usr/sbin/nginx
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: bench-asking bench-demo bench-detection bench-grounding bench-grpo bench-judging bench-platform demo demote deps doctor down packages promote pull repro reproduce serve test \
+.PHONY: bench-asking bench-caption bench-demo bench-detection bench-grounding bench-grpo bench-judging bench-platform demo demote deps doctor down packages promote pull repro reproduce serve test \
   test-attack test-night test-ui up world
 
 demo: pull ## the main job on the embedded default
@@ -97,6 +97,9 @@ $(TESTING): $(STAMP)
 
 bench-asking: pull ## asking a model, shared beginnings beside whole prompts: bench/asking.json
 	$(BIN)/python -m bench.asking
+
+bench-caption: pull ## rating and writing captions, shared beginnings beside whole prompts: bench/caption.json
+	$(BIN)/python -m bench.caption
 
 bench-grounding: pull ## locating and reading back, a page read once: bench/grounding.json
 	$(BIN)/python -m bench.grounding

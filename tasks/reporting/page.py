@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -13,12 +14,19 @@ from tasks.reporting.scores import short
 EXAMPLES_PER_REASON = 5
 
 
+class NotThere(StrictUndefined):
+    """A value that a page names and nobody gave it: a fault of ours, and of no chat template."""
+
+    def __init__(self, *told: Any, exc: type[Exception] = LookupError, **more: Any):
+        super().__init__(*told, exc=LookupError, **more)
+
+
 def environment() -> Environment:
     """Return the templates with the filters that write numbers."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,  # models write anything, also HTML
-        undefined=StrictUndefined,
+        undefined=NotThere,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -12,7 +12,7 @@ BY_BUDGET = {0: RATED_ONLY, 1: "ScaleCap, N = 1", 2: "ScaleCap, N = 2", 4: "Scal
 LOOKS, PLACES = "ScaleCap, how objects look", "ScaleCap, where objects are"
 RANDOM, RANDOM_UNRATED = "random objects", "random objects, without rating"
 TWICE, PUBLISHED = "ScaleCap, answers rated too", "published rating"
-CONFIDENCE, NOUNS = "confidence, whole sentences", "confidence, nouns"
+LIKELY, NOUNS = "confidence, whole sentences", "confidence, nouns"
 AGREED, TRUE, TRUTH = "sample agreement", "true rating", "true captions"
 
 
@@ -46,7 +46,7 @@ ARMS = (
     Arm(RANDOM, asked="random"),
     Arm(RANDOM_UNRATED, kept="all", asked="random"),
     Arm(PUBLISHED, kept="published"),
-    Arm(CONFIDENCE, kept="likely"),
+    Arm(LIKELY, kept="likely"),
     Arm(NOUNS, kept="nouns"),
     Arm(AGREED, kept="agreed", asked=""),
     Arm(TRUE, kept="true"),

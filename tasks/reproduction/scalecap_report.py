@@ -11,6 +11,7 @@ from models.statistics import compare, interval, told
 from tasks.reproduction.arms import BASE, Result
 from tasks.reproduction.outcome import SCORE, Claim, Columns, Runs
 from tasks.reproduction.scalecap_arms import (
+    AGREED,
     ALL,
     ASKED_ONLY,
     BY_BUDGET,
@@ -22,6 +23,7 @@ from tasks.reproduction.scalecap_arms import (
     PLACES,
     RANDOM,
     RATED_ONLY,
+    TRUE,
 )
 
 COLUMNS = Columns(
@@ -51,6 +53,12 @@ HYPOTHESES = (
     ("H4 … and loses little of what is there", "recall", ALL, ASKED_ONLY),
     ("H6 named objects beat random ones", "test", ALL, RANDOM),
 )
+
+# arms that the plot names, and where the name stands beside its point
+LABELLED = {
+    DRAFT: (14, -38), LONGER: (-20, 12), ALL: (4, -60), RANDOM: (-62, -30), AGREED: (6, 6),
+    TRUE: (-6, -84),
+}  # fmt: skip
 
 
 def questions_of(results: Sequence[Result]) -> dict[str, dict[str, Runs]]:
@@ -131,8 +139,15 @@ def _named(axis: Any, results: Sequence[Result]) -> None:
         )
         ours = arm.startswith(CLAIM.highlighted)
         axis.plot(absent, recall, "o", color="#c2410c" if ours else "#1d4ed8")
-        axis.annotate(arm, (absent, recall), fontsize=6, xytext=(3, 3), textcoords="offset points")
-    axis.set(title="what is named", xlabel="mentions that are not there", ylabel="objects named")
+        if arm in LABELLED:
+            axis.annotate(
+                arm, (absent, recall), fontsize=7, xytext=LABELLED[arm], textcoords="offset points",
+                arrowprops={"arrowstyle": "-", "color": "#6b7280", "lw": 0.5},
+            )  # fmt: skip
+    axis.set(
+        title="what is named", xlabel="mentions that are not there", ylabel="objects named",
+        ylim=(0, 1.1),
+    )  # fmt: skip
 
 
 def _ratings(axis: Any, options: Sequence[Mapping[str, Any]]) -> None:
@@ -146,7 +161,7 @@ def _ratings(axis: Any, options: Sequence[Mapping[str, Any]]) -> None:
         for row in rows
     ]
     axis.set_yticks(range(len(rows)), words, fontsize=7)
-    axis.set(title="AUROC of true sentences (blue: confidence)", xlim=(0, 1))
+    axis.set(title="AUROC (blue: confidence)", xlim=(0, 1))
 
 
 def _items(results: Sequence[Result], arm: str, part: str) -> dict[str, float]:

@@ -14,14 +14,14 @@ ALL = -1  # a budget without a limit
 class Drafts(Section):
     """Drafting a caption of every picture, and keeping what the picture makes likelier."""
 
-    data: Data = "data"
+    data: Data = "outputs/caption_world"
     captioned: int = Field(64, ge=1, title="Pictures", description="To caption, at most; each once")
-    captioner: Asked = "outputs/base"
+    captioner: Asked = "outputs/caption_habits"
     draft_request: str = Field(
-        "Describe the image.", min_length=1, title="Request", description="What drafts answer"
+        "Write a caption.", min_length=1, title="Request", description="What drafts answer"
     )
     rater: Asked = Field(
-        "outputs/base",
+        "outputs/caption_habits",
         title="Rater",
         description="Scores texts with the picture and without it; of servers, vLLM can",
     )
@@ -29,7 +29,7 @@ class Drafts(Section):
         "logprob", description="Of a token's score with the picture and without (prob: published)"
     )
     reduction: Literal["max", "mean_topk", "mean", "min", "noun"] = Field(
-        "max", description="Of a sentence's tokens (max: published)"
+        "mean_topk", description="Of a sentence's tokens (max: published)"
     )
     threshold: float = Field(0.0, description="A sentence is trusted above it")
     weighted: bool = Field(

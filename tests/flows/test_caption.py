@@ -45,14 +45,18 @@ def checkout(make_checkout) -> Path:
         )  # fmt: skip
     rows.append({"image": "lost.png", "question": "How many?", "answer": "5", "split": "test"})
     (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    bare = root / "bare"
-    (bare / "below").mkdir(parents=True)
+    write_pictures(root / "bare")
+    return root
+
+
+def write_pictures(folder: Path) -> None:
+    """A stranger's pictures: one below another folder, one twice, one broken."""
+    (folder / "below").mkdir(parents=True)
     for i in range(2):
         picture = make_sample(2, "test", "caption", i).images[0]
-        (bare / ("below" if i else ".") / f"{i}.png").write_bytes(picture)
-    (bare / "again.png").write_bytes((bare / "0.png").read_bytes())  # the same picture
-    (bare / "broken.jpg").write_bytes(b"no picture")
-    return root
+        (folder / ("below" if i else ".") / f"{i}.png").write_bytes(picture)
+    (folder / "again.png").write_bytes((folder / "0.png").read_bytes())
+    (folder / "broken.jpg").write_bytes(b"no picture")
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,12 @@ pytestmark = [pytest.mark.chain, pytest.mark.usefixtures("warm")]
 @pytest.fixture(scope="module")
 def checkout(make_checkout) -> Path:
     root = make_checkout(SMALL)
-    folder = root / "mine"
+    write_documents(root / "mine")
+    return root
+
+
+def write_documents(folder: Path) -> None:
+    """A stranger's charts and receipts in JSONL, one of them lost."""
     folder.mkdir()
     for split, number in (("train", 6), ("dev", 3), ("test", 6)):
         rows = []
@@ -43,7 +48,6 @@ def checkout(make_checkout) -> Path:
             rows.append({"image": "lost.png", "question": "How much?", "answer": "5"})
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         (folder / f"{split}.jsonl").write_text(lines)
-    return root
 
 
 @pytest.fixture(scope="module")

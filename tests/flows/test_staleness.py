@@ -86,13 +86,12 @@ CHANGES = {
     "weights under the same name": (
         heavier, {"synthesis", "reward_model", "policy_sft", "answers_base", "judge",
                   "judge_answers", "preferred", "lessons", "boxes", "reasoner", "reasoning",
-                  "unified_reward_arms", "drafts",
-                  "objects", "scalecap_arms"},
+                  "unified_reward_arms", "scalecap_arms"},
     ),
     "the data": (
         appended("data/summary.json", "\n"),
         {"intake", "visual_rft_arms", "preferred", "judgements", "lessons", "unified_reward_arms",
-         "gcot_arms", "drafts"},
+         "gcot_arms"},
     ),
     "a setting of one stage, which the report tells": (
         setting("policy_dpo", "beta", 0.2), {"policy_dpo", "report"},

@@ -25,8 +25,12 @@ from tasks.asking.memory import FILE
 from tasks.settings import load_settings
 from tests.flows.conftest import run
 from tests.flows.servers import Servers, form, wait_for_state, wait_until
+from tests.flows.test_caption import SMALL as OF_CAPTIONS
+from tests.flows.test_caption import write_pictures
 from tests.flows.test_chain import SMALL as OF_THE_CHAIN
 from tests.flows.test_chain import STAGES, stages_alive, wait_for
+from tests.flows.test_ground import SMALL as OF_DOCUMENTS
+from tests.flows.test_ground import write_documents
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSISTANT = "mlflow.assistant.chat_panel"
@@ -43,6 +47,11 @@ SMALL = OF_THE_CHAIN | {
     "policy_grpo": {"steps": 3, "prompts": 2, "answers": 4, "max_new_tokens": 32},
     "benchmarks": {"per_task": 1, "resamples": 100, "max_new_tokens": 32},
 }  # fmt: skip
+# a form, its settings, who writes what a stranger has
+STRANGERS = {
+    "caption/caption": (OF_CAPTIONS, write_pictures),
+    "ground/ground": (OF_DOCUMENTS, write_documents),
+}
 
 pytestmark = [pytest.mark.chain, pytest.mark.ui]
 
@@ -118,7 +127,11 @@ def site(make_checkout, tmp_path_factory) -> Iterator[Site]:
         "--window-size=1400,1500", f"--user-data-dir={tmp_path_factory.mktemp('browser')}",
     ):  # fmt: skip
         options.add_argument(switch)
-    site = Site(make_checkout(SMALL))
+    others = {
+        section: {name: value for name, value in held.items() if name != "data"}
+        for small, _ in STRANGERS.values() for section, held in small.items()
+    }  # fmt: skip
+    site = Site(make_checkout(others | SMALL))
     site.ready()
     try:
         with webdriver.Chrome(options, Service(shutil.which("chromedriver"))) as browser:
@@ -224,6 +237,12 @@ def test_the_curves_of_all_trainings_are_drawn(site):
 
 
 def test_the_report_with_its_galleries_opens_from_mlflow(site):
+    shows_pictures(site, 5)
+    site.keep("mlflow-report")
+
+
+def shows_pictures(site: Site, most: int) -> None:
+    """Open the last chain's page from MLflow, and wait for more pictures than so many."""
     site.open(site.links("report")[-1], "index.html")
 
     def drawn(browser) -> bool:
@@ -233,10 +252,22 @@ def test_the_report_with_its_galleries_opens_from_mlflow(site):
         browser.switch_to.frame(frames[0])
         pictures = len(browser.find_elements(By.TAG_NAME, "img"))
         browser.switch_to.default_content()
-        return pictures > 5
+        return pictures > most
 
     WebDriverWait(site.browser, SECONDS_FOR_A_PAGE).until(drawn)
-    site.keep("mlflow-report")
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_a_strangers_folder_goes_from_the_form_to_the_page(site, name):
+    _, write = STRANGERS[name]
+    folder = f"mine-{name.partition('/')[0]}"
+    write(site.root / folder)
+    number = len(site.api.read_flow_runs())
+    site.open(f"{site.prefect}/deployments/deployment/{form(site.api, name).id}/run", "Data")
+    site.fill("Data", folder)
+    start(site, number + 1)
+    shows_pictures(site, 1)
+    site.keep(f"mlflow-{name.partition('/')[0]}")
 
 
 def test_cancel_ends_every_process_and_leaves_nothing_half_written(site):
