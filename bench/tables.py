@@ -318,11 +318,6 @@ def asking(facts: dict) -> str:
 TABLES: dict[str, tuple[str, Callable[[dict], str]]] = {
     "demo": (DEMO, demo),
     "demo, when": (DEMO, demo_time),
-    "headline of GCoT": (
-        DEMO,
-        lambda facts: f"{facts['metrics']['synthesis']['yield']:.0%} of questions get a "
-        "verified chain",
-    ),
     "headline of UnifiedReward": (
         DEMO,
         lambda facts: f"{facts['metrics']['reward_model']['pair_accuracy']:.1%} of held-out pairs; "
