@@ -123,8 +123,9 @@ def _as_many(
     for some in capped.values():
         for trace in some:
             wins[trace.shown.winner].append(trace)
-    number = min(map(len, wins.values()))
-    dropped["one place won more often"] += sum(len(some) - number for some in wins.values())
-    kept = [trace for some in wins.values() for trace in some[:number]]
+    fewer = min(map(len, wins.values()))
+    dropped["one place won more often"] += sum(len(some) - fewer for some in wins.values())
+    # of either place the last ones, in an order that was drawn
+    kept = [trace for some in wins.values() for trace in some[len(some) - fewer :]]
     rng.shuffle(kept)
     return kept

@@ -88,8 +88,8 @@ class ScaleCap(Section):
     """The experiment behind ScaleCap's claim, on the embedded default."""
 
     draws: int = Field(3, ge=1, description="Of test pictures; each arm captions all of them")
-    pictures: int = Field(200, ge=1, title="Pictures", description="Of a draw, and of dev")
-    samples: int = Field(8, ge=1, title="Samples", description="Further drafts of a picture")
+    in_a_draw: int = Field(200, ge=1, title="Pictures", description="Of a draw, and of dev")
+    sampled_drafts: int = Field(8, ge=1, title="Samples", description="More drafts of a picture")
     writer: Asked = "tasks/world"
     steps: Steps = 40
     batch: Batch = 16

@@ -5,6 +5,7 @@ to train it again. Retrain with `dvc unfreeze base && dvc repro base` (about two
 cores).
 """
 
+import os
 import signal
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +29,7 @@ from models.vlm.loading import (
     load_processor,
     save_model,
 )
-from tasks.running.process import die_with_parent
+from tasks.running.process import as_child, die_with_parent
 from tasks.world import drawing
 from tasks.world.lexicon import SIDE
 from tasks.world.pretraining_data import Drawn, Resumable
@@ -55,6 +56,7 @@ class EndsWithStage(L.Callback):
         """In each process, before it meets the others."""
         if trainer.world_size > 1:
             die_with_parent(signal.SIGKILL)
+            os.environ |= as_child()  # for who draws pictures for it
 
 
 def pretrain(

@@ -1,6 +1,7 @@
 """The stream of packed batches that the tiny VLM is pretrained on: no picture is drawn twice."""
 
 import random
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from models.tiny.packing import Packer, Row, merge_block_order
 from models.tiny.vlm import MERGE, PATCH
+from tasks.running.process import die_with_parent
 from tasks.world import captioning, drawing, few_shot, grounding, questions
 from tasks.world.lexicon import SIDE
 from tasks.world.pictures import Picture
@@ -236,6 +238,11 @@ def collate(rows: list[Row], pictures: list[Picture]) -> dict[str, torch.Tensor]
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
+def _ends_with_trainer(_: int) -> None:
+    """In the process that draws: PyTorch's own watch misses a parent that was gone before it."""
+    die_with_parent(signal.SIGKILL)
+
+
 class Resumable:
     """A loader that Lightning can checkpoint: it knows how many batches were taken."""
 
@@ -248,7 +255,10 @@ class Resumable:
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         remaining = range(self.done, len(self.data))
         # one drawing process keeps up with about eight times the training speed of a core
-        for batch in DataLoader(self.data, batch_size=None, sampler=remaining, num_workers=1):
+        for batch in DataLoader(
+            self.data, batch_size=None, sampler=remaining, num_workers=1,
+            worker_init_fn=_ends_with_trainer,
+        ):  # fmt: skip
             self.done += 1
             yield batch
 

@@ -64,7 +64,7 @@ def test_every_flow_uses_it():
         reinforce: (ReinforceSettings(seed=4), "detection by grpo seed 4"),
         judge: (JudgeSettings(seed=4), "judge outputs/base seed 4"),
         ground: (GroundSettings(seed=4), "grounded 16 examples seed 4"),
-        caption: (CaptionSettings(seed=4), "outputs/base 64 pictures"),
+        caption: (CaptionSettings(seed=4), "outputs/caption_habits 64 pictures"),
     }
     for one, (settings, called) in wanted.items():
         assert one.flow_run_name is not None

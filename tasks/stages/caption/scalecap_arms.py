@@ -18,7 +18,7 @@ def scalecap_arms(settings: Settings, job: Job) -> Metrics:
         writer=to_ask(s.writer, job.root),
         folder=job.scratch,
         draws=s.draws,
-        sizes=experiment.Sizes(**s.model_dump(exclude={"draws", "writer"})),
+        sizes=experiment.Sizes(s.in_a_draw, s.sampled_drafts, s.steps, s.batch, s.rate),
     )
     (job.out / "found.json").write_text(json.dumps(found) + "\n")
     return {"arms": float(len(found["results"]))}

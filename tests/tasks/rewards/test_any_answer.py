@@ -19,11 +19,13 @@ COLUMNS = {
     "pointed": [100, 200, 300, 400], "frame": FRAME, "answer": "3", "final": "red circle",
     "tagged": True, "references": ["3", "7 red"],
     "texts": [{"text": "red", "corners": [100, 200, 300, 400]}],
+    "winner": "A", "judged": "image_generation", "thinks": True,
     "there": ["circle", "red"], "names": "circle, disc\nred\nsquare",
 }  # fmt: skip
 ASKED = [
     Sample(
-        id=name, task="t", split="test", prompt="?", metric=name, answer="3", final="3",
+        id=name, task="t", split="test", prompt="?", metric=name, final="3",
+        answer="A" if name == "verdict" else "3",
         corners=COLUMNS["boxes"] if "detections" in name else [COLUMNS["pointed"]],
         size=(1000, 1000),
     )

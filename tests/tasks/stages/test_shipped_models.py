@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from tasks.running.texts import metric_name
 from tasks.settings import Settings
 from tasks.stages.world.caption_habits import BARS as CAPTIONS
 from tasks.stages.world.caption_habits import GIVEN_UP as CAPTIONS_GIVEN_UP
@@ -17,11 +18,9 @@ CALCULATES = {"calculates": (0.95, 1), "calculates beside a picture": (0.92, 1)}
 def missed(stage: str, bars: dict[str, tuple[float, float]]) -> set[str]:
     """Return the gates of a shipped model whose figure is beyond its bar."""
     metrics = json.loads((METRICS / f"{stage}.json").read_text())
-    found = {
-        name.removeprefix("gate/"): value for name, value in metrics.items() if "gate/" in name
-    }
-    keeps = (-getattr(Settings(), stage).forgets, 1)
-    bars = bars | {"keeps": keeps}
+    bars = bars | {"keeps": (-getattr(Settings(), stage).forgets, 1)}
+    named = {metric_name(f"gate/{name}"): name for name in bars}
+    found = {named[name]: value for name, value in metrics.items() if name.startswith("gate/")}
     assert found.keys() == bars.keys()
     return {name for name, (low, high) in bars.items() if not low <= found[name] <= high}
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,7 +39,9 @@ def prepare(folder: Path, model: str) -> Path:
     samples = [make_sample(0, "train", task, n) for n in range(4) for task in tasks]
     samples.append(point_sample(random.Random(0), "train", NOVEL[0]))
     counted = make_sample(0, "train", "count", len(samples))
-    samples += [replace(counted, metric=metric) for metric in ("number", "relaxed", "anls", "vqa")]
+    others = ("number", "relaxed", "anls", "vqa")
+    samples += [counted.model_copy(update={"metric": metric}) for metric in others]
+    samples.append(counted.model_copy(update={"metric": "verdict", "answer": "A"}))
     assert {sample.metric for sample in samples} == {
         name for name, kind in KINDS.items() if kind.rewards
     }
