@@ -65,7 +65,8 @@ def rating(length: int, own: bool) -> Sides:
     asked = models.asked(PICTURES[length])
     sizes = (AT_ONCE, OURS[length])
     seen, grey, blind = (
-        [(make(c), text) for c in asked for text in WORDS]
+        # no two pictures have the same texts: without their pictures they would be one
+        [(make(c), f"{place}: {text}") for place, c in enumerate(asked) for text in WORDS]
         for make in (lambda c: c, _grey, lambda c: question(c[0].text))
     )
     first, second = (models.both(score_batch, texts, sizes)[0] for texts in (seen, grey))
