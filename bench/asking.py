@@ -185,6 +185,31 @@ def compare(name: str, rows: Rows = ROWS, module: str = "bench.asking") -> dict[
     }  # fmt: skip
 
 
+def run_rows(
+    module: str, title: str, rows: Rows, where: Path, same: Callable[[str, Any, Any], None]
+) -> None:
+    """Run all rows of a benchmark, or one side of one for its memory, as the command says.
+
+    Args:
+        same: Raises where both sides of a row have not made the same.
+    """
+    be_quiet()
+    transformers.logging.set_verbosity_error()
+    if len(sys.argv) > 1:
+        name, side = sys.argv[1:]
+        theirs, ours = rows[name][0]()
+        (ours if side == "ours" else theirs)()
+        print(peak())
+        return
+    found = []
+    for name, (arrange, _) in rows.items():
+        same(name, *(side() for side in arrange()))
+        found.append(compare(name, rows, module))
+        print(f"{name}: {found[-1]['ratio']:.2f}", flush=True)
+    show(found, title)
+    where.write_text(json.dumps({"rows": found}, indent=1) + "\n")
+
+
 def _peak_alone(module: str, name: str, side: str) -> float:
     told = subprocess.run(
         [sys.executable, "-m", module, name, side],

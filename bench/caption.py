@@ -7,23 +7,19 @@ nothing: one request at a time, or whole prompts 64 at a time. Both sides write 
 """
 
 import io
-import json
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import transformers
 from PIL import Image
 
-from bench.asking import AT_ONCE, Models, Rows, Sides, compare, in_batches, peak, show
+from bench.asking import AT_ONCE, Models, Rows, Sides, in_batches, run_rows
 from tasks.asking.asker import Asked, Asker, Writing
 from tasks.asking.conversation import Answer, Conversation, Scored, question
 from tasks.asking.local import answer_batch, score_batch
-from tasks.asking.turns import open_asker
-from tasks.running.process import be_quiet
+from tasks.asking.turns import asking
 from tasks.synthesis.captioning.asking_back import answer_requests, trusted_answers
 from tasks.synthesis.captioning.drafting import Rating, Text, rate_texts
 from tasks.synthesis.captioning.requests import plan_requests
@@ -99,17 +95,12 @@ def captions(engine: InBatches, asked: Sequence[Conversation]) -> list[str]:
         replies = answer_requests(captioner, back, ANSWER_TOKENS, True)
         kept = iter(trusted_answers(captioner, back, replies, how))
         materials = [
-            Material(
-                one.sentences or ("Nothing",),
-                tuple(requests),
-                {r.text: next(kept) for r in requests},
-            )
+            Material(tuple(one.sentences), tuple(requests), {r.text: next(kept) for r in requests})
             for one in rated
         ]
-        with open_asker("tasks/world", Path(folder), "cpu") as writer:
-            return [
-                one.text for one in write_captions(writer, materials, CAPTION_TOKENS, "pattern")
-            ]
+        with asking("tasks/world", Path(folder), "cpu") as writer:
+            written = write_captions(writer, materials, CAPTION_TOKENS, "pattern")
+    return [one.text for one in written]
 
 
 def _grey(conversation: Conversation) -> Conversation:
@@ -131,27 +122,10 @@ ROWS: Rows = {
 }  # fmt: skip
 
 
-def main() -> None:
-    """Run all rows, or one side of one for its memory."""
-    be_quiet()
-    transformers.logging.set_verbosity_error()
-    if len(sys.argv) > 1:
-        name, side = sys.argv[1:]
-        theirs, ours = ROWS[name][0]()
-        (ours if side == "ours" else theirs)()
-        print(peak())
-        return
-    rows = []
-    for name, (arrange, _) in ROWS.items():
-        if name.startswith("captions"):
-            theirs, ours = (side() for side in arrange())
-            if theirs != ours:
-                raise AssertionError("the sides write different captions")
-        rows.append(compare(name, ROWS, "bench.caption"))
-        print(f"{name}: {rows[-1]['ratio']:.2f}", flush=True)
-    show(rows, "Captions")
-    WHERE.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+def _same(name: str, theirs: Any, ours: Any) -> None:
+    if name.startswith("captions") and theirs != ours:
+        raise AssertionError("the sides write different captions")
 
 
 if __name__ == "__main__":
-    main()
+    run_rows("bench.caption", "Captions", ROWS, WHERE, _same)

@@ -6,21 +6,16 @@ what GCoT's rounds ask (`tasks/synthesis/grounding/locating.py`): five questions
 it. The same questions are asked, and both sides have to write the same texts.
 """
 
-import json
 import random
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import transformers
-
-from bench.asking import AT_ONCE, Models, Rows, Sides, compare, peak, show
+from bench.asking import AT_ONCE, Models, Rows, Sides, run_rows
 from tasks.asking.asker import Asked, Writing
 from tasks.asking.conversation import question
 from tasks.asking.local import answer_batch
 from tasks.prompts import prompt
 from tasks.records.images import crop, to_png
-from tasks.running.process import be_quiet
 from tasks.synthesis.grounding.locating import LOCATE_TOKENS, READ_TOKENS, locate_words
 from tasks.world.drawing import draw
 
@@ -64,7 +59,7 @@ def located(length: int, alone: bool) -> Sides:
     return theirs, ours
 
 
-def _same(theirs: Sequence, ours: Sequence) -> None:
+def _same(_: str, theirs: Sequence, ours: Sequence) -> None:
     said = [[[a.text for a in row] for row in part] for half in (theirs, ours) for part in half]
     if said[:2] != said[2:]:
         raise AssertionError("the sides write different texts")
@@ -77,24 +72,5 @@ ROWS: Rows = {
 }
 
 
-def main() -> None:
-    """Run all rows, or one side of one for its memory."""
-    be_quiet()
-    transformers.logging.set_verbosity_error()
-    if len(sys.argv) > 1:
-        name, side = sys.argv[1:]
-        theirs, ours = ROWS[name][0]()
-        (ours if side == "ours" else theirs)()
-        print(peak())
-        return
-    rows = []
-    for name, (arrange, _) in ROWS.items():
-        _same(*(side() for side in arrange()))
-        rows.append(compare(name, ROWS, "bench.grounding"))
-        print(f"{name}: {rows[-1]['ratio']:.2f}", flush=True)
-    show(rows, "Locating and reading back")
-    WHERE.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    run_rows("bench.grounding", "Locating and reading back", ROWS, WHERE, _same)

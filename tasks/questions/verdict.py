@@ -8,13 +8,11 @@ from typing import Any
 
 from datasets import Value
 
-from tasks.asking.answers import Malformed
-from tasks.judging.traces import consistency, parse_trace
 from tasks.questions.kind import TEXT, Features, Frame, Kind, Score
 from tasks.records.judgements import TASKS, A, B
 from tasks.records.rows import Sample
 from tasks.rewards.reward import Reward
-from tasks.rewards.verdicts import right_verdict, trace_layout, winner_said
+from tasks.rewards.verdicts import consistent_trace, right_verdict, trace_layout, winner_said
 
 
 class Verdict(Kind):
@@ -42,10 +40,10 @@ class Verdict(Kind):
         task, traced = task_of(sample), thinks(sample)
         winner = winner_said(text, task, traced)
         [layout] = trace_layout([text], [traced])
-        parts = (
-            ("layout", 1.0 if layout is None else layout),
-            ("consistent", _agrees(text, task, traced)),
-        )
+        [agrees] = consistent_trace([text], [task], [traced])
+        # of a bare verdict nothing of the kind is asked
+        parts = (("layout", 1.0 if layout is None else layout),
+                 ("consistent", 1.0 if agrees is None else agrees))  # fmt: skip
         if winner is None:
             return Score(0.0, "unreadable", parts=parts)
         right = winner == sample.answer
@@ -64,12 +62,3 @@ def task_of(sample: Sample) -> str:
 def thinks(sample: Sample) -> bool:
     """Return whether a trace is asked for."""
     return bool(sample.details.get("thinks", True))
-
-
-def _agrees(text: str, task: str, traced: bool) -> float:
-    if not traced:
-        return 1.0
-    try:
-        return float(consistency(parse_trace(text, task)))
-    except Malformed:
-        return 0.0

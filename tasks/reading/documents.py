@@ -125,8 +125,8 @@ def _table(row: Row, place: Place) -> Sample:
 def _bars(row: Row, place: Place) -> Sample:
     """DVQA (arXiv 1801.08163): the box of an answer that stands in the picture comes with it."""
     image = place.pictures.read(text_in(row["image"]), "images")
-    sample = asked_about(place, f"dvqa_{row.get('template_id') or 'question'}", row["question"],
-                    "number", text_in(row["answer"]), image)  # fmt: skip
+    task, answer = f"dvqa_{row.get('template_id') or 'question'}", text_in(row["answer"])
+    sample = asked_about(place, task, row["question"], "number", answer, image)
     if box := row.get("answer_bbox"):
         x, y, width, height = map(float, box)
         sample.corners = [[x, y, x + width, y + height]]

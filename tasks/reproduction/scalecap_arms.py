@@ -36,7 +36,6 @@ class Arm:
     second: bool = False
 
 
-TEXTS = (DRAFT, LONGER, PLAIN)  # arms whose captions are not written from anything
 ARMS = (
     *(Arm(name, budget=budget) for budget, name in BY_BUDGET.items()),
     Arm(ASKED_ONLY, kept="all"),
