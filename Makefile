@@ -50,7 +50,7 @@ packages:
 	echo "Without $(PACKAGES) the tests that drive them are skipped."
 
 pull: $(STAMP) ## the data and the embedded models, from store/
-	@$(BIN)/python -m tasks.running.pull data.dvc base few_shot_world habits grounding_habits caption_habits
+	@$(BIN)/python -m tasks.running.pull data.dvc base few_shot_world habits grounding_habits caption_habits judge_start
 
 SYSTEM ?= visual_rft
 reproduce: pull ## a paper's claim on the embedded default: make reproduce SYSTEM=visual_rft (45 minutes)

@@ -88,7 +88,7 @@ def captions(engine: InBatches, asked: Sequence[Conversation]) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         captioner = Asker(engine, Path(folder))
         drafts = [r for [r] in captioner.ask(asked, max_new_tokens=DRAFT_TOKENS, scored=True)]
-        texts = [Text(c, r.text, r.log_probs) for c, r in zip(asked, drafts, strict=True)]
+        texts = [Text.written(c, r) for c, r in zip(asked, drafts, strict=True)]
         rated = rate_texts(captioner, texts, how, "rating drafts")
         requests = plan_requests([[f"{PREFIX} {name}." for name in NAMES]], PREFIX)
         back = [(picture, request) for picture in pictures for request in requests]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bench.tables import change, share, table
+from bench.tables import change, rows_beside, share, table
 
 WHERE = "bench/scalecap.json"
 MADE, LEARNT = "captions for pictures", "captions to learn from"
@@ -94,4 +94,5 @@ TABLES = {
     "ratings": (WHERE, ratings),
     "hypotheses of ScaleCap": (WHERE, hypotheses),
     "headline of ScaleCap": (WHERE, headline),
+    "rating and captioning": ("bench/caption.json", rows_beside),
 }  # fmt: skip

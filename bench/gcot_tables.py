@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from bench.tables import change, share, table
+from bench.tables import change, rows_beside, share, table
 
 WHERE = "bench/gcot.json"
 MOST = 16  # examples at which every arm was trained
@@ -90,4 +90,5 @@ TABLES = {
     "facts that keep a box": (WHERE, kept),
     "hypotheses of GCoT": (WHERE, hypotheses),
     "headline of GCoT": (WHERE, headline),
+    "locating and reading back": ("bench/grounding.json", rows_beside),
 }

@@ -22,6 +22,7 @@ from tasks.settings import (
     JudgeSettings,
     ReinforceSettings,
     Settings,
+    ThinkSettings,
     save_settings,
 )
 from tests.pages import PAGES, PIPELINE, ROOT, blocks, spans
@@ -46,6 +47,7 @@ FORMS = {
     "flows.judge": JudgeSettings,
     "flows.ground": GroundSettings,
     "flows.caption": CaptionSettings,
+    "flows.think": ThinkSettings,
 }
 
 

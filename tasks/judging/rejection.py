@@ -22,10 +22,20 @@ Both = tuple[Sequence[Thought], Sequence[Thought]]  # of a pair as it stands, an
 
 @dataclass(frozen=True)
 class KeptTrace:
-    """A trace to learn from: the pair in the order in which it was shown, and what was said."""
+    """A trace to learn from.
 
-    shown: Judgement
+    Attributes:
+        turned: The pair was shown the other way round.
+    """
+
+    pair: Judgement
+    turned: bool
     text: str
+
+    @property
+    def shown(self) -> Judgement:
+        """The pair in the order in which it was shown."""
+        return self.pair.swapped() if self.turned else self.pair
 
 
 @dataclass
@@ -79,7 +89,7 @@ def sift(
         for place, some in enumerate(both):
             good = []
             for thought in some:
-                why = _refused(thought, pair.winner, agreeing)
+                why = refused(thought, pair.winner, agreeing)
                 if why:
                     found.dropped[why] += 1
                 else:
@@ -87,13 +97,18 @@ def sift(
             if good:
                 chosen = rng.choice(good)
                 found.dropped["another one of the pair was drawn"] += len(good) - 1
-                shown = pair.swapped() if place else pair
-                by_order[place].append(KeptTrace(shown, chosen.answer.text.strip()))
+                by_order[place].append(KeptTrace(pair, bool(place), chosen.answer.text.strip()))
     found.kept = _as_many(by_order, per_source, found.dropped, rng)
     return found
 
 
-def _refused(thought: Thought, winner: str, agreeing: bool) -> str:
+def refused(thought: Thought, winner: str, agreeing: bool = False) -> str:
+    """Return why nobody should learn from a thought; nothing if it may be learnt from.
+
+    Args:
+        winner: The true one, "A" or "B", in the pair's own order.
+        agreeing: Scores, sums and verdict have to agree.
+    """
     if thought.trace is None:
         return thought.reason
     if thought.winner != winner:

@@ -86,7 +86,7 @@ def application(
 
     @app.post("/v1/judge")
     async def compare_and_score(form: JudgeForm, request: Request) -> dict[str, Any]:
-        found, pairs = await asked(request, form.model, form.judgements), len(form.places)
+        found, pairs = await asked(request, form.model, form.pieces), len(form.places)
         return signed(judged(form, trust, found[:pairs], found[pairs:]))
 
     @app.post("/rerank")

@@ -4,8 +4,8 @@
 >>> asked_to_think(pair, ("Colors",))[0].text.splitlines()[0]
 'Caption: A red ring'
 
-After UnifiedReward-Think (arXiv 2505.03318). The dimensions of a task are those of the paper unless
-others are asked for; a trace may name more of them or fewer.
+After UnifiedReward-Think (arXiv 2505.03318). The dimensions of a pair are those that are asked for,
+or its own (`details.dimensions`), or those of the paper; a trace may name more of them or fewer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from tasks.asking.answers import Malformed
 from tasks.asking.asker import Asker
 from tasks.asking.conversation import Answer, Conversation, question
+from tasks.judging.judge import Verdict
 from tasks.judging.traces import Trace, parse_trace
 from tasks.prompts import prompt
 from tasks.records.judgements import OTHER, A, B, Judgement
@@ -44,14 +45,23 @@ class Thought:
     reason: str = ""
 
 
-def asked_to_think(judgement: Judgement, dimensions: Dimensions) -> Conversation:
-    """Return what a judge is asked that is to think; the pictures are shown before the words."""
+def dimensions_of(judgement: Judgement, wanted: Dimensions = ()) -> Dimensions:
+    """Return the dimensions that a pair is scored on."""
+    return wanted or judgement.details.get("dimensions") or DIMENSIONS[judgement.task]
+
+
+def asked_to_think(judgement: Judgement, wanted: Dimensions = ()) -> Conversation:
+    """Return what a judge is asked that is to think; the pictures are shown before the words.
+
+    Args:
+        wanted: Dimensions; those of the pair without any.
+    """
     j = shortened(judgement)
     a, b = (*j.responses, "", "")[:2]
-    first, *_ = dimensions
+    dimensions = dimensions_of(j, wanted)
     values = {
         "question": j.prompt, "a": a, "b": b, "frames": str(len(j.sides[0])),
-        "dimensions": ", ".join(dimensions), "first": first,
+        "dimensions": ", ".join(dimensions), "first": dimensions[0],
     }  # fmt: skip
     match j.task:
         case "image_generation":
@@ -68,9 +78,9 @@ def asked_to_think(judgement: Judgement, dimensions: Dimensions) -> Conversation
 def think_pairs(
     judge: Asker,
     pairs: Sequence[Judgement],
-    dimensions: Mapping[str, Dimensions],
     *,
     max_new_tokens: int,
+    wanted: Dimensions = (),
     samples: int = 1,
     temperature: float = 0.0,
     seed: int = 0,
@@ -79,11 +89,12 @@ def think_pairs(
     """Return the thoughts about every pair: so many as it stands, and so many the other way round.
 
     Args:
+        wanted: Dimensions; those of each pair without any.
         samples: Thoughts in each order.
     """
     shown = [order for pair in pairs for order in (pair, pair.swapped())]
     replies = judge.ask(
-        [asked_to_think(j, dimensions[j.task]) for j in shown],
+        [asked_to_think(j, wanted) for j in shown],
         max_new_tokens=max_new_tokens, samples=samples, temperature=temperature, seed=seed,
         title=title,
     )  # fmt: skip
@@ -135,3 +146,39 @@ def pair_frames(number: int) -> list[int]:
         return list(range(number))
     half, each = number // 2, MOST_PICTURES // 2
     return [start + i * half // each for start in (0, half) for i in range(each)]
+
+
+def reasoned_verdicts(
+    judge: Asker,
+    pairs: Sequence[Judgement],
+    *,
+    max_new_tokens: int,
+    wanted: Dimensions = (),
+    title: str = "thinking about pairs",
+) -> list[Verdict]:
+    """Judge every pair in both orders, after a trace: what `judge_pairs` does without one.
+
+    A trace tells no probability: the preference is 1, 0, or a half where the orders disagree.
+    """
+    thoughts = think_pairs(judge, pairs, max_new_tokens=max_new_tokens, wanted=wanted, title=title)
+    return [verdict_of(straight, turned) for [straight], [turned] in thoughts]
+
+
+def verdict_of(straight: Thought, turned: Thought) -> Verdict:
+    """Return what two thoughts say together, one in each order."""
+    winners = straight.winner, turned.winner
+    preference = None
+    if None not in winners:
+        preference = winners.count(A) / len(winners)
+    return Verdict(
+        winners, preference, (straight.answer.text, turned.answer.text),
+        straight.answer.tokens + turned.answer.tokens,
+        straight.answer.seconds + turned.answer.seconds,
+        straight.answer.unanswered or turned.answer.unanswered,
+    )  # fmt: skip
+
+
+def voted(thoughts: tuple[Sequence[Thought], Sequence[Thought]], votes: int) -> str | None:
+    """Return the winner that most of so many thoughts name, taken from both orders in turn."""
+    in_turn = [one for both in zip(*thoughts, strict=True) for one in both]
+    return majority(in_turn[:votes])

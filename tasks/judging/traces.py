@@ -12,13 +12,14 @@ Follows UnifiedReward-Think (arXiv 2505.03318; specification, sections 4 and 5).
 released checks: the whole text is one non-empty thought and one answer, the verdict is read from
 the answer alone, and scores, sums and verdict are held against each other (section 8, 3 and 6 to
 8). Dimensions have any name and number. Both forms of the authors' prompts are read: a line per
-dimension, and a line for its name and one for each candidate.
+dimension, and a line for its name and one for each candidate. What was seen may stand before a
+score (`Image 1 red, blue (7/10)`): a reason after it cannot inform it (section 11).
 """
 
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tasks.asking.answers import Malformed
 from tasks.judging.verdicts import NOUNS
@@ -30,15 +31,20 @@ _TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 _HEADING = re.compile(r"\s*\d{1,3}[.)]\s*(?P<name>[^:]{1,200}?)\s*:(?P<rest>.*)")
 _TOTALS = re.compile(r"\s*\**total scores?\**\s*:?\**\s*", re.IGNORECASE)
 _SUM = re.compile(r"\s*([12])\s*:\s*(-?\d{1,6}(?:\s*\+\s*-?\d{1,6})*)\s*=\s*(-?\d{1,6})\s*", re.A)
-_SCORE = re.compile(r"\s+([12])\s*\((-?\d{1,6})/10\)", re.ASCII)
+_SCORE = re.compile(r"\s+([12])\b([^();\n]{0,300})\((-?\d{1,6})/10\)", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A dimension, and what each candidate got, in the order shown."""
+    """A dimension, and what each candidate got, in the order shown.
+
+    Attributes:
+        seen: What stands before each score.
+    """
 
     name: str
     scores: tuple[int, int]
+    seen: tuple[str, str] = field(default=("", ""), repr=False)
 
 
 @dataclass(frozen=True)
@@ -120,17 +126,25 @@ def parse_trace(text: str, task: str) -> Trace:
     sentences = {verdict_said(task, winner): winner for winner in (A, B)}
     if answer not in sentences:
         raise Malformed(f"verdict is none of {' | '.join(sentences)}")
+    rows, broken = rows_in(thought, task)
+    return Trace(rows, broken, totals_in(thought, task), sentences[answer], thought)
+
+
+def rows_in(thought: str, task: str) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    r"""Return the dimensions that a thought scores, and those that it does not score rightly.
+
+    >>> rows_in("1. Colors: Image 1 (7/10); Image 2 (4/10)\n2. Places: good", "image_generation")
+    ((Row(name='Colors', scores=(7, 4)),), ('Places',))
+
+    Raises:
+        Malformed: There are more than `MOST` of them.
+    """
     noun = noun_of(task)
-    blocks: list[tuple[str, list[tuple[int, int]]]] = []
-    totals: dict[int, list[Total]] = {1: [], 2: []}
-    adding = False
+    blocks: list[tuple[str, list[tuple[int, int, str]]]] = []
     for line in thought.splitlines():
         if _TOTALS.fullmatch(line):
-            adding = True
-        elif adding:
-            if (found := _sum_in(line, noun)) is not None:
-                totals[found[0]].append(found[1])
-        elif heading := _HEADING.match(line):
+            break
+        if heading := _HEADING.match(line):
             blocks.append((heading["name"].strip("* "), _scores_in(heading["rest"], noun)))
         elif blocks:
             blocks[-1][1].extend(_scores_in(line, noun))
@@ -138,13 +152,26 @@ def parse_trace(text: str, task: str) -> Trace:
         raise Malformed(f"more than {MOST} dimensions")
     rows, broken = [], []
     for name, scores in blocks:
-        by_place = dict(scores)
+        by_place = {place: (score, seen) for place, score, seen in scores}
         if len(scores) == 2 and by_place.keys() == {1, 2}:
-            rows.append(Row(name, (by_place[1], by_place[2])))
+            (first, one), (second, other) = by_place[1], by_place[2]
+            rows.append(Row(name, (first, second), (one, other)))
         else:
             broken.append(name)
+    return tuple(rows), tuple(broken)
+
+
+def totals_in(thought: str, task: str) -> tuple[Total | None, Total | None]:
+    """Return the sums of both candidates; None where one is not there, or there twice."""
+    totals: dict[int, list[Total]] = {1: [], 2: []}
+    adding = False
+    for line in thought.splitlines():
+        if _TOTALS.fullmatch(line):
+            adding = True
+        elif adding and (found := _sum_in(line, noun_of(task))) is not None:
+            totals[found[0]].append(found[1])
     first, second = (found[0] if len(found) == 1 else None for found in totals.values())
-    return Trace(tuple(rows), tuple(broken), (first, second), sentences[answer], thought)
+    return first, second
 
 
 def consistency(trace: Trace) -> int:
@@ -196,24 +223,70 @@ def write_trace(
         winner: "A" or "B": what the trace ends with, whatever its totals are.
         reasons: Of each row, for both candidates; none are written without.
     """
-    noun = noun_of(task)
-    why = [(f" - {first}", f" - {second}") for first, second in reasons] or [("", "")] * len(rows)
-    lines = [
-        f"{n}. {row.name}: {noun} 1 ({row.scores[0]}/10){first}; "
-        f"{noun} 2 ({row.scores[1]}/10){second}"
-        for n, (row, (first, second)) in enumerate(zip(rows, why, strict=True), start=1)
-    ]
-    lines.append("Total score:")
-    for side in (0, 1):
-        scores = [row.scores[side] for row in rows]
-        lines.append(f"{noun} {side + 1}: {'+'.join(map(str, scores))}={sum(scores)}")
-    thought = "\n".join(lines)
+    thought = f"{write_rows(task, rows, reasons)}\n{write_totals(task, rows)}"
     return f"<think>{thought}</think><answer>{verdict_said(task, winner)}</answer>"
 
 
-def _scores_in(text: str, noun: str) -> list[tuple[int, int]]:
+def write_rows(task: str, rows: Sequence[Row], reasons: Sequence[tuple[str, str]] = ()) -> str:
+    """Write the scores of every dimension, a line for each.
+
+    >>> write_rows("image_generation", [Row("Colors", (7, 4), ("red, blue", "red, pink"))])
+    '1. Colors: Image 1 red, blue (7/10); Image 2 red, pink (4/10)'
+    """
+    noun = noun_of(task)
+    why = [(f" - {first}", f" - {second}") for first, second in reasons] or [("", "")] * len(rows)
+    seen = [[f"{text} " if text else "" for text in row.seen] for row in rows]
+    return "\n".join(
+        f"{n}. {row.name}: {noun} 1 {a}({row.scores[0]}/10){first}; "
+        f"{noun} 2 {b}({row.scores[1]}/10){second}"
+        for n, (row, (a, b), (first, second)) in enumerate(
+            zip(rows, seen, why, strict=True), start=1
+        )
+    )
+
+
+def write_totals(task: str, rows: Sequence[Row]) -> str:
+    """Write the sums of both candidates, under their heading."""
+    lines = ["Total score:"]
+    for side in (0, 1):
+        scores = [row.scores[side] for row in rows]
+        lines.append(f"{noun_of(task)} {side + 1}: {'+'.join(map(str, scores))}={sum(scores)}")
+    return "\n".join(lines)
+
+
+def rescored(text: str, task: str, scores: Sequence[tuple[int, int]]) -> str:
+    r"""Return a trace with other scores, and their true sums; all else stays as it is.
+
+    >>> print(rescored("1. Colors: Image 1 red (7/10); Image 2 red (4/10)\nTotal score:\n"
+    ...                "Image 1: 7=7\nImage 2: 4=4", "image_generation", [(1, 10)]))
+    1. Colors: Image 1 red (1/10); Image 2 red (10/10)
+    Total score:
+    Image 1: 1=1
+    Image 2: 10=10
+
+    Args:
+        scores: Of both candidates, for each row that scores both.
+    """
+    noun, place = re.escape(noun_of(task)), 0
+
+    def cell(found: re.Match[str]) -> str:
+        nonlocal place
+        row, place = place // 2, place + 1
+        if row >= len(scores):
+            return found[0]
+        return f"{found[1]}({scores[row][int(found[2]) - 1]}/10)"
+
+    def total(found: re.Match[str]) -> str:
+        mine = [pair[int(found[2]) - 1] for pair in scores]
+        return f"{found[1]}{'+'.join(map(str, mine))}={sum(mine)}"
+
+    text = re.sub(rf"({noun} ([12])\b[^();\n]{{0,300}})\(-?\d{{1,6}}/10\)", cell, text)
+    return re.sub(rf"({noun} ([12])\s*:\s*)-?\d[-+\d\s]*=\s*-?\d{{1,6}}", total, text)
+
+
+def _scores_in(text: str, noun: str) -> list[tuple[int, int, str]]:
     return [
-        (int(found[1]), int(found[2]))
+        (int(found[1]), int(found[3]), found[2].strip())
         for part in text.split(noun)[1:] if (found := _SCORE.match(part))
     ]  # fmt: skip
 

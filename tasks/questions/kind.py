@@ -1,7 +1,7 @@
 """What a kind of question knows about itself, and how an answer to it is scored."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ from datasets import Features, List, Value
 from tasks.records.boxes import Box
 from tasks.records.rows import Sample
 from tasks.rewards.reward import Reward
+from tasks.rewards.suspicion import SIGNS
 
 Frame = tuple[float, float]
 TEXT, NUMBERS = Value("string"), List(Value("float32"))
@@ -44,6 +45,7 @@ class Kind(ABC):
         rewards: What a computer pays for an answer; without any, it cannot be reinforced.
         watched: The reward that is the benchmark's own score.
         features: The columns that its rewards read.
+        sign_texts: What each sign of a trick means that its answers may show.
     """
 
     name: ClassVar[str]
@@ -53,6 +55,7 @@ class Kind(ABC):
     rewards: ClassVar[tuple[Reward, ...]] = ()
     watched: ClassVar[Callable | None] = None
     features: ClassVar[Features] = Features({})
+    sign_texts: ClassVar[Mapping[str, str]] = SIGNS
 
     def check(self, sample: Sample) -> str:
         """Return why a sample cannot be used; nothing if it can."""

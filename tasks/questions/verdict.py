@@ -4,6 +4,7 @@
 `details.thinks` whether a trace is asked for (`tasks/judging/traces.py`).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from datasets import Value
@@ -12,7 +13,14 @@ from tasks.questions.kind import TEXT, Features, Frame, Kind, Score
 from tasks.records.judgements import TASKS, A, B
 from tasks.records.rows import Sample
 from tasks.rewards.reward import Reward
-from tasks.rewards.verdicts import consistent_trace, right_verdict, trace_layout, winner_said
+from tasks.rewards.verdicts import (
+    TRACE_SIGNS,
+    consistent_trace,
+    right_verdict,
+    trace_layout,
+    trace_signs,
+    winner_said,
+)
 
 
 class Verdict(Kind):
@@ -23,6 +31,7 @@ class Verdict(Kind):
     parts = ("layout", "consistent")
     rewards = (Reward(function=trace_layout), Reward(function=right_verdict))
     watched = staticmethod(right_verdict)
+    sign_texts = TRACE_SIGNS
     features = Features({"winner": TEXT, "judged": TEXT, "thinks": Value("bool")})
 
     def check(self, sample: Sample) -> str:
@@ -48,6 +57,10 @@ class Verdict(Kind):
             return Score(0.0, "unreadable", parts=parts)
         right = winner == sample.answer
         return Score(float(right), "right" if right else f"expected {sample.answer}", parts=parts)
+
+    def signs(self, text: str, row: dict[str, Any], classes: Sequence[str]) -> list[str]:
+        """Return in what a trace contradicts itself, and whether it scores everything alike."""
+        return trace_signs(text, row["judged"]) if row["thinks"] else []
 
     def columns(self, sample: Sample, corners: list[list[float]]) -> dict[str, Any]:
         """Return the winner, the task, and whether a trace is asked for."""

@@ -9,7 +9,8 @@ is a pair of the task `image_generation` with the prompt "a red star", whose win
 YAML lists such files, and how much of each is used (`training_lists`). The task is recognised by
 what the instruction calls its pictures and by its fields, the style by the verdict. What
 cannot be told apart so is set aside; the words of the instruction are left out, as our own ask for
-the same.
+the same. A verdict may follow a trace (`<think>…</think><answer>…</answer>`, as in the sets of
+UnifiedReward-Think): the trace is kept as `details.trace`.
 """
 
 import os
@@ -18,6 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tasks.asking.answers import Malformed
+from tasks.judging.traces import parse_trace
 from tasks.judging.verdicts import RANGES, pair_winner, point_score
 from tasks.reading.checks import Unusable, gathered
 from tasks.reading.files import ADDRESS, PICTURE, content
@@ -88,8 +91,13 @@ def judged(row: dict[str, Any], folder: Path, pictures: str = "") -> Judgement:
     head, (prompt, *responses) = fields_of(instruction)
     asked = "generation" if not responses else "understanding"
     task = f"{_kind(head, column)}_{asked}"
-    point = len(responses) == 1 or (not responses and bool(SCORE.search(answer)))
-    verdict = _score(answer, task, head) if point else _winner(answer, task)
+    traced = answer.lstrip().startswith("<think>")
+    scored = len(responses) == 1 or (not responses and bool(SCORE.search(answer)))
+    point = scored and not traced
+    if traced:
+        verdict = _traced(answer, task)
+    else:
+        verdict = _score(answer, task, head) if point else _winner(answer, task)
     _check_number(task, point, column, len(files))
     files = [file if ADDRESS.match(file) else os.path.join(pictures, file) for file in files]
     media = _media(folder, files, column)
@@ -152,6 +160,14 @@ def _winner(answer: str, task: str) -> dict[str, Any]:
     if winner is None:
         raise Unusable("verdict that cannot be read")
     return {"winner": winner, "reasons": _before(VERDICT, answer)}
+
+
+def _traced(answer: str, task: str) -> dict[str, Any]:
+    """Read a verdict after a trace, as UnifiedReward-Think writes it; the trace is kept."""
+    try:
+        return {"winner": parse_trace(answer, task).winner, "details": {"trace": answer.strip()}}
+    except Malformed as reason:
+        raise Unusable(f"trace: {reason}") from None
 
 
 def _score(answer: str, task: str, head: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ STYLES: tuple[Style, ...] = get_args(Style)
 A, B, TIE = "A", "B", "tie"
 OTHER = {A: B, B: A, TIE: TIE, "": ""}
 SCALE = (1.0, 10.0)  # of a score that does not tell its own
+OF_EACH = ("faults", "cells", "seen")  # details that have a value for each candidate
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class Judgement:
         source: The data set or the part of it; results are reported by it.
         reasons: What is said before the verdict, where that is known; it names the candidates by
             their places, so such a pair is not taught in the other order.
-        details: What else is known: `faults` of each candidate, a public `id`, a `group`.
+        details: What else is known: `faults` of each candidate, a public `id`, a `group`; of one
+            who thinks, its `dimensions`, a `trace` in this order, the true `cells` of each
+            candidate, and what was `seen` in each.
     """
 
     id: str
@@ -80,14 +83,15 @@ class Judgement:
     def swapped(self) -> "Judgement":
         """Return the same pair in the other order."""
         first, second = self.sides
-        faults = self.details.get("faults")
+        turned = {n: self.details[n][::-1] for n in OF_EACH if self.details.get(n)}
+        kept = {name: value for name, value in self.details.items() if name != "trace"}
         return replace(
             self,
             media=second + first if self.generated else self.media,
             responses=self.responses[::-1],
             winner=OTHER[self.winner],
             reasons="",
-            details=self.details | ({"faults": faults[::-1]} if faults else {}),
+            details=kept | turned,
         )
 
     def alone(self, side: int) -> "Judgement":

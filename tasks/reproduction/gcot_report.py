@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from models.statistics import compare, interval, told
+from models.statistics import interval
 from tasks.reproduction.arms import BASE, Result
 from tasks.reproduction.gcot_arms import (
     ANSWERS,
@@ -21,7 +21,7 @@ from tasks.reproduction.gcot_arms import (
     SIZE_OF_ALL_ARMS,
     UNVERIFIED,
 )
-from tasks.reproduction.outcome import SCORE, Claim, Columns, Runs
+from tasks.reproduction.outcome import SCORE, Claim, Columns, Runs, paired_tests
 
 COLUMNS = Columns(
     parts={SCORE: "test", "faithful": "faithful", "others": "others"},
@@ -62,16 +62,11 @@ def questions_of(results: Sequence[Result]) -> dict[str, dict[str, Runs]]:
 def hypotheses(results: Sequence[Result], resamples: int) -> list[dict[str, Any]]:
     """Return the tests of what was said before, on paired questions, adjusted together (Holm)."""
     scores = {name: _scores(results, name, SIZE_OF_ALL_ARMS) for name in _arms(results)}
-    made = []
-    for words, ours, theirs in HYPOTHESES:
-        ids = sorted(scores.get(ours, {}).keys() & scores.get(theirs, {}).keys())
-        mine, others = (np.array([scores[arm][one] for one in ids]) for arm in (ours, theirs))
-        if ids and (test := compare(mine, others, resamples)):
-            made.append((words, test))
-    return [
-        {"hypothesis": words} | facts
-        for (words, _), facts in zip(made, told([test for _, test in made]), strict=True)
-    ]
+    return paired_tests(
+        ((words, scores.get(ours, {}), scores.get(theirs, {}))
+         for words, ours, theirs in HYPOTHESES),
+        resamples,
+    )  # fmt: skip
 
 
 def by_round(banks: Sequence[Mapping[str, Any]], n: int, verify: str) -> list[dict[str, float]]:

@@ -3,7 +3,7 @@
 import io
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -170,8 +170,30 @@ def _items(runs: Runs, part: str) -> dict[str, float]:
     return {item: fmean(held) for item, held in values.items()}
 
 
-def _paired(values: dict[str, float], other: dict[str, float], resamples: int) -> Comparison | None:
+def paired_tests(
+    said: Iterable[tuple[str, Mapping[str, float], Mapping[str, float]]], resamples: int
+) -> list[Row]:
+    """Return the tests of what was said before, on paired items, adjusted together (Holm).
+
+    Args:
+        said: In words, and the items of the one arm and of the other.
+    """
+    made = []
+    for words, ours, theirs in said:
+        if test := _paired(ours, theirs, resamples):
+            made.append((words, test))
+    return [
+        {"hypothesis": words} | facts
+        for (words, _), facts in zip(made, told([test for _, test in made]), strict=True)
+    ]
+
+
+def _paired(
+    values: Mapping[str, float], other: Mapping[str, float], resamples: int
+) -> Comparison | None:
     common = sorted(set(values) & set(other))
+    if not common:
+        return None
     ours, theirs = (np.array([held[item] for item in common]) for held in (values, other))
     return compare(ours, theirs, resamples)
 

@@ -153,7 +153,7 @@ def collect(trial: Trial) -> Result:
         began = time.process_time()
         drafts = [r for [r] in captioner.ask(drafting, max_new_tokens=DRAFT_TOKENS, scored=True)]
         spent["drafts"] = time.process_time() - began
-        texts = [Text(c, r.text, r.log_probs) for c, r in zip(drafting, drafts, strict=True)]
+        texts = [Text.written(c, r) for c, r in zip(drafting, drafts, strict=True)]
         weighed = weigh(captioner, texts, "rating drafts")
         spent["rating"] = time.process_time() - began - spent["drafts"]
         samples = captioner.ask(
@@ -176,7 +176,7 @@ def collect(trial: Trial) -> Result:
         replies = answer_requests(captioner, requests, ANSWER_TOKENS, True)
         request = (time.process_time() - began) / len(requests)
         given = [
-            Text(question(request.text, [picture]), reply.text, reply.log_probs)
+            Text.written(question(request.text, [picture]), reply)
             for (picture, request), reply in zip(requests, replies, strict=True)
         ]
         answered = iter(weigh(captioner, given, "rating answers"))

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from models.statistics import compare, interval, told
+from models.statistics import interval
 from tasks.reproduction.arms import BASE, Result
-from tasks.reproduction.outcome import SCORE, Claim, Columns, Runs
+from tasks.reproduction.outcome import SCORE, Claim, Columns, Runs, paired_tests
 from tasks.reproduction.scalecap_arms import (
     AGREED,
     ALL,
@@ -72,17 +72,11 @@ def questions_of(results: Sequence[Result]) -> dict[str, dict[str, Runs]]:
 
 def hypotheses(results: Sequence[Result], resamples: int) -> list[dict[str, Any]]:
     """Return the tests of what was said before, on paired items, adjusted together (Holm)."""
-    made = []
-    for words, part, ours, theirs in HYPOTHESES:
-        one, other = (_items(results, arm, part) for arm in (ours, theirs))
-        ids = sorted(one.keys() & other.keys())
-        mine, others = (np.array([side[name] for name in ids]) for side in (one, other))
-        if ids and (test := compare(mine, others, resamples)):
-            made.append((words, test))
-    return [
-        {"hypothesis": words} | facts
-        for (words, _), facts in zip(made, told([test for _, test in made]), strict=True)
-    ]
+    return paired_tests(
+        ((words, _items(results, ours, part), _items(results, theirs, part))
+         for words, part, ours, theirs in HYPOTHESES),
+        resamples,
+    )  # fmt: skip
 
 
 def curve(results: Sequence[Result], resamples: int) -> list[dict[str, Any]]:

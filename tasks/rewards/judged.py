@@ -17,7 +17,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from PIL import Image
@@ -72,12 +72,14 @@ class Judged:
         opponents: Others of the group that an answer is compared with; 0 pays its score instead.
         where: The judge's address.
         allow_below_bar: Train on a judge that is below its bar all the same.
+        mode: Whether the judge thinks before its verdict on a pair: right more often, and slower.
         unjudged: How many answers so far have no reward, by the reason.
     """
 
     opponents: int = 4
     where: str = address()
     allow_below_bar: bool = False
+    mode: Literal["direct", "think"] = "direct"
     unjudged: Counter[str] = field(default_factory=Counter, init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -153,7 +155,7 @@ class Judged:
             {
                 "prompt": prompt, "media": media, "candidates": [text, *different],
                 "pairs": [[0, i + 1] for i in range(len(different))],
-                "scores": not self.opponents,
+                "scores": not self.opponents, "mode": self.mode,
             },
             (len(different), int(not self.opponents)),
         )  # fmt: skip

@@ -12,9 +12,10 @@ from tasks.settings.judge import JudgeSettings
 from tasks.settings.reinforce import ReinforceSettings
 from tasks.settings.section import Form, Section, bounds, lay_over, referring
 from tasks.settings.shared import Shared
+from tasks.settings.think import ThinkSettings
 
 __all__ = [
     "AlignSettings", "CaptionSettings", "Form", "GroundSettings", "JudgeSettings",
     "ReinforceSettings", "Section", "Settings", "Shared", "bounds", "check_settings", "lay_over",
-    "load_settings", "referring", "save_settings",
+    "ThinkSettings", "load_settings", "referring", "save_settings",
 ]  # fmt: skip

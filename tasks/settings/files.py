@@ -16,7 +16,16 @@ from tasks.settings.judge import JudgeSettings, UnifiedReward
 from tasks.settings.reinforce import ReinforceSettings, VisualRft
 from tasks.settings.section import Form, lay_over
 from tasks.settings.shared import Shared
-from tasks.settings.world import Base, CaptionHabits, GroundingHabits, Habits, JudgingWorld
+from tasks.settings.think import ThinkSettings, UnifiedRewardThink
+from tasks.settings.world import (
+    Base,
+    CaptionHabits,
+    GroundingHabits,
+    Habits,
+    JudgeStart,
+    JudgingWorld,
+    ThinkingWorld,
+)
 
 # Names that old settings files may have: what they are now ("" for nothing), and since when. Each
 # is in CHANGELOG.md.
@@ -31,7 +40,9 @@ RENAMED = {
 }
 
 
-class Settings(AlignSettings, ReinforceSettings, JudgeSettings, GroundSettings, CaptionSettings):
+class Settings(
+    AlignSettings, ReinforceSettings, JudgeSettings, GroundSettings, CaptionSettings, ThinkSettings
+):
     """All settings, as params.yaml holds them."""
 
     base: Base = Field(default=Base(), description="Embedded tiny model")
@@ -43,9 +54,18 @@ class Settings(AlignSettings, ReinforceSettings, JudgeSettings, GroundSettings, 
         default=CaptionHabits(), description="Embedded model that captions from habit"
     )
     judging_world: JudgingWorld = Field(default=JudgingWorld(), description="Embedded judgements")
+    judge_start: JudgeStart = Field(
+        default=JudgeStart(), description="Embedded model that compares captions with pictures"
+    )
+    thinking_world: ThinkingWorld = Field(
+        default=ThinkingWorld(), description="Embedded pairs with traces"
+    )
     visual_rft: VisualRft = Field(default=VisualRft(), description="Visual-RFT experiment")
     unified_reward: UnifiedReward = Field(
         default=UnifiedReward(), description="UnifiedReward experiment"
+    )
+    unified_reward_think: UnifiedRewardThink = Field(
+        default=UnifiedRewardThink(), description="UnifiedReward-Think experiment"
     )
     gcot: Gcot = Field(default=Gcot(), description="GCoT experiment")
     scalecap: ScaleCap = Field(default=ScaleCap(), description="ScaleCap experiment")

@@ -104,3 +104,24 @@ class JudgingWorld(Section):
     train_items: int = Field(1200, ge=1, description="Items of each task and style")
     dev_items: int = Field(100, ge=1, description="Items of each task and style")
     test_items: int = Field(400, ge=1, description="Items of each task and style")
+
+
+class JudgeStart(Training):
+    """Teaching the embedded base to compare captions with pictures (shipped)."""
+
+    steps: Steps = 1000
+    learning_rate: Rate = 1.5e-3
+    hold: float = Field(0.35, ge=0, lt=1, description="Share of the steps before the rate falls")
+    per_task: PerTask = 40
+    dev: Dev = 120
+    forgets: float = Field(
+        0.01, ge=0, le=1, title="Gate: keeps", description="Largest loss on all other tasks"
+    )
+
+
+class ThinkingWorld(Section):
+    """Drawing pairs for a judge that thinks, with the traces of a flawed teacher (a minute)."""
+
+    train_items: int = Field(2400, ge=1, description="Pairs of each task")
+    dev_items: int = Field(100, ge=1, description="Pairs of each task")
+    test_items: int = Field(225, ge=1, description="Pairs of each task")

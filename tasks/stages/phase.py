@@ -46,13 +46,19 @@ def phase(
     return pass_with_what_is_kept(job, settings, section, taught, gates)
 
 
-def go_on_training(job: Job, settings: Settings, section: Training, diet: str) -> None:
-    """Go on training the base on a diet, and write the model."""
+def go_on_training(
+    job: Job, settings: Settings, section: Training, diet: str, start: Path | None = None
+) -> None:
+    """Go on training the base on a diet, and write the model.
+
+    Args:
+        start: What it goes on from instead.
+    """
     from tasks.training.fitting import mlflow_logger
     from tasks.world.base import go_on, save_base  # draws the micro-world
 
     model, tokenizer = go_on(
-        str(job.input("base")),
+        str(start or job.input("base")),
         job.scratch,
         mlflow_logger(job.run_id),
         diet=diet,

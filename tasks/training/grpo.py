@@ -48,7 +48,9 @@ class Grpo(Objective):
         answers: Sampled per question (the group).
         beta: Weight of the KL leash to the starting model.
         max_new_tokens: Longest answer.
+        top_p: Of the distribution, what is sampled from; 1 for all of it.
         skip_settled: Ask other questions in place of those that were all right or all wrong.
+        in_order: Ask the questions in the order of the data, over and over, and not shuffled.
     """
 
     watches: ClassVar[tuple[str, Literal["min", "max"]]] = ("val/reward", "max")
@@ -58,7 +60,9 @@ class Grpo(Objective):
     beta: float
     temperature: float
     max_new_tokens: int
+    top_p: float = 1.0
     skip_settled: bool = False
+    in_order: bool = False
 
     @property
     def room(self) -> int:
@@ -81,7 +85,9 @@ class Grpo(Objective):
             lr_scheduler_type="constant_with_warmup",
             warmup_steps=min(5, plan.steps // 2),
             temperature=self.temperature,
+            top_p=self.top_p,
             beta=self.beta,
+            shuffle_dataset=not self.in_order,
             # a generation batch of whole groups in every process
             steps_per_generation=plan.accumulate,
             reward_weights=[reward.weight for reward in self.rewards],

@@ -23,7 +23,6 @@ from tasks.questions import KINDS
 from tasks.records.images import to_png
 from tasks.records.rows import BOXES, PICTURES, TEXT, write_table
 from tasks.rewards.reward import Reward
-from tasks.rewards.suspicion import SIGNS
 from tasks.running.texts import metric_name
 from tasks.training.plan import Plan
 
@@ -99,7 +98,8 @@ def shares(asked: list[dict[str, Any]], completions: list, group: int) -> dict[s
     shown = Counter(sign for row, text in pairs for sign in _signs(row, text, asked))
     odd = Counter(_malformed(row, text) for row, text in pairs)
     del odd[""]
-    found = {f"signs/{name}": shown[name] / len(asked) for name in SIGNS}
+    known = dict.fromkeys(n for row in asked for n in KINDS[row["metric"]].sign_texts)
+    found = {f"signs/{name}": shown[name] / len(asked) for name in known}
     found |= {f"malformed/{reason}": number / len(asked) for reason, number in odd.items()}
     scores = outcomes(asked, completions)
     groups = [set(scores[i : i + group]) for i in range(0, len(scores), group)]

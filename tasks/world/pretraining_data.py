@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from models.tiny.packing import Packer, Row, merge_block_order
 from models.tiny.vlm import MERGE, PATCH
 from tasks.running.process import die_with_parent
-from tasks.world import captioning, drawing, few_shot, grounding, questions
+from tasks.world import captioning, drawing, few_shot, grounding, judging_school, questions
 from tasks.world.lexicon import SIDE
 from tasks.world.pictures import Picture
 from tasks.world.wording import Question
@@ -32,12 +32,12 @@ class Diet:
     """What a part of the curriculum shows: kinds of pictures by share, and questions on scenes.
 
     Attributes:
-        calculates: Two thirds of the questions without a picture are worked out inside an answer.
+        worked: What two thirds of the questions without a picture are, where not of the base's own.
     """
 
     pictures: dict[str, float]
     scenes_ask: dict[questions.Ask, float]
-    calculates: bool = False
+    worked: Callable[[random.Random], Question] | None = None
 
 
 EVERYTHING = questions.QUESTIONS["scene"]
@@ -120,7 +120,22 @@ DIETS = {
             "crop": 0.01,
         },
         questions.EVERYTHING_AND_JUDGEMENT,
-        calculates=True,
+        worked=grounding.worked,
+    ),
+    # two pictures at once, and what a judge says of a caption dimension by dimension
+    judging_school.DIET: Diet(
+        {
+            "judged images": 0.42,
+            "judged answers": 0.28,
+            "scene": 0.16,
+            "chart": 0.03,
+            "table": 0.04,
+            "receipt": 0.03,
+            "report": 0.01,
+            "crop": 0.03,
+        },
+        questions.EVERYTHING_AND_JUDGEMENT,
+        worked=judging_school.totals,
     ),
     # captions from habit, and what is asked back about them
     captioning.DIET: Diet(
@@ -138,26 +153,31 @@ DIETS = {
 }
 
 
+Asked = tuple[list[Picture], list[Question]]  # what a row shows, and what it asks
+
+
 def _asked(
     rng: random.Random,
     draw: Callable[[random.Random], Picture],
     choices: dict[questions.Ask, float],
-) -> tuple[Picture | None, list[Question]]:
+) -> Asked:
     picture = draw(rng)
-    return picture, questions.ask(rng, picture, QUESTIONS_PER_PICTURE, choices)
+    return [picture], questions.ask(rng, picture, QUESTIONS_PER_PICTURE, choices)
 
 
-def _habitat(rng: random.Random) -> tuple[Picture | None, list[Question]]:
+def _habitat(rng: random.Random) -> Asked:
     """Ask about a scene with a habit; a fifth of the rows comes without its picture."""
     habitat = captioning.draw_habitat(rng, "train")
     asked = captioning.ask_about(rng, habitat, QUESTIONS_PER_PICTURE)
-    return (None if rng.random() < BLIND else habitat.picture), asked
+    return ([] if rng.random() < BLIND else [habitat.picture]), asked
 
 
 # pictures that the base's own curriculum does not have, with what is asked about them
-MORE: dict[str, Callable[[random.Random], tuple[Picture | None, list[Question]]]] = {
+MORE: dict[str, Callable[[random.Random], Asked]] = {
     "subject": partial(_asked, draw=few_shot.draw_subject, choices=few_shot.ASKED),
     "habitat": _habitat,
+    "judged images": judging_school.judged_images,
+    "judged answers": judging_school.judged_answers,
 } | {
     kind: partial(_asked, draw=partial(grounding.draw_page, kind=kind), choices=asked)
     for kind, asked in grounding.ASKED.items()
@@ -200,23 +220,21 @@ class Drawn(Dataset):
     def _row(self, rng: random.Random, kind: str, diet: Diet) -> tuple[Row, list[Picture]]:
         if kind == "text":
             asked = [
-                grounding.worked(rng) if diet.calculates and n % 3 else questions.text_only(rng)
+                diet.worked(rng) if diet.worked and n % 3 else questions.text_only(rng)
                 for n in range(14)
             ]
             return self.packer.pack([(q.prompt, q.answer) for q in asked], 0), []
         if kind == "single":
             kind = rng.choices(list(diet.pictures), list(diet.pictures.values()))[0]
         if kind in MORE:
-            shown, asked = MORE[kind](rng)
-            if shown is None:
-                return self.packer.pack([(q.prompt, q.answer) for q in asked], 0), []
-            picture = shown
+            pictures, asked = MORE[kind](rng)
         else:
             picture, asked = drawing.draw_for_pretraining(
                 rng, kind, QUESTIONS_PER_PICTURE, diet.scenes_ask
             )
-        pairs = [(q.prompt, q.answer) for q in asked]
-        return self.packer.pack(pairs, len(picture.frames)), [picture]
+            pictures = [picture]
+        frames = sum(len(picture.frames) for picture in pictures)
+        return self.packer.pack([(q.prompt, q.answer) for q in asked], frames), pictures
 
 
 def collate(rows: list[Row], pictures: list[Picture]) -> dict[str, torch.Tensor]:

@@ -1,6 +1,7 @@
 """What another user of the machine tries: run by test_attacks.py as somebody else."""
 
 import base64
+import contextlib
 import fcntl
 import json
 import os
@@ -60,8 +61,9 @@ def main() -> None:
     attempt("lock", lock)
     for process in (entry for entry in os.listdir("/proc") if entry.isdigit()):
         place = Path("/proc", process)
-        if int(process) != os.getpid() and b"flows." in (place / "cmdline").read_bytes():
-            attempt(f"variables {process}", (place / "environ").read_bytes)
+        with contextlib.suppress(OSError):  # a process of others may end meanwhile
+            if int(process) != os.getpid() and b"flows." in (place / "cmdline").read_bytes():
+                attempt(f"variables {process}", (place / "environ").read_bytes)
     for line in Path("/proc/net/unix").read_text().splitlines():
         if "/warm-" in line:
             address = line.split()[-1]

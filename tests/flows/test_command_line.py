@@ -13,6 +13,7 @@ from tasks.settings import (
     JudgeSettings,
     ReinforceSettings,
     Settings,
+    ThinkSettings,
     load_settings,
     save_settings,
 )
@@ -74,14 +75,15 @@ def test_profiles_are_valid_and_leave_the_rest_as_it_is(params, profile):
     judged = settings_from_command_line(params, words, JudgeSettings)
     grounded = settings_from_command_line(params, words, GroundSettings)
     captioned = settings_from_command_line(params, words, CaptionSettings)
-    for settings in (aligned, reinforced, judged, grounded, captioned):
+    thinking = settings_from_command_line(params, words, ThinkSettings)
+    for settings in (aligned, reinforced, judged, grounded, captioned, thinking):
         assert settings.device == "gpu" and settings.seed == 3
         assert settings.benchmarks == default.benchmarks
     named, embedded = (
         (align.model, reinforce.reinforced.model, judge.judge.model, ground.boxes.model,
-         caption.drafts.captioner)
-        for align, reinforce, judge, ground, caption in (
-            (aligned, reinforced, judged, grounded, captioned), [default] * 5
+         caption.drafts.captioner, think.cold_start.model)
+        for align, reinforce, judge, ground, caption, think in (
+            (aligned, reinforced, judged, grounded, captioned, thinking), [default] * 6
         )
     )  # fmt: skip
     assert named != embedded  # a real model for one of the flows

@@ -11,12 +11,14 @@ from flows.ground import ground
 from flows.judge import judge
 from flows.platform.names import is_drawn, named
 from flows.reinforce import reinforce
+from flows.think import think
 from tasks.settings import (
     AlignSettings,
     CaptionSettings,
     GroundSettings,
     JudgeSettings,
     ReinforceSettings,
+    ThinkSettings,
 )
 
 
@@ -65,6 +67,7 @@ def test_every_flow_uses_it():
         judge: (JudgeSettings(seed=4), "judge outputs/base seed 4"),
         ground: (GroundSettings(seed=4), "grounded 16 examples seed 4"),
         caption: (CaptionSettings(seed=4), "outputs/caption_habits 64 pictures"),
+        think: (ThinkSettings(seed=4), "think outputs/judge_start seed 4"),
     }
     for one, (settings, called) in wanted.items():
         assert one.flow_run_name is not None

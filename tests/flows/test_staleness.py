@@ -19,7 +19,12 @@ TRAIN = {
     "reward_model", "policy_sft", "policy_dpo", "policy_grpo", "reinforced", "visual_rft_arms",
     "judge", "boxes", "reasoner", "unified_reward_arms", "gcot_arms", "scalecap_arms",
 }  # fmt: skip
-WORLDS = {"judging_world", "grounding_world", "caption_world"}  # what draws the micro-world
+WORLDS = {
+    "judging_world",
+    "grounding_world",
+    "caption_world",
+    "thinking_world",
+}  # what draws the micro-world
 # stages that know the kinds of questions, and by them the rewards
 ANSWERS = {"answers_base", "answers_policy_sft", "answers_policy_dpo", "answers_policy_grpo"}
 KNOW_KINDS = ANSWERS | {

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from tasks.asking.asker import Asked, Asker, Writing
 from tasks.asking.conversation import Answer, Conversation, Scored, text_of
 from tasks.judging.judge import Points, Verdict, judge_pairs, score_points
+from tasks.judging.thinking import reasoned_verdicts
 from tasks.records.judgements import Judgement, of_style
+
+TRACE_TOKENS = 2048  # a trace of a released judge, with its reasons
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,14 @@ class Chatted:
     prompt_tokens: int
 
 
-Piece = Judgement | Chat
+@dataclass(frozen=True)
+class Thinking:
+    """A pair about which the judge is to think before its verdict."""
+
+    pair: Judgement
+
+
+Piece = Judgement | Thinking | Chat
 Result = Verdict | Points | Chatted
 
 
@@ -55,6 +65,9 @@ def work(judge: Asker, pieces: Sequence[Piece]) -> list[Result]:
     found: dict[Piece, Result] = {}
     found.update(zip(pairs, judge_pairs(judge, pairs), strict=True))
     found.update(zip(points, score_points(judge, points), strict=True))
+    thought = [piece for piece in pieces if isinstance(piece, Thinking)]
+    reasoned = reasoned_verdicts(judge, [one.pair for one in thought], max_new_tokens=TRACE_TOKENS)
+    found.update(zip(thought, reasoned, strict=True))
     found.update(_chat(judge, [piece for piece in pieces if isinstance(piece, Chat)]))
     judge.unanswered.clear()  # a stage reports them at its end, and this has none
     return [found[piece] for piece in pieces]

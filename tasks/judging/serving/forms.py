@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.asking.conversation import Conversation, Turn
 from tasks.judging.judge import all_pairs
+from tasks.judging.serving.answering import Thinking
 from tasks.judging.serving.door import Refused
 from tasks.records.images import PIXELS_IN_ALL, BadPicture, kept
 from tasks.records.judgements import SCALE, Judgement, Task
@@ -142,9 +143,11 @@ class JudgeForm(Form):
         candidates: Answers; or pictures of each, as many for one as for the other.
         pairs: Which are compared; all with each other where it is not said.
         scores: Whether each gets a score as well.
+        mode: `think` asks for a trace before the verdict on a pair.
     """
 
     model: str = ""
+    mode: Literal["direct", "think"] = "direct"
     prompt: Text
     media: Annotated[list[str], Field(max_length=PICTURES)] = []
     candidates: (
@@ -175,6 +178,15 @@ class JudgeForm(Form):
     def places(self) -> list[tuple[int, int]]:
         """Which candidates are compared."""
         return all_pairs(len(self.candidates)) if self.pairs is None else self.pairs
+
+    def pieces(self) -> list[Judgement | Thinking]:
+        """Return what is put to the judge: the pairs of `places`, and then the points.
+
+        Raises:
+            Refused: A picture cannot be shown.
+        """
+        thinks = self.mode == "think"
+        return [Thinking(j) if thinks and j.style == "pair" else j for j in self.judgements()]
 
     def judgements(self) -> list[Judgement]:
         """Return the pairs of `places` to be judged, and then the points to be scored.

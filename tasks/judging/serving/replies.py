@@ -8,11 +8,13 @@ import secrets
 import time
 from typing import Any
 
+from tasks.asking.answers import Malformed
 from tasks.asking.conversation import Answer, Scored
 from tasks.judging.judge import Points, Verdict, ranking
 from tasks.judging.serving.answering import Chatted
 from tasks.judging.serving.door import Refused
 from tasks.judging.serving.forms import ChatForm, JudgeForm, RerankForm
+from tasks.judging.traces import parse_trace, thought_and_answer
 from tasks.judging.trust import Trust
 from tasks.records.judgements import SCALE
 
@@ -34,7 +36,7 @@ def completion(form: ChatForm, chatted: Chatted) -> dict[str, Any]:
     choices = [
         {
             "index": i,
-            "message": {"role": "assistant", "content": answer.text},
+            "message": {"role": "assistant"} | _message(answer.text, form.logprobs),
             "finish_reason": "length" if answer.ended == "limit" else "stop",
             "logprobs": _log_probs(answer, chatted.scores[i]) if form.logprobs else None,
         }
@@ -48,6 +50,34 @@ def completion(form: ChatForm, chatted: Chatted) -> dict[str, Any]:
             "total_tokens": chatted.prompt_tokens + written,
         },
     }  # fmt: skip
+
+
+def _message(text: str, whole: bool) -> dict[str, str]:
+    """Return an answer as servers of models that reason do: the thought in a field of its own.
+
+    Args:
+        whole: Leave it as it is: log-probabilities are those of all of it.
+    """
+    try:
+        thought, answer = thought_and_answer(text)
+    except Malformed:
+        return {"content": text}
+    return {"content": text} if whole else {"content": answer, "reasoning_content": thought}
+
+
+def _reasoning(form: JudgeForm, verdict: Verdict) -> list[dict[str, Any]]:
+    """Return the traces of a verdict, in the order of each: its words, and its scores."""
+    found = []
+    for text in verdict.texts:
+        try:
+            trace = parse_trace(text, form.task)
+        except Malformed as reason:
+            found.append({"text": text, "scores": {}, "totals": [None, None], "why": str(reason)})
+            continue
+        totals = [total and total.stated for total in trace.totals]
+        scores = {row.name: row.scores for row in trace.rows}
+        found.append({"text": text, "scores": scores, "totals": totals, "why": ""})
+    return found
 
 
 def _log_probs(answer: Answer, scored: Scored) -> dict[str, Any]:
@@ -68,6 +98,8 @@ def judged(
     form: JudgeForm, trust: Trust, verdicts: list[Verdict], points: list[Points]
 ) -> dict[str, Any]:
     """Return what a judge says of candidates; what it does not say is null, and never a win."""
+    if form.mode == "think":  # what was fitted is of bare verdicts
+        trust = Trust(below=trust.below)
     known = {
         pair: trust.verdict(verdict.preference)
         for pair, verdict in zip(form.places, verdicts, strict=True)
@@ -81,6 +113,7 @@ def judged(
                 "candidates": pair, "orders": verdict.orders, "preference": preference,
                 "winner": winner, "unjudged": verdict.unjudged,
             }
+            | ({"reasoning": _reasoning(form, verdict)} if form.mode == "think" else {})
         )  # fmt: skip
     scores = [
         {

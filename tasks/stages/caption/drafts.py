@@ -75,7 +75,7 @@ def drafts(settings: Settings, job: Job) -> Metrics:
         replies = [r for [r] in asker.ask(asked, max_new_tokens=s.max_new_tokens, scored=own,
                                           title="drafting")]  # fmt: skip
         texts = [
-            Text(conversation, reply.text, reply.log_probs)
+            Text.written(conversation, reply)
             for conversation, reply in zip(asked, replies, strict=True)
         ]
         rated = rate_texts(asker, texts, rating_of(settings), "rating drafts") if own else []

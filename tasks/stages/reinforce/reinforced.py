@@ -1,32 +1,24 @@
 """Adapt the model to the shots: GRPO with verifiable rewards, or fine-tuning."""
 
-import json
-
-from tasks.asking.coordinates import Coordinates
 from tasks.asking.resolving import folder_of
-from tasks.asking.turns import asking
-from tasks.benchmarks.headroom import headroom, warning
 from tasks.job import Job, Metrics, need
 from tasks.questions import Kind, kind_of
 from tasks.records.choosing import spread
-from tasks.records.rows import Sample
 from tasks.rewards.detection import honest_confidence, overlap_with_true_boxes
 from tasks.rewards.facts import grounded_facts
 from tasks.rewards.grounding import closeness_to_pointed_box, overlap_with_pointed_box
 from tasks.rewards.objects import says_only_what_is_there
 from tasks.rewards.reward import Reward
 from tasks.rewards.text import exact_final, thinks_then_answers
-from tasks.running.errors import UserError
 from tasks.settings import Settings
 from tasks.settings.reinforce import Reinforced
 from tasks.stages.asked import asked
 from tasks.stages.common import coordinates
+from tasks.stages.probing import PROBED, probe
 from tasks.stages.training import planned, trained
 from tasks.training.demonstrations import demonstrations
 from tasks.training.grpo import Grpo, enough_questions, grpo_dataset, train_grpo
 from tasks.training.sft import Sft, train_sft
-
-PROBED = 32  # dev questions of the headroom probe
 
 
 def reinforced(settings: Settings, job: Job) -> Metrics:
@@ -40,7 +32,8 @@ def reinforced(settings: Settings, job: Job) -> Metrics:
     if s.method == "grpo":  # before the dev questions are asked
         enough_questions(len(train), s.prompts, "reinforced")
     watched = spread(dev, PROBED, lambda sample: (sample.task, sample.label))
-    probed = {} if job.check else _probe(watched, model, frames, settings, job)
+    probed = probe(settings, job, "reinforced", model, watched, frames, s.max_new_tokens,
+                   reinforces=s.method == "grpo")  # fmt: skip
     batch = s.batch if s.method == "sft" else s.prompts * s.answers
     plan = planned(
         settings,
@@ -71,37 +64,6 @@ def reinforced(settings: Settings, job: Job) -> Metrics:
         )
         history = train_grpo(train, grpo, plan, coordinates=frames, dev=dev)
     return probed | trained(job, history, s.steps * batch)
-
-
-def _probe(
-    dev: list[Sample], model: str, frames: Coordinates, settings: Settings, job: Job
-) -> Metrics:
-    s = settings.reinforced
-    if not dev:
-        return {}
-    with asking(model, job.memory, settings.device) as asker:
-        found = headroom(
-            asker,
-            dev,
-            coordinates=frames,
-            answers=s.answers,
-            temperature=s.temperature,
-            max_new_tokens=s.max_new_tokens,
-            seed=settings.seed,
-        )
-    told = warning(found)
-    print(f"headroom: greedy {found['greedy']:.2f}, best of {s.answers} {found['best_of']:.2f}")
-    if told and s.method == "grpo":
-        if s.little_headroom == "refuse":
-            raise UserError(
-                "The model has little to elicit",
-                told,
-                "train it first, choose other questions, or let "
-                "`reinforced.little_headroom` be warn",
-            )
-        print(f"WARNING: {told}", flush=True)
-    (job.out / "headroom.json").write_text(json.dumps(found | {"warning": told}) + "\n")
-    return {f"headroom/{name}": value for name, value in found.items()}
 
 
 def _rewards(s: Reinforced, kind: Kind) -> tuple[Reward, ...]:

@@ -33,7 +33,7 @@ def trusted_answers(
     Specification of ScaleCap, section 3, step 5: where nothing survives, the answer stays.
     """
     texts = [
-        Text(question(request.text, [picture]), reply.text, reply.log_probs)
+        Text.written(question(request.text, [picture]), reply)
         for (picture, request), reply in zip(asked, replies, strict=True)
     ]
     rated = rate_texts(rater, texts, how, "rating answers")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tasks.asking.asker import Asker
-from tasks.asking.conversation import Conversation, Scored
+from tasks.asking.conversation import Answer, Conversation, Scored
 from tasks.synthesis.captioning.gaps import Gap, gaps_of
 from tasks.synthesis.captioning.rating import Rated, Reduction, rate, tags_of_tokens, trusted
 from tasks.synthesis.tagging import tagged, universal
@@ -36,11 +36,24 @@ class Text:
 
     Attributes:
         log_probs: Of its tokens with the picture, where its writer noted them.
+        ended: Its writer ended it, and the last of them may be that of the end.
     """
 
     conversation: Conversation
     said: str
     log_probs: tuple[float, ...] = ()
+    ended: bool = False
+
+    @classmethod
+    def written(cls, conversation: Conversation, reply: Answer) -> "Text":
+        """Return what was answered, with what its writer noted."""
+        return cls(conversation, reply.text, reply.log_probs, reply.ended == "end")
+
+    def noted(self, tokens: int) -> tuple[float, ...] | None:
+        """Return the log-probabilities of its so many tokens; None where others were noted."""
+        if self.ended and len(self.log_probs) == tokens + 1:
+            return self.log_probs[:-1]
+        return self.log_probs if len(self.log_probs) == tokens else None
 
 
 @dataclass(frozen=True)
@@ -91,15 +104,14 @@ def weigh(rater: Asker, texts: Sequence[Text], title: str) -> list[Evidence]:
     """Return how likely each text's tokens are with the picture and without it."""
     blind = rater.score([(_blind(t.conversation), t.said) for t in texts], f"{title}, no picture")
     # a text that was written in other tokens than it is read in is scored anew
-    anew = [
-        i for i, (text, unseen) in enumerate(zip(texts, blind, strict=True))
-        if text.said and len(text.log_probs) != len(unseen.log_probs)
-    ]  # fmt: skip
+    noted = [text.noted(len(unseen.log_probs)) for text, unseen in zip(texts, blind, strict=True)]
+    anew = [i for i, (text, own) in enumerate(zip(texts, noted, strict=True))
+            if text.said and own is None]  # fmt: skip
     seen = rater.score([(texts[i].conversation, texts[i].said) for i in anew], title)
     known = dict(zip(anew, seen, strict=True))
     return [
-        _evidence(text, known.get(i, Scored(text.log_probs, unseen.offsets)), unseen)
-        for i, (text, unseen) in enumerate(zip(texts, blind, strict=True))
+        _evidence(text, known.get(i, Scored(own or (), unseen.offsets)), unseen)
+        for i, (text, own, unseen) in enumerate(zip(texts, noted, blind, strict=True))
     ]
 
 

@@ -14,6 +14,7 @@ import uvicorn
 from tasks.asking.asker import Asked, Asker, Writing
 from tasks.asking.conversation import Answer, Conversation, Scored, text_of
 from tasks.judging.serve import application, listen
+from tasks.judging.traces import Row, write_trace
 from tasks.judging.trust import Trust
 from tasks.rewards.judged import link
 from tasks.world.shards import make_sample
@@ -60,6 +61,11 @@ class LongerIsBetter:
             return Answer("", 0, unanswered="it is longer than the model's context")
         if "BROKEN" in text:
             raise RuntimeError("the model is broken")
+        if pair := re.search(r"better\? Answer 1: (.*) Answer 2: (.*)\nScore both", text):
+            first, second = (min(10, len(answer)) for answer in pair.groups())
+            winner = "A" if first > second else "B"
+            rows = [Row("Length", (first, second))]
+            return Answer(write_trace("image_understanding", rows, winner), 60)
         if pair := re.search(r"better\? A: (.*) B: (.*)", text):
             first, second = (len(answer) for answer in pair.groups())
             return Answer("AB"[first < second], 5, (float(first), float(second)))

@@ -20,6 +20,7 @@ from tasks.asking.conversation import question
 from tasks.asking.turns import open_asker
 from tasks.judging.judge import judge_pairs, score_points, vote_pairs
 from tasks.judging.serve import application, listen, opened
+from tasks.judging.thinking import asked_to_think
 from tasks.judging.trust import Trust
 from tasks.records.judgements import Judgement, judgement_of
 from tasks.running.errors import UserError
@@ -163,6 +164,29 @@ def test_candidates_are_compared_scored_and_ranked(known):
     assert [score["written"] for score in found["scores"]] == [2, 10, 7]
     assert [score["share"] for score in found["scores"]] == pytest.approx([1 / 9, 1, 6 / 9])
     assert not found["calibrated"] and "below_bar" not in found and found["model"] == "judge"
+
+
+def test_a_judge_may_think_first_and_says_what_it_wrote(known):
+    found = judged(known, candidates=["A.", "A red star.", "UNREADABLE"], mode="think")
+    first, *_, last = found["verdicts"]
+    assert first["orders"] == ["B", "B"] and first["winner"] == "B"
+    assert first["preference"] == pytest.approx(0, abs=1e-5)
+    straight, turned = first["reasoning"]
+    assert straight["scores"] == {"Length": [2, 10]} and straight["totals"] == [2, 10]
+    assert turned["scores"] == {"Length": [10, 2]} and "<think>" in turned["text"]
+    assert last["preference"] is None and last["reasoning"][0]["why"] and not found["calibrated"]
+    plainly = judged(known, candidates=["A.", "A red star."])
+    assert "reasoning" not in plainly["verdicts"][0]
+
+
+def test_a_trace_of_a_conversation_is_a_field_of_its_own(known):
+    [turn] = asked_to_think(Judgement("", "What?", (), ("A.", "A red star.")))
+    body = {"messages": [{"role": "user", "content": turn.text}]}
+    message = post(known, "/v1/chat/completions", body).json()["choices"][0]["message"]
+    assert message["content"] == "Answer 2 is better"
+    assert message["reasoning_content"].startswith("1. Length: Answer 1 (2/10)")
+    whole = post(known, "/v1/chat/completions", body | {"logprobs": True}).json()
+    assert "<think>" in whole["choices"][0]["message"]["content"]
 
 
 def test_only_the_pairs_that_are_asked_for_are_compared(known):

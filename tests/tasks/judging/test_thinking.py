@@ -1,6 +1,7 @@
 """A judge that thinks is asked in both orders, and what it says is told in the pair's own."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from tasks.judging.thinking import (
     asked_to_think,
     majority,
     pair_frames,
+    reasoned_verdicts,
     shortened,
     think_pairs,
     thought_of,
+    voted,
 )
 from tasks.judging.traces import Row, write_trace
 from tasks.questions import kind_of, score
@@ -67,8 +70,9 @@ def test_the_dimensions_asked_for_stand_in_the_words(task):
     turn = asked_to_think(pair(task), DIMENSIONS[task])[0]
     assert all(name in turn.text for name in DIMENSIONS[task])
     assert turn.images == pair(task).media
-    with pytest.raises(ValueError):
-        asked_to_think(pair(task), ())
+    assert asked_to_think(pair(task)) == asked_to_think(pair(task), DIMENSIONS[task])
+    own = replace(pair(task), details={"dimensions": ["Taste"]})
+    assert "Score both on Taste," in asked_to_think(own)[0].text
 
 
 def test_always_first_wins_neither_way(tmp_path):
@@ -76,11 +80,15 @@ def test_always_first_wins_neither_way(tmp_path):
 
     judge = Asker(Says(), tmp_path)
     [(straight, turned)] = think_pairs(
-        judge, [pair("image_generation")], DIMENSIONS, max_new_tokens=99, samples=2, temperature=1.0
+        judge, [pair("image_generation")], max_new_tokens=99, samples=2, temperature=1.0
     )
     assert [t.winner for t in straight] == ["A", "A"] and [t.winner for t in turned] == ["B", "B"]
     assert majority([*straight, *turned]) is None and majority(straight) == "A"
     assert straight[0].trace.totals[0].stated == 17
+    [verdict] = reasoned_verdicts(judge, [pair("image_generation")], max_new_tokens=99)
+    assert verdict.orders == ("A", "B") and verdict.preference == 0.5
+    assert verdict.winner is None and not verdict.consistent and verdict.tokens == 18
+    assert voted((straight, turned), 3) == "A" and voted((straight, turned), 4) is None
 
 
 def test_what_is_no_trace_says_why():

@@ -294,3 +294,28 @@ def test_any_conversation_is_understood_or_refused(tmp_path_factory, media, turn
         assert isinstance(found, Judgement)
     except Unusable as reason:
         assert 0 < len(str(reason)) < 120
+
+
+TRACE = ("<think>\n1. Semantic consistency:\n   Image 1 (6/10) - Image 1 is better lit\n   Image 2 "
+         "(8/10) - two dogs\nTotal score:\nImage 1: 6=6\nImage 2: 8=8\n</think>\n"
+         "<answer>Image 2 is better</answer>")  # fmt: skip
+
+
+def test_a_trace_is_kept_and_its_verdict_is_that_of_the_answer(folder):
+    """UnifiedReward-Think's released layout; what the thought says besides counts for nothing."""
+    judgement = judged(row(IMAGES, TRACE, PICTURES[:2]), folder)
+    assert judgement.winner == "B" and judgement.details["trace"] == TRACE
+    assert judgement.style == "pair" and judgement.reasons == ""
+
+
+@pytest.mark.parametrize(
+    ("trace", "reason"),
+    [
+        (TRACE.replace("<answer>Image 2", "<answer>Video 2"), "verdict is none of"),
+        (TRACE[:-9], "cut off"),
+        (TRACE + TRACE, "not one thought and one answer"),
+    ],
+)
+def test_a_broken_trace_is_refused_with_its_reason(folder, trace, reason):
+    with pytest.raises(Unusable, match=f"trace: {reason}"):
+        judged(row(IMAGES, trace, PICTURES[:2]), folder)

@@ -8,7 +8,7 @@ from tasks.judging.traces import parse_trace
 from tasks.records.judgements import OTHER, TASKS
 from tasks.world.facts import facts_wrong
 from tasks.world.judging import kind_of
-from tasks.world.thinking import DIMENSIONS, PER_MATCH, cells_of, make_pair
+from tasks.world.thinking import DIMENSIONS, PER_MATCH, compared, make_pair
 
 PAIRS = [make_pair(0, "train", task, i) for task in TASKS[2:] + TASKS[:1] for i in range(60)]
 
@@ -31,9 +31,11 @@ def test_cells_are_1_4_7_or_10_and_their_sums_name_the_winner():
 def test_cells_are_counted_over_the_things_that_are_meant():
     said = [("red", "star", "center"), ("blue", "ring", "top left")]
     shown = [("blue", "ring", "top left"), ("red", "star", "top right")]
-    assert cells_of(said, shown, "scene") == (7, 7, 4)
+    found = compared(said, shown, "scene")
+    assert found.scores == (7, 7, 4)
+    assert found.seen == ("red, blue", "star, ring", "top right not center, top left")
     assert facts_wrong(said, shown) == 1
-    assert cells_of([("red", "star", "up")] * 2, [("red", "star", "up")] * 2, "scene") is None
+    assert compared([("red", "star", "up")] * 2, [("red", "star", "up")] * 2, "scene") is None
 
 
 def test_half_of_the_pairs_are_close_and_few_labels_are_flipped():

@@ -36,7 +36,7 @@ def base(tmp_path_factory):
 def texts(base, pictures) -> list[Text]:
     asked = [question("Describe the image.", [picture]) for picture in pictures]
     replies = base.ask(asked, max_new_tokens=60, scored=True)
-    return [Text(c, r.text, r.log_probs) for c, [r] in zip(asked, replies, strict=True)]
+    return [Text.written(c, r) for c, [r] in zip(asked, replies, strict=True)]
 
 
 def scores(rated) -> list[list[float]]:
@@ -50,6 +50,21 @@ def test_what_a_model_wrote_itself_is_rated_as_a_given_text_is(base, texts):
         assert one and one == pytest.approx(other, abs=1e-4)
     assert [one.sentences for one in own] == [other.sentences for other in given]
     assert not any(one.unweighted or one.unrated for one in own)
+
+
+def test_what_was_noted_while_a_text_was_written_is_used(base, texts):
+    unseen = base.score([(question(t.conversation[0].text), t.said) for t in texts])
+    noted = [t.noted(len(u.log_probs)) for t, u in zip(texts, unseen, strict=True)]
+    seen = base.score([(t.conversation, t.said) for t in texts])
+    assert any(text.ended for text in texts)
+    for own, given in zip(noted, seen, strict=True):
+        assert own == pytest.approx(given.log_probs, abs=1e-4)
+
+
+def test_an_answer_that_is_only_its_end_has_no_sentence(base, pictures):
+    nothing = Text(question("Describe the image.", pictures[:1]), "", (-0.2,), ended=True)
+    [found] = rate_texts(base, [nothing], HOW, "nothing")
+    assert found.sentences == () and not found.rated
 
 
 def test_a_score_does_not_depend_on_company(base, texts, tmp_path):

@@ -1,0 +1,1 @@
+"""The stages of UnifiedReward-Think: traces, cold start, sampling, fine-tuning, GRPO, the sheet."""
