@@ -66,9 +66,9 @@ class ColdStart(Section):
     """Learning the form of a trace from a teacher's."""
 
     model: Model = "outputs/judge_start"
-    steps: Steps = 60
+    steps: Steps = 80
     batch: Batch = 16
-    learning_rate: Rate = 2e-4
+    learning_rate: Rate = 8e-4
     look_every: LookEvery = 20
     patience: Patience = 0
     looked_at: int = Field(
@@ -102,7 +102,7 @@ class ThinkSft(Section):
 
     steps: Steps = 80
     batch: Batch = 16
-    learning_rate: Rate = 2e-4
+    learning_rate: Rate = 4e-4
     direct_share: DirectShare = 0.15
     look_every: LookEvery = 20
     patience: Patience = 0
@@ -111,7 +111,7 @@ class ThinkSft(Section):
 class Thinker(Section):
     """Reinforcing verdicts on the pairs that were wrong."""
 
-    steps: Steps = 80
+    steps: Steps = 60
     prompts: Prompts = 8
     answers: Answers = 8
     learning_rate: Rate = 5e-5

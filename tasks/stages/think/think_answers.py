@@ -8,10 +8,12 @@ import numpy as np
 from datasets import Features, List, Value
 
 from models.statistics import compare, told
+from tasks.asking.asker import Asker
 from tasks.asking.resolving import folder_of
 from tasks.asking.turns import asking
 from tasks.benchmarks.judging import point_measures
 from tasks.benchmarks.thinking import (
+    Both,
     follows,
     right_in_orders,
     trace_measures,
@@ -60,34 +62,20 @@ def think_answers(settings: Settings, job: Job) -> Metrics:
     for way, (stage, traced) in WAYS.items():
         model = job.input(stage) if stage else folder_of(settings.cold_start.model, job.root)
         with asking(str(model), job.memory, settings.device) as judge:
-            if not traced:
+            if traced:
+                both = [
+                    (straight, turned) for [straight], [turned] in think_pairs(
+                        judge, pairs, max_new_tokens=longest, wanted=wanted, title=way)
+                ]  # fmt: skip
+                verdicts[way] = [verdict_of(*one) for one in both]
+                measures[way] = _measured(pairs, verdicts[way], both)
+                if way == THINKER:
+                    _ask_further(settings, judge, pairs, both, measures[way])
+            else:
                 verdicts[way] = judge_pairs(judge, pairs, max_new_tokens=BARE_TOKENS, title=way)
-                measures[way] = _by_task(pairs, lambda of, v=verdicts[way]: verdict_measures(
-                    _taken(pairs, of), _taken(v, of)))  # fmt: skip
+                measures[way] = _measured(pairs, verdicts[way])
                 found = score_points(judge, points, max_new_tokens=BARE_TOKENS)
                 of_points[way] = point_measures(points, found) if points else {}
-                continue
-            both = [
-                (straight, turned) for [straight], [turned] in think_pairs(
-                    judge, pairs, max_new_tokens=longest, wanted=wanted, title=way)
-            ]  # fmt: skip
-            verdicts[way] = [verdict_of(*one) for one in both]
-            measures[way] = _by_task(pairs, lambda of, v=verdicts[way], b=both: verdict_measures(
-                _taken(pairs, of), _taken(v, of)) | trace_measures(
-                _taken(pairs, of), _taken(b, of)))  # fmt: skip
-            if way == THINKER:
-                few = of_each(pairs, s.voted)
-                sampled = think_pairs(
-                    judge, few, max_new_tokens=longest, wanted=wanted, samples=-(-s.votes // 2),
-                    temperature=1.0, seed=settings.seed, title="voting",
-                )  # fmt: skip
-                for task, of in _places(few).items():
-                    measures[way][task] |= voted_measures(
-                        _taken(few, of), _taken(sampled, of), s.votes
-                    )
-                for task, of in _places(pairs).items():
-                    measures[way][task] |= follows(judge, _taken(pairs, of), _taken(both, of),
-                                                   wanted)  # fmt: skip
         job.cost.add(2 * len(pairs), judge.tokens)
     write_shards((_row(pair, i, verdicts) for i, pair in enumerate(pairs)), job.out, ITEMS)
     found = {
@@ -102,8 +90,33 @@ def think_answers(settings: Settings, job: Job) -> Metrics:
     }  # fmt: skip
 
 
-def _by_task(pairs: Sequence[Judgement], measured: Any) -> dict[str, Metrics]:
-    return {task: measured(places) for task, places in _places(pairs).items()}
+def _measured(
+    pairs: Sequence[Judgement], verdicts: Sequence[Verdict], both: Sequence[Both] = ()
+) -> dict[str, Metrics]:
+    """Return what verdicts are worth by task, and the traces before them where there are some."""
+    found = {}
+    for task, of in _places(pairs).items():
+        found[task] = verdict_measures(_taken(pairs, of), _taken(verdicts, of))
+        if both:
+            found[task] |= trace_measures(_taken(pairs, of), _taken(both, of))
+    return found
+
+
+def _ask_further(
+    settings: Settings, judge: Asker, pairs: Sequence[Judgement], both: Sequence[Both],
+    measures: dict[str, Metrics],
+) -> None:  # fmt: skip
+    """Add what votes are worth, and whether verdicts follow the scores before them."""
+    s, wanted = settings.think_sheet, settings.traces.dimensions
+    few = of_each(pairs, s.voted)
+    sampled = think_pairs(
+        judge, few, max_new_tokens=settings.cold_start.max_new_tokens, wanted=wanted,
+        samples=-(-s.votes // 2), temperature=1.0, seed=settings.seed, title="voting",
+    )  # fmt: skip
+    for task, of in _places(few).items():
+        measures[task] |= voted_measures(_taken(few, of), _taken(sampled, of), s.votes)
+    for task, of in _places(pairs).items():
+        measures[task] |= follows(judge, _taken(pairs, of), _taken(both, of), wanted)
 
 
 def _places(pairs: Sequence[Judgement]) -> dict[str, list[int]]:

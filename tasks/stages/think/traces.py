@@ -11,6 +11,7 @@ from tasks.judging.trace_table import write_traces
 from tasks.questions import kind_of
 from tasks.reading.dataset import read_dataset
 from tasks.reading.held_out import check_held_out
+from tasks.reading.preview import write_samples
 from tasks.records.choosing import fewer, spread
 from tasks.records.rows import read_summary, write_summary
 from tasks.settings import Settings
@@ -30,6 +31,7 @@ def traces(settings: Settings, job: Job) -> Metrics:
         section="traces",
     )
     check_held_out(job.root / s.data, job.out)
+    write_samples(job.out)
     there = pairs_of(job.out, "train")
     need(there, "the data has no training pairs (metric pair) with a winner", "traces.data")
     pairs = [pair for pair in there if pair.task in s.shown_tasks]

@@ -9,6 +9,8 @@ from tasks.stages.world.caption_habits import BARS as CAPTIONS
 from tasks.stages.world.caption_habits import GIVEN_UP as CAPTIONS_GIVEN_UP
 from tasks.stages.world.grounding_habits import BARS as GROUNDING
 from tasks.stages.world.grounding_habits import GIVEN_UP as GROUNDING_GIVEN_UP
+from tasks.stages.world.judge_start import BARS as JUDGING
+from tasks.stages.world.judge_start import GIVEN_UP as JUDGING_GIVEN_UP
 from tasks.world.grounding import USED
 
 METRICS = Path(__file__).resolve().parents[3] / "outputs" / "metrics"
@@ -32,3 +34,8 @@ def test_the_school_of_grounding_misses_what_was_given_up_and_nothing_else():
 
 def test_the_captioner_from_habit_misses_what_was_given_up_and_nothing_else():
     assert missed("caption_habits", CAPTIONS) == set(CAPTIONS_GIVEN_UP)
+
+
+def test_the_start_of_judges_that_think_misses_what_was_given_up_and_nothing_else():
+    bars = {name: (low, 1.0) for name, low in JUDGING.items()}
+    assert missed("judge_start", bars) == set(JUDGING_GIVEN_UP)
