@@ -9,6 +9,7 @@ DIRECT, LONGER, BARE_GRPO = "direct", "direct, as many steps", "direct, GRPO on 
 COLD, SAMPLED, RANDOM = "cold start", "rejection sampling", "random pairs, true traces"
 THINKER, THINKER_BARE, ORACLE = "thinker", "thinker, asked directly", "true traces for all"
 UNSEEN = "true traces for all, scores alone"
+TOGETHER, VOTES = "all pairs", 5  # both tasks; sampled traces of a pair, of which most count
 CONSISTENT, ALL_WRONG = "thinker, consistency paid", "thinker, wrong pairs alone"
 
 

@@ -18,8 +18,9 @@ from tasks.reproduction.think_arms import (
     SAMPLED,
     THINKER,
     THINKER_BARE,
+    TOGETHER,
+    VOTES,
 )
-from tasks.reproduction.unified_reward_think import TOGETHER, VOTES
 
 COLUMNS = Columns(
     parts={SCORE: "test", "close": "close"},

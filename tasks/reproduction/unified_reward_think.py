@@ -48,6 +48,8 @@ from tasks.reproduction.think_arms import (
     COLD,
     PILOT,
     THINKER,
+    TOGETHER,
+    VOTES,
     Arm,
     level,
 )
@@ -65,12 +67,11 @@ from tasks.training.thinker import (
 )
 
 DIRECT_SHARE, KEEP = 0.15, 4  # of bare verdicts; traces of a pair, half of them in each order
-VOTES, VOTED = 5, 30  # of a pair, and pairs of each task that are voted on
+VOTED = 30  # pairs of each task that are voted on
 TASK = "image_generation"  # what the cold start shows
 BARE_TOKENS = 8
 PROBED = 32
 PILOT_SEED = 1000  # of a draw that no result uses
-TOGETHER = "all pairs"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tasks.records.judgements import Task
+from tasks.records.judgements import TASKS, Task
 from tasks.settings.fields import (
     Answers,
     Asked,
@@ -47,10 +47,10 @@ class Traces(Section):
     )
     teacher: Asked = "outputs/base"
     shown_tasks: list[Task] = Field(
-        ["image_generation"],
+        list(TASKS),
         min_length=1,
         title="Tasks with traces",
-        description="The others learn the form from these",
+        description="The paper shows those of image_generation alone; others take the form over",
     )
     examples: int = Field(400, ge=1, description="Traces to learn from, at most")
     dimensions: list[str] = Field(
@@ -69,10 +69,10 @@ class ColdStart(Section):
     steps: Steps = 80
     batch: Batch = 16
     learning_rate: Rate = 8e-4
-    look_every: LookEvery = 20
+    look_every: LookEvery = 40
     patience: Patience = 0
     looked_at: int = Field(
-        160, ge=1, title="Pairs per look", description="Dev pairs, in both orders; the best is kept"
+        80, ge=1, title="Pairs per look", description="Dev pairs, in both orders; the best is kept"
     )
     max_new_tokens: MaxNewTokens = 128
 
@@ -104,7 +104,7 @@ class ThinkSft(Section):
     batch: Batch = 16
     learning_rate: Rate = 4e-4
     direct_share: DirectShare = 0.15
-    look_every: LookEvery = 20
+    look_every: LookEvery = 40
     patience: Patience = 0
 
 

@@ -15,19 +15,17 @@ from tasks.settings import load_settings, save_settings
 from tests.flows.conftest import SHIPPED, run
 
 ASK = {"synthesis", "reward_model", "preferences"}
-TRAIN = {
+THINK = {"traces", "cold_start", "think_sft", "thinker", "unified_reward_think_arms"}
+TRAIN = (THINK - {"traces"}) | {
     "reward_model", "policy_sft", "policy_dpo", "policy_grpo", "reinforced", "visual_rft_arms",
     "judge", "boxes", "reasoner", "unified_reward_arms", "gcot_arms", "scalecap_arms",
 }  # fmt: skip
-WORLDS = {
-    "judging_world",
-    "grounding_world",
-    "caption_world",
-    "thinking_world",
-}  # what draws the micro-world
+# what draws the micro-world
+WORLDS = {"judging_world", "grounding_world", "caption_world", "thinking_world"}
 # stages that know the kinds of questions, and by them the rewards
 ANSWERS = {"answers_base", "answers_policy_sft", "answers_policy_dpo", "answers_policy_grpo"}
-KNOW_KINDS = ANSWERS | {
+KNOW_KINDS = ANSWERS | THINK | {
+    "think_sheet",
     "intake", "synthesis", "reward_model", "policy_grpo", "benchmarks", "report", "shots",
     "reinforced", "perception", "few_shot_page", "visual_rft_arms", "judgements", "preferred",
     "judge_sheet", "lessons", "reasoning_page", "unified_reward_arms", "gcot_arms",
@@ -70,14 +68,17 @@ CHANGES = {
     "a reward": (appended("tasks/rewards/detection.py"), KNOW_KINDS),
     "the signs of tricks": (appended("tasks/rewards/suspicion.py"), KNOW_KINDS),
     "a kind of question": (appended("tasks/questions/tagged_box.py"), KNOW_KINDS),
-    "GRPO": (appended("tasks/training/grpo.py"), {"policy_grpo", "reinforced", "visual_rft_arms"}),
+    "GRPO": (
+        appended("tasks/training/grpo.py"),
+        {"policy_grpo", "reinforced", "visual_rft_arms"} | THINK - {"traces"},
+    ),
     "DPO": (appended("tasks/training/dpo.py"), {"policy_dpo", "unified_reward_arms"}),
     "the loop of all trainings": (appended("tasks/training/fitting.py"), TRAIN),
     "how processes train together": (appended("tasks/training/work.py"), TRAIN),
     "a prompt of the judge": (
         appended("tasks/prompts/judge/image_understanding_pair.txt", "!"),
         {"reward_model", "preferences", "judge", "judge_answers", "preferred",
-         "unified_reward_arms"},
+         "unified_reward_arms", "sampled", "think_answers"} | THINK,
     ),
     "a prompt of the synthesis": (
         appended("tasks/prompts/ground/read_crop.txt", "!"), 
@@ -86,12 +87,13 @@ CHANGES = {
     "a style sheet": (
         appended("tasks/reporting/page.css.j2", "\n"), 
         {"report", "few_shot_page", "visual_rft", "judge_sheet", "reasoning_page",
-         "unified_reward", "gcot", "scalecap", "caption_page"},
+         "unified_reward", "gcot", "scalecap", "caption_page", "think_sheet",
+         "unified_reward_think"},
     ),
     "weights under the same name": (
         heavier, {"synthesis", "reward_model", "policy_sft", "answers_base", "judge",
                   "judge_answers", "preferred", "lessons", "boxes", "reasoner", "reasoning",
-                  "unified_reward_arms", "scalecap_arms"},
+                  "unified_reward_arms", "scalecap_arms", "traces"},
     ),
     "the data": (
         appended("data/summary.json", "\n"),
@@ -110,7 +112,8 @@ CHANGES = {
         setting("benchmarks", "resamples", 500),
         {"benchmarks", "report", "perception", "few_shot_page", "visual_rft", "judge_answers",
          "judge_sheet", "reasoning", "reasoning_page", "unified_reward", "gcot",
-         "scalecap", "caption_answers", "caption_page"},
+         "scalecap", "caption_answers", "caption_page", "think_answers", "think_sheet",
+         "unified_reward_think"},
     ),
     "the seed": (
         setting("", "seed", 7),
@@ -118,7 +121,8 @@ CHANGES = {
          "benchmarks", "report", "shots", "reinforced", "perception", "few_shot_page",
          "judge", "judge_answers", "judge_sheet", "preferred", "lessons", "boxes", "reasoner",
          "reasoning", "reasoning_page", "drafts", "objects", "captions", "caption_answers",
-         "caption_page"} | WORLDS,
+         "caption_page", "sampled", "think_answers", "think_sheet"} | WORLDS
+        | THINK - {"unified_reward_think_arms"},
     ),
 }  # fmt: skip
 

@@ -4,7 +4,8 @@ from tasks.asking.resolving import folder_of
 from tasks.job import Job, Metrics
 from tasks.judging.trace_table import read_traces
 from tasks.settings import Settings
-from tasks.stages.imitating import imitated, pairs_of
+from tasks.stages.imitating import imitated
+from tasks.stages.pairs import pairs_of
 from tasks.training.thinker import trace_turns
 
 

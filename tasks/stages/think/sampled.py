@@ -12,7 +12,7 @@ from tasks.judging.yields import yield_by
 from tasks.records.choosing import fewer, spread
 from tasks.records.rows import write_summary
 from tasks.settings import Settings
-from tasks.stages.imitating import pairs_of
+from tasks.stages.pairs import pairs_of
 
 
 def sampled(settings: Settings, job: Job) -> Metrics:

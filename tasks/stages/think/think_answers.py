@@ -28,7 +28,7 @@ from tasks.records.choosing import of_each
 from tasks.records.judgements import Judgement, judgement_of, of_style
 from tasks.records.rows import PICTURES, TEXT, read_samples, write_shards
 from tasks.settings import Settings
-from tasks.stages.imitating import pairs_of
+from tasks.stages.pairs import pairs_of
 
 # ways of judging: whose verdict, and whether it stands after a trace; the first is where all began
 START, THINKER, BARE = "start, bare", "thinker", "thinker, bare"

@@ -3,7 +3,8 @@
 from tasks.job import Job, Metrics
 from tasks.judging.trace_table import read_traces
 from tasks.settings import Settings
-from tasks.stages.imitating import imitated, pairs_of
+from tasks.stages.imitating import imitated
+from tasks.stages.pairs import pairs_of
 from tasks.training.thinker import beside, direct_turns, trace_turns
 
 

@@ -7,7 +7,7 @@ from tasks.questions.verdict import Verdict
 from tasks.rewards.reward import Reward
 from tasks.rewards.verdicts import consistent_trace
 from tasks.settings import Settings
-from tasks.stages.imitating import pairs_of, watched_pairs
+from tasks.stages.pairs import pairs_of, watched_pairs
 from tasks.stages.probing import PROBED, probe
 from tasks.stages.training import planned, trained
 from tasks.training.grpo import Grpo, enough_questions, train_grpo

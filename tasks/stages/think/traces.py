@@ -15,7 +15,7 @@ from tasks.reading.preview import write_samples
 from tasks.records.choosing import fewer, spread
 from tasks.records.rows import read_summary, write_summary
 from tasks.settings import Settings
-from tasks.stages.imitating import pairs_of
+from tasks.stages.pairs import pairs_of
 
 
 def traces(settings: Settings, job: Job) -> Metrics:
