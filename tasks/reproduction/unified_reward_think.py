@@ -69,6 +69,7 @@ from tasks.training.thinker import (
 DIRECT_SHARE, KEEP = 0.15, 4  # of bare verdicts; traces of a pair, half of them in each order
 VOTED = 30  # pairs of each task that are voted on
 TASK = "image_generation"  # what the cold start shows
+OTHERS = 20  # traces of other tasks: with none of them (400 others, 80 steps) no trace had its noun
 BARE_TOKENS = 8
 PROBED = 32
 PILOT_SEED = 1000  # of a draw that no result uses
@@ -80,7 +81,7 @@ class Trial:
 
     Attributes:
         place: Which of the data's training pairs are its pool; the pilot has the last ones.
-        pairs: Of each task, in that pool.
+        pool: Pairs of each task in it.
         split: Of the pairs that are asked.
     """
 
@@ -90,13 +91,13 @@ class Trial:
     data: str
     start: str
     root: str
-    pairs: int
-    examples: int
+    pool: int
+    cold_traces: int
     direct_steps: int
     cold_steps: int
     sampled_steps: int
     grpo_steps: int
-    rate: float
+    sft_rate: float
     grpo_rate: float
     batch: int
     prompts: int
@@ -194,7 +195,7 @@ def train_trial(trial: Trial) -> Result:
         history, told = _reinforced(trial)
     else:
         rows, told = _rows(trial)
-        sft = Sft(learning_rate=trial.rate, warmup_steps=min(10, trial.steps // 5))
+        sft = Sft(learning_rate=trial.sft_rate, warmup_steps=min(10, trial.steps // 5))
         history = train_sft(rows, sft, _plan(trial, trial.batch))
     kept = [{n: v for n, v in row.items() if n in CURVES} for row in history]
     return facts | told | {
@@ -211,9 +212,10 @@ def _rows(trial: Trial) -> tuple[list[Turn], Result]:
     if trial.arm.learns == "verdicts":
         return direct_turns(pool, len(pool), trial.seed), {}
     if trial.arm.learns == "taught":
-        pairs = [pair for pair in pool if pair.task == TASK]
-        kept, dropped = right_traces(told_traces(pairs))
-        return trace_turns(kept[: trial.examples]), {"dropped": dict(dropped)}
+        kept, dropped = right_traces(told_traces(pool))
+        shown = [trace for trace in kept if trace.pair.task == TASK][: trial.cold_traces]
+        others = [trace for trace in kept if trace.pair.task != TASK][:OTHERS]
+        return trace_turns(shown + others), {"dropped": dict(dropped)}
     if trial.arm.learns == "true":
         traces = true_traces(pool, trial.arm.seen, trial.seed)
     else:
@@ -264,10 +266,10 @@ def _plan(trial: Trial, batch: int) -> Plan:
 
 def pool_of(trial: Trial) -> list[Judgement]:
     """Return the training pairs of a seed, as many of each task."""
-    first = trial.place * trial.pairs
+    first = trial.place * trial.pool
     return [
         pair for some in _by_task(trial, "train").values()
-        for pair in some[first : first + trial.pairs]
+        for pair in some[first : first + trial.pool]
     ]  # fmt: skip
 
 

@@ -52,7 +52,7 @@ class Traces(Section):
         title="Tasks with traces",
         description="The paper shows those of image_generation alone; others take the form over",
     )
-    examples: int = Field(400, ge=1, description="Traces to learn from, at most")
+    most_traces: int = Field(400, ge=1, title="Traces", description="To learn from, at most")
     dimensions: list[str] = Field(
         [], description="To score (none: those of each pair, or the paper's for its task)"
     )
@@ -80,7 +80,9 @@ class ColdStart(Section):
 class Sampled(Section):
     """Rejection sampling: own traces that are right, and the pairs that are not."""
 
-    pairs: int = Field(600, ge=1, description="Training pairs to write traces about")
+    most_pairs: int = Field(
+        600, ge=1, title="Training pairs", description="To write traces about, at most"
+    )
     traces_each: int = Field(
         4, ge=2, le=64, multiple_of=2, title="Traces per pair", description="Half in each order"
     )
@@ -153,18 +155,18 @@ class UnifiedRewardThink(Section):
     """The experiment behind UnifiedReward-Think's claims, on the embedded default."""
 
     seeds: Seeds = 3
-    pairs: int = Field(600, ge=1, description="Of each task, in the pool of each seed")
-    examples: int = Field(400, ge=1, description="Traces of the cold start")
-    direct_steps: int = Field(150, ge=1, description="Of fine-tuning on bare verdicts")
+    pool: int = Field(300, ge=1, description="Pairs of each task, of each seed")
+    cold_traces: int = Field(200, ge=1, description="Traces of the cold start")
+    direct_steps: int = Field(100, ge=1, description="Of fine-tuning on bare verdicts")
     cold_steps: int = Field(60, ge=1, description="Of the cold start")
-    sampled_steps: int = Field(100, ge=1, description="Of fine-tuning on sampled traces")
-    grpo_steps: int = Field(80, ge=1, description="Optimiser steps of GRPO")
-    rate: float = Field(2e-4, gt=0, le=1, description="Learning rate of fine-tuning")
+    sampled_steps: int = Field(60, ge=1, description="Of fine-tuning on sampled traces")
+    grpo_steps: int = Field(40, ge=1, description="Optimiser steps of GRPO")
+    sft_rate: float = Field(8e-4, gt=0, le=1, description="Learning rate of fine-tuning")
     grpo_rate: float = Field(5e-5, gt=0, le=1, description="Learning rate of GRPO")
     batch: Batch = 16
     prompts: Prompts = 8
     answers: Answers = 8
-    test: Test = 200
+    test: Test = 100
     max_new_tokens: MaxNewTokens = 128
 
 

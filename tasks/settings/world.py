@@ -122,6 +122,6 @@ class JudgeStart(Training):
 class ThinkingWorld(Section):
     """Drawing pairs for a judge that thinks, with the traces of a flawed teacher (a minute)."""
 
-    train_items: int = Field(2400, ge=1, description="Pairs of each task")
-    dev_items: int = Field(100, ge=1, description="Pairs of each task")
-    test_items: int = Field(225, ge=1, description="Pairs of each task")
+    train_pairs: int = Field(2400, ge=1, description="Pairs of each task")
+    dev_pairs: int = Field(100, ge=1, description="Pairs of each task")
+    test_pairs: int = Field(225, ge=1, description="Pairs of each task")

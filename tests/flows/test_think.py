@@ -17,12 +17,12 @@ from tests.flows.servers import wait_until
 from tests.flows.test_judge import answers_kept
 
 SMALL = {
-    "thinking_world": {"train_items": 100, "dev_items": 2, "test_items": 3},
-    "traces": {"examples": 80},
+    "thinking_world": {"train_pairs": 100, "dev_pairs": 2, "test_pairs": 3},
+    "traces": {"most_traces": 80},
     # as much as it takes until most traces keep their layout
     "cold_start": {"steps": 40, "batch": 16, "learning_rate": 1e-3, "look_every": 40,
                    "looked_at": 2, "max_new_tokens": 140},
-    "sampled": {"pairs": 16, "temperature": 0.5},
+    "sampled": {"most_pairs": 16, "temperature": 0.5},
     "think_sft": {"steps": 2, "batch": 4, "look_every": 2},
     "thinker": {"steps": 4, "prompts": 2, "answers": 2, "look_every": 4},
     "think_sheet": {"asked_per_task": 2, "votes": 3, "voted": 1},
@@ -107,7 +107,7 @@ def test_a_teacher_may_write_the_traces(checkout):
     """It refuses, or answers in prose: what cannot be learnt from is told, and stops the flow."""
     done = run(checkout, "dvc", "repro", "-s", "traces", "-f")
     assert done.returncode == 0
-    asked = {"who": "teacher", "teacher": "outputs/base", "examples": "2", "max_new_tokens": "8"}
+    asked = {"who": "teacher", "teacher": "outputs/base", "most_traces": "2", "max_new_tokens": "8"}
     words = [word for name, value in asked.items() for word in (f"--traces.{name}", value)]
     refused = run(checkout, "flows.think", *words)
     assert refused.returncode != 0

@@ -63,6 +63,7 @@ def test_both_servers_answer_and_both_flows_are_offered(servers, running):
         "judge/judge",
         "ground/ground",
         "caption/caption",
+        "think/think",
     ):
         offered = form(servers.api, name)
         assert offered.description and offered.tags and offered.parameters["settings"]

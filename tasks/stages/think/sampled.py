@@ -19,7 +19,7 @@ def sampled(settings: Settings, job: Job) -> Metrics:
     """Write traces about training pairs, keep the right ones, and say which pairs are left."""
     s = settings.sampled
     there = pairs_of(job.input("traces"), "train")
-    pairs = spread(there, s.pairs)
+    pairs = spread(there, s.most_pairs)
     with asking(str(job.input("cold_start")), job.memory, settings.device) as judge:
         thoughts = think_pairs(
             judge, pairs, samples=s.traces_each // 2, temperature=s.temperature,
@@ -31,12 +31,12 @@ def sampled(settings: Settings, job: Job) -> Metrics:
     need(sifted.kept, f"no trace was kept ({_told(dict(sifted.dropped))})", "cold_start.steps")
     left = sifted.to_reinforce(s.keep_right, settings.seed)
     need(sifted.hard, "every pair is right in the majority of its traces: nothing is left to "
-         "reinforce", "sampled.pairs")  # fmt: skip
+         "reinforce", "sampled.most_pairs")  # fmt: skip
     write_traces(sifted.kept, job.out / "traces.parquet")
     (job.out / "left.json").write_text(json.dumps([pair.id for pair in left]) + "\n")
     write_summary(
         job.out,
-        fewer=fewer("sampled.pairs", s.pairs, len(pairs)),
+        fewer=fewer("sampled.most_pairs", s.most_pairs, len(pairs)),
         dropped={reason: number for reason, number in sifted.dropped.items() if number},
         by=yield_by(pairs, thoughts, sifted.kept),
     )

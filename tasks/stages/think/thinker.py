@@ -20,7 +20,7 @@ def thinker(settings: Settings, job: Job) -> Metrics:
     wanted, longest = settings.traces.dimensions, settings.cold_start.max_new_tokens
     left = set(json.loads((job.input("sampled") / "left.json").read_text()))
     pairs = [pair for pair in pairs_of(data, "train") if pair.id in left]
-    need(pairs, "there are no pairs to reinforce", "sampled.pairs")
+    need(pairs, "there are no pairs to reinforce", "sampled.most_pairs")
     asked = verdict_samples(pairs, s.direct_share, settings.seed, wanted)
     enough_questions(len(asked), s.prompts, "thinker")
     dev = verdict_samples(watched_pairs(settings, data), 0.0, settings.seed, wanted)

@@ -41,7 +41,7 @@ def traces(settings: Settings, job: Job) -> Metrics:
         what = "the data has no traces (`details.trace`) about these pairs"
         need(thoughts, what, "traces.who")
     else:
-        asked = spread(pairs, s.examples)
+        asked = spread(pairs, s.most_traces)
         with asking(to_ask(s.teacher, job.root), job.memory, settings.device) as teacher:
             both = think_pairs(
                 teacher, asked, wanted=s.dimensions, temperature=s.temperature,
@@ -54,9 +54,9 @@ def traces(settings: Settings, job: Job) -> Metrics:
         ]  # fmt: skip
     kept, dropped = right_traces(thoughts)
     need(kept, f"no trace names the true winner ({_told(dropped)})", "traces.teacher")
-    taken = spread(kept, s.examples, lambda trace: trace.pair.task)
+    taken = spread(kept, s.most_traces, lambda trace: trace.pair.task)
     write_traces(taken, job.out / "traces.parquet")
-    less = fewer("traces.examples", s.examples, len(taken))
+    less = fewer("traces.most_traces", s.most_traces, len(taken))
     write_summary(job.out, **read_summary(job.out), dropped=dict(dropped), fewer=less)
     return read | {
         "pairs": float(len(there)), "written": float(len(thoughts)),

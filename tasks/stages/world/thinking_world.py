@@ -9,5 +9,5 @@ def thinking_world(settings: Settings, job: Job) -> Metrics:
     from tasks.world.thinking import write_thinking_world
 
     s = settings.thinking_world
-    sizes = {"train": s.train_items, "dev": s.dev_items, "test": s.test_items}
+    sizes = {"train": s.train_pairs, "dev": s.dev_pairs, "test": s.test_pairs}
     return {"samples": float(write_thinking_world(job.out, settings.seed, sizes))}

@@ -1,5 +1,6 @@
 """Processes of a training listen to nobody outside, and end together."""
 
+import contextlib
 import os
 import pickle
 import socket
@@ -136,11 +137,10 @@ def wait_for_trainers(stage: subprocess.Popen) -> list[psutil.Process]:
     """Return the processes of a training that have begun to work, with those that load for them."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        loaders = [
-            one for child in psutil.Process(stage.pid).children() for one in child.children()
-        ]
-        if len(loaders) == 2:
-            return psutil.Process(stage.pid).children(recursive=True)
+        with contextlib.suppress(psutil.NoSuchProcess):  # others come and go while it starts
+            started = psutil.Process(stage.pid).children()
+            if len([one for child in started for one in child.children()]) == 2:
+                return psutil.Process(stage.pid).children(recursive=True)
         assert stage.poll() is None
         time.sleep(0.2)
     raise AssertionError("the training did not start")
