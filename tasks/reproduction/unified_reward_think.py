@@ -27,18 +27,16 @@ from tasks.benchmarks.thinking import (
     follows,
     right_in_orders,
     trace_measures,
-    true_scores,
     verdict_measures,
     voted_measures,
 )
 from tasks.judging.judge import Verdict, judge_pairs
-from tasks.judging.rejection import KeptTrace, Sifted, sift
+from tasks.judging.rejection import Sifted, sift
 from tasks.judging.teaching import right_traces, told_traces
 from tasks.judging.thinking import think_pairs, verdict_of
-from tasks.judging.traces import Row, write_trace
 from tasks.questions.verdict import Verdict as VerdictKind
 from tasks.records.choosing import spread
-from tasks.records.judgements import A, B, Judgement, judgement_of
+from tasks.records.judgements import Judgement, judgement_of
 from tasks.records.rows import read_samples
 from tasks.reproduction.arms import LEARNT, Result, prepare, run_trials
 from tasks.reproduction.think_arms import (
@@ -53,8 +51,10 @@ from tasks.reproduction.think_arms import (
     Arm,
     level,
 )
+from tasks.reproduction.think_traces import true_traces
 from tasks.rewards.reward import Reward
 from tasks.rewards.verdicts import consistent_trace
+from tasks.running.errors import UserError
 from tasks.training.grpo import Grpo, train_grpo
 from tasks.training.plan import Plan
 from tasks.training.sft import Sft, Turn, train_sft
@@ -69,7 +69,9 @@ from tasks.training.thinker import (
 DIRECT_SHARE, KEEP = 0.15, 4  # of bare verdicts; traces of a pair, half of them in each order
 VOTED = 30  # pairs of each task that are voted on
 TASK = "image_generation"  # what the cold start shows
-OTHERS = 20  # traces of other tasks: with none of them (400 others, 80 steps) no trace had its noun
+# Traces of other tasks in the cold start: with none no greedy trace had their noun, and none with
+# 20 of them beside 200 (pilot, 60 steps), but 4 % of the sampled ones were right
+OTHERS = 60
 BARE_TOKENS = 8
 PROBED = 32
 PILOT_SEED = 1000  # of a draw that no result uses
@@ -97,6 +99,7 @@ class Trial:
     cold_steps: int
     sampled_steps: int
     grpo_steps: int
+    direct_rate: float
     sft_rate: float
     grpo_rate: float
     batch: int
@@ -195,7 +198,8 @@ def train_trial(trial: Trial) -> Result:
         history, told = _reinforced(trial)
     else:
         rows, told = _rows(trial)
-        sft = Sft(learning_rate=trial.sft_rate, warmup_steps=min(10, trial.steps // 5))
+        rate = trial.direct_rate if trial.arm.learns == "verdicts" else trial.sft_rate
+        sft = Sft(learning_rate=rate, warmup_steps=min(10, trial.steps // 5))
         history = train_sft(rows, sft, _plan(trial, trial.batch))
     kept = [{n: v for n, v in row.items() if n in CURVES} for row in history]
     return facts | told | {
@@ -224,6 +228,12 @@ def _rows(trial: Trial) -> tuple[list[Turn], Result]:
         if trial.arm.learns == "random":
             chosen = random.Random(trial.seed).sample(pool, min(len(traces), len(pool)))
             traces = true_traces(chosen, trial.arm.seen, trial.seed)
+    if not traces:
+        raise UserError(
+            f"Nothing is left for the arm {trial.arm.name!r} to learn from",
+            "none of the traces that were sampled after the cold start was kept",
+            "raise `unified_reward_think.cold_steps` or `cold_traces`",
+        )
     rows = trace_turns(traces)
     rows += direct_turns(pool, beside(len(rows), DIRECT_SHARE), trial.seed)
     return rows, {"traces": len(traces)}
@@ -271,27 +281,6 @@ def pool_of(trial: Trial) -> list[Judgement]:
         pair for some in _by_task(trial, "train").values()
         for pair in some[first : first + trial.pool]
     ]  # fmt: skip
-
-
-def true_traces(pairs: Sequence[Judgement], seen: bool, seed: int) -> list[KeptTrace]:
-    """Return traces with the true scores and the true winner, in orders that are drawn.
-
-    Args:
-        seen: They say before a score what is there.
-    """
-    rng, found = random.Random(seed), []
-    for pair in pairs:
-        turned = rng.random() < 0.5
-        shown = pair.swapped() if turned else pair
-        told = zip(*shown.details["seen"], strict=True) if seen else [("", "")] * 3
-        rows = [
-            Row(name, scores, words)
-            for (name, scores), words in zip(true_scores(shown).items(), told, strict=True)
-        ]
-        first, second = (sum(row.scores[side] for row in rows) for side in (0, 1))
-        found.append(KeptTrace(pair, turned, write_trace(pair.task, rows, A if first > second
-                                                         else B)))  # fmt: skip
-    return found
 
 
 def sifted_of(trial: Trial) -> Sifted:

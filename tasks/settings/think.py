@@ -161,7 +161,8 @@ class UnifiedRewardThink(Section):
     cold_steps: int = Field(60, ge=1, description="Of the cold start")
     sampled_steps: int = Field(60, ge=1, description="Of fine-tuning on sampled traces")
     grpo_steps: int = Field(40, ge=1, description="Optimiser steps of GRPO")
-    sft_rate: float = Field(8e-4, gt=0, le=1, description="Learning rate of fine-tuning")
+    direct_rate: float = Field(2e-4, gt=0, le=1, description="Rate of learning bare verdicts")
+    sft_rate: float = Field(8e-4, gt=0, le=1, description="Rate of learning traces")
     grpo_rate: float = Field(5e-5, gt=0, le=1, description="Learning rate of GRPO")
     batch: Batch = 16
     prompts: Prompts = 8
