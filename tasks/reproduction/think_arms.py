@@ -21,7 +21,7 @@ class Arm:
         start: The arm that it goes on from; "" for one that is another one asked otherwise.
         learns: How: on bare verdicts, on traces (of a teacher, its own, or true ones), or by GRPO.
         asked: It is asked for the bare verdict, or for a trace first.
-        seeds: Of all seeds, or of the first alone.
+        once: Of the first seed alone; an ablation.
         seen: Traces say before a score what is there.
         consistency: What agreeing scores, sums and verdict pay.
         keep_right: Share of right pairs among those that are reinforced.

@@ -44,6 +44,7 @@ from tasks.reproduction.think_arms import (
     BASE,
     BY_NAME,
     COLD,
+    LONGER,
     PILOT,
     THINKER,
     TOGETHER,
@@ -124,6 +125,8 @@ class Trial:
     @property
     def steps(self) -> int:
         """How many optimiser steps it takes."""
+        if self.arm.name == LONGER:  # as many further ones as the two ways of learning traces
+            return self.cold_steps + self.sampled_steps
         return {
             "": 0, "verdicts": self.direct_steps, "taught": self.cold_steps,
             "true": self.direct_steps, "grpo": self.grpo_steps, "bare grpo": self.grpo_steps,
@@ -214,7 +217,8 @@ def _rows(trial: Trial) -> tuple[list[Turn], Result]:
     """Return what an arm imitates, and what there is to say about it."""
     pool = pool_of(trial)
     if trial.arm.learns == "verdicts":
-        return direct_turns(pool, len(pool), trial.seed), {}
+        # further steps see the pairs in other orders than the first ones
+        return direct_turns(pool, len(pool), trial.seed + level(trial.arm)), {}
     if trial.arm.learns == "taught":
         kept, dropped = right_traces(told_traces(pool))
         shown = [trace for trace in kept if trace.pair.task == TASK][: trial.cold_traces]

@@ -103,10 +103,7 @@ def test_the_record_has_signs_of_traces_and_the_judge_is_registered(checkout):
     assert "outputs/thinking_world" in (checkout / "dvc.lock").read_text()
 
 
-def test_a_teacher_may_write_the_traces(checkout):
-    """It refuses, or answers in prose: what cannot be learnt from is told, and stops the flow."""
-    done = run(checkout, "dvc", "repro", "-s", "traces", "-f")
-    assert done.returncode == 0
+def test_a_teacher_who_writes_no_trace_stops_the_flow_before_it_trains(checkout):
     asked = {"who": "teacher", "teacher": "outputs/base", "most_traces": "2", "max_new_tokens": "8"}
     words = [word for name, value in asked.items() for word in (f"--traces.{name}", value)]
     refused = run(checkout, "flows.think", *words)

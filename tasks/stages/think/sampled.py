@@ -1,8 +1,8 @@
 """Write traces about training pairs, keep the right ones, and say which pairs are left."""
 
 import json
-from typing import Any
 
+from tasks.asking.preparing import grouped
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
 from tasks.judging.rejection import sift
@@ -28,7 +28,11 @@ def sampled(settings: Settings, job: Job) -> Metrics:
         )  # fmt: skip
     job.cost.add(s.traces_each * len(pairs), judge.tokens)
     sifted = sift(pairs, thoughts, per_source=s.most_per_source, seed=settings.seed)
-    need(sifted.kept, f"no trace was kept ({_told(dict(sifted.dropped))})", "cold_start.steps")
+    need(
+        sifted.kept,
+        f"no trace was kept ({grouped(list(sifted.dropped.elements()))})",
+        "cold_start.steps",
+    )
     left = sifted.to_reinforce(s.keep_right, settings.seed)
     need(sifted.hard, "every pair is right in the majority of its traces: nothing is left to "
          "reinforce", "sampled.most_pairs")  # fmt: skip
@@ -44,7 +48,3 @@ def sampled(settings: Settings, job: Job) -> Metrics:
         "pairs": float(len(pairs)), "kept": float(len(sifted.kept)),
         "right": len(sifted.right) / len(pairs), "left": float(len(left)),
     }  # fmt: skip
-
-
-def _told(dropped: dict[str, Any]) -> str:
-    return ", ".join(f"{number} {reason}" for reason, number in dropped.items() if number)

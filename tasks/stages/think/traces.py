@@ -1,7 +1,6 @@
 """Read pairs, and keep traces whose verdict is right: of the data, or of a teacher who is asked."""
 
-from collections import Counter
-
+from tasks.asking.preparing import grouped
 from tasks.asking.resolving import to_ask
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
@@ -53,7 +52,11 @@ def traces(settings: Settings, job: Job) -> Metrics:
             for place, [one] in enumerate(orders)
         ]  # fmt: skip
     kept, dropped = right_traces(thoughts)
-    need(kept, f"no trace names the true winner ({_told(dropped)})", "traces.teacher")
+    need(
+        kept,
+        f"no trace names the true winner ({grouped(list(dropped.elements()))})",
+        "traces.teacher",
+    )
     taken = spread(kept, s.most_traces, lambda trace: trace.pair.task)
     write_traces(taken, job.out / "traces.parquet")
     less = fewer("traces.most_traces", s.most_traces, len(taken))
@@ -62,7 +65,3 @@ def traces(settings: Settings, job: Job) -> Metrics:
         "pairs": float(len(there)), "written": float(len(thoughts)),
         "right": len(kept) / len(thoughts), "taught": float(len(taken)),
     }  # fmt: skip
-
-
-def _told(dropped: Counter[str]) -> str:
-    return ", ".join(f"{number} {reason}" for reason, number in dropped.most_common(5))
