@@ -1,4 +1,4 @@
-"""The school of a judge: its rows are those of traces; its tokens leave the texts of the base alone."""
+"""The school of a judge: rows are those of traces, and no token changes a text of the base."""
 
 import random
 
