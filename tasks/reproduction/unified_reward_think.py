@@ -222,8 +222,8 @@ def _rows(trial: Trial) -> tuple[list[Turn], Result]:
     if trial.arm.learns == "taught":
         kept, dropped = right_traces(told_traces(pool))
         shown = [trace for trace in kept if trace.pair.task == TASK][: trial.cold_traces]
-        others = [trace for trace in kept if trace.pair.task != TASK][:OTHERS]
-        return trace_turns(shown + others), {"dropped": dict(dropped)}
+        others = [trace for trace in kept if trace.pair.task != TASK]
+        return trace_turns(shown + spread(others, OTHERS)), {"dropped": dict(dropped)}
     if trial.arm.learns == "true":
         traces = true_traces(pool, trial.arm.seen, trial.seed)
     else:
