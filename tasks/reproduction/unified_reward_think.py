@@ -31,7 +31,7 @@ from tasks.benchmarks.thinking import (
     voted_measures,
 )
 from tasks.judging.judge import Verdict, judge_pairs
-from tasks.judging.rejection import Sifted, sift
+from tasks.judging.rejection import KeptTrace, Sifted, sift
 from tasks.judging.teaching import right_traces, told_traces
 from tasks.judging.thinking import think_pairs, verdict_of
 from tasks.questions.verdict import Verdict as VerdictKind
@@ -223,7 +223,7 @@ def _rows(trial: Trial) -> tuple[list[Turn], Result]:
         kept, dropped = right_traces(told_traces(pool))
         shown = [trace for trace in kept if trace.pair.task == TASK][: trial.cold_traces]
         others = [trace for trace in kept if trace.pair.task != TASK]
-        return trace_turns(shown + spread(others, OTHERS)), {"dropped": dict(dropped)}
+        return trace_turns(shown + spread(others, OTHERS, kind_of)), {"dropped": dict(dropped)}
     if trial.arm.learns == "true":
         traces = true_traces(pool, trial.arm.seen, trial.seed)
     else:
@@ -241,6 +241,11 @@ def _rows(trial: Trial) -> tuple[list[Turn], Result]:
     rows = trace_turns(traces)
     rows += direct_turns(pool, beside(len(rows), DIRECT_SHARE), trial.seed)
     return rows, {"traces": len(traces)}
+
+
+def kind_of(trace: KeptTrace) -> str:
+    """Return the task of a trace's pair."""
+    return trace.pair.task
 
 
 def _reinforced(trial: Trial) -> tuple[list[dict[str, float]], Result]:
