@@ -87,9 +87,7 @@ def test_the_longer_direct_judge_takes_as_many_further_steps_as_the_thinkers_imi
         for trial in made
         if trial.seed == 0 and trial.arm.name in (DIRECT, LONGER)
     }
-    asked = {
-        name: Counter(str(turn[0]) for turn in some).keys() for name, some in turns.items()
-    }
+    asked = {name: Counter(str(turn[0]) for turn in some).keys() for name, some in turns.items()}
     assert len(turns[DIRECT]) == len(turns[LONGER])  # the same pairs …
     assert asked[DIRECT] != asked[LONGER]  # … in other orders
 
