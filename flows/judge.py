@@ -18,7 +18,7 @@ from flows.platform.names import named  # noqa: E402
 from flows.platform.summary import judge_scores, judge_won, print_judge_summary  # noqa: E402
 from tasks.settings import JudgeSettings  # noqa: E402
 
-STAGES = ("judgements", "judge", "judge_answers", "judge_sheet", "preferred")
+STAGES = ("judgements", "judge", "scalar_judge", "judge_answers", "judge_sheet", "preferred")
 CHAIN = Chain(
     STAGES,
     page="judge_sheet/index.html",

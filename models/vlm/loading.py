@@ -7,7 +7,7 @@ of a model is run: said at every call, because unsaid, transformers asks on stan
 import contextlib
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from json import JSONDecodeError
 from pathlib import Path
 
@@ -117,24 +117,38 @@ def _reading(what: str) -> Iterator[None]:
         raise DamagedModel(told) from error
 
 
-def load_model(name: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+def load_model(
+    name: str,
+    dtype: torch.dtype = torch.float32,
+    heads: Mapping[str, type[PreTrainedModel]] | None = None,
+) -> PreTrainedModel:
     """Load a vision-language model from safetensors.
 
     Args:
         name: A folder, or an id of the hub (see `models.vlm.hub`).
+        heads: Classes by family, of models with another head than the one that writes
+            (`models.reward.scalar.HEADS`).
 
     Raises:
         NotAVisionLanguageModel: `name` is a model of another kind.
         DamagedModel: A file of it is not what it should be.
         OSError: `name` is neither a folder with a model nor a known id.
+        ValueError: It has another head than the one that is wanted.
     """
     folder = local_folder(name, weights=False)
     config = _config(str(folder))
     if config.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         raise NotAVisionLanguageModel(config.model_type)
+    scores = any(name.endswith("ForReward") for name in config.architectures or ())
+    if scores != bool(heads):
+        raise ValueError(
+            "it has a head that scores, and writes nothing: it serves as a scalar judge alone"
+            if scores else "it has no head that scores"
+        )  # fmt: skip
     folder = local_folder(name, weights=True)
     _check_proportions(config, *check_weights(folder))
-    model = AutoModelForImageTextToText.from_pretrained(
+    network = heads[config.model_type] if heads else AutoModelForImageTextToText
+    model = network.from_pretrained(
         str(folder), dtype=dtype, use_safetensors=True, trust_remote_code=False
     )
     if not torch.cuda.is_available() and hasattr(getattr(model, "model", None), "visual"):

@@ -1,7 +1,7 @@
 """Opens models; where one cannot be, says what is wrong, in which file, and what to do."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import jinja2
@@ -16,6 +16,7 @@ from models.vlm.model_folder import DamagedModel
 from tasks.running.errors import UserError
 
 T = TypeVar("T")
+Heads = Mapping[str, type[PreTrainedModel]]
 TODO = (
     "run `make pull` for the embedded model, or check the folder or the id (an interrupted "
     "download is continued by starting again)"
@@ -78,18 +79,24 @@ def _reason(error: BaseException) -> tuple[str, str]:
 
 
 def open_model(
-    name: str, dtype: torch.dtype = torch.float32
+    name: str, dtype: torch.dtype = torch.float32, heads: Heads | None = None
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Load a model and its processor, turning what can go wrong into errors to act on."""
-    return opened(name, lambda: load_model(name, dtype)), open_model_processor(name)
+    return opened(name, lambda: load_model(name, dtype, heads)), open_model_processor(name)
 
 
-def open_on(name: str, device: str) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """Load a model and its processor for an accelerator (Lightning's name), to be asked."""
+def open_on(
+    name: str, device: str, heads: Heads | None = None
+) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """Load a model and its processor for an accelerator (Lightning's name), to be asked.
+
+    Args:
+        heads: As in `models.vlm.loading.load_model`.
+    """
     place = pick_device(device)
     # asked in the precision that models are saved in, where the device is made for it
     dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
-    model, processor = open_model(name, dtype)
+    model, processor = open_model(name, dtype, heads)
     model = model.to(place).eval()
     if can_share_prefix(model):
         share_prefix(model)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from models.statistics import compare, known, mean, told
-from tasks.asking.asker import Asker
 from tasks.benchmarks.judging import (
     Metrics,
     pair_measures,
@@ -37,7 +36,8 @@ from tasks.judging.controls import (
     with_pictures_of,
     without_pictures,
 )
-from tasks.judging.judge import Points, Verdict, judge_pairs, score_points
+from tasks.judging.forms import Judge
+from tasks.judging.judge import Points, Verdict
 from tasks.judging.trust import Trust
 from tasks.records.choosing import of_each
 from tasks.records.judgements import TIE, A, B, Judgement, of_style
@@ -74,7 +74,7 @@ class Sheet:
 
 
 def trusted(
-    judge: Asker, dev: Sequence[Judgement], per_task: int, bars: Bars, max_new_tokens: int
+    judge: Judge, dev: Sequence[Judgement], per_task: int, bars: Bars
 ) -> tuple[Trust, Metrics]:
     """Fit a judge's calibration on dev pairs, and hold it against its bars.
 
@@ -82,7 +82,7 @@ def trusted(
         What is known of it, and its accuracy by task.
     """
     pairs = of_each(of_style(dev, "pair"), per_task)
-    verdicts = judge_pairs(judge, pairs, max_new_tokens=max_new_tokens, title="calibrating")
+    verdicts = judge.pairs(pairs, "calibrating")
     sure = told_apart(pairs, verdicts)
     fitted = temperature(*zip(*sure, strict=True)) if sure else 1.0
     band = tie_band([v.preference for v in verdicts], [p.winner for p in pairs])
@@ -96,13 +96,12 @@ def trusted(
 
 
 def judge_sheet(
-    judge: Asker,
+    judge: Judge,
     judgements: Sequence[Judgement],
     trust: Trust,
     *,
     per_task: int,
     controls: int,
-    max_new_tokens: int,
 ) -> Sheet:
     """Ask a judge held-out judgements and the controls.
 
@@ -112,13 +111,7 @@ def judge_sheet(
     """
     pairs = of_each(of_style(judgements, "pair"), per_task)
     points = of_each(of_style(judgements, "point"), per_task)
-
-    def judged(some: Sequence[Judgement], title: str) -> list[Verdict]:
-        return judge_pairs(judge, some, max_new_tokens=max_new_tokens, title=title)
-
-    def scored(some: Sequence[Judgement], title: str) -> list[Points]:
-        return score_points(judge, some, max_new_tokens=max_new_tokens, title=title)
-
+    judged, scored = judge.pairs, judge.points
     verdicts = judged(pairs, "judging pairs")
     both = scored([p.alone(side) for p in pairs for side in (0, 1)], "scoring both candidates")
     values = scored(points, "scoring points")

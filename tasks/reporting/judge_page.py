@@ -18,7 +18,7 @@ from tasks.reporting.page import environment, examples_of_rejected
 from tasks.reporting.pictures import Picture, embed
 
 PAIRS = 60  # shown, of each task the same number
-COUNTED = ("judgements", "judge", "judge_answers")  # stages whose cost is told
+COUNTED = ("judgements", "judge", "scalar_judge", "judge_answers")  # stages whose cost is told
 # the measures of a task as the table has them: name, what it is called, how it is written
 MEASURES = (
     ("accuracy", "right", "percent"), ("tau", "right with ties (tau)", "percent"),
@@ -84,15 +84,17 @@ def write_judge_page(
     """Write `index.html`.
 
     Args:
-        sheet: Measures, calibration and preferences of `start` and `judge`, and `comparisons`.
-        items: The pairs of both (`tasks.benchmarks.judge_sheet.Sheet.items`), in the same order.
+        sheet: Measures, calibration and preferences of `start`, `judge` and, where one was
+            trained, `scalar`; `comparisons` of the judge with its start, `forms` of the scalar one
+            with the judge.
+        items: The pairs of each (`tasks.benchmarks.judge_sheet.Sheet.items`), in the same order.
         judge, judgements: Finished folders of these stages.
         root: The checkout, which knows what they cost.
         made: What was run.
     """
     spent, total = costs(root, COUNTED)
     history = json.loads((judge / "history.json").read_text())
-    reliable = {name: sheet[name]["preferences"] for name in ("start", "judge")}
+    reliable = {name: sheet[name]["preferences"] for name in items}
     html = (
         environment()
         .get_template("judge.html.j2")
@@ -101,6 +103,8 @@ def write_judge_page(
             costs=spent,
             total=total,
             sheet=sheet,
+            judges=list(items),
+            compared={"judge": sheet["comparisons"], "scalar": sheet.get("forms", {})},
             measures=MEASURES,
             controls=CONTROLS,
             tasks=list(sheet["judge"]["tasks"]),

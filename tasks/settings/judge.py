@@ -73,6 +73,19 @@ class Judge(Section):
     )
 
 
+class ScalarJudge(Section):
+    """Training a second form of the judge, which answers with a number, on the same pairs."""
+
+    trained: bool = Field(
+        False,
+        title="Train this form as well",
+        description="A head on the judge's start, by Bradley and Terry; the sheet shows both",
+    )
+    steps: Steps = 160
+    batch: Batch = 16
+    learning_rate: Rate = 2e-4
+
+
 class JudgeSheet(Section):
     """Saying how far the judge can be trusted, on held-out judgements."""
 
@@ -158,6 +171,9 @@ class JudgeSettings(Shared):
 
     judgements: Judgements = Field(default=Judgements(), description="Reading the data")
     judge: Judge = Field(default=Judge(), title="The judge", description="Training one model")
+    scalar_judge: ScalarJudge = Field(
+        default=ScalarJudge(), title="The scalar judge", description="A number for each candidate"
+    )
     judge_sheet: JudgeSheet = Field(
         default=JudgeSheet(), title="The sheet", description="How far it can be trusted"
     )

@@ -99,5 +99,7 @@ def _obstacles(data: Dataset, processor: ProcessorMixin, context: int, room: int
             longest = max((said[n] for n in ANSWERED if n in said), key=len, default="")
             images = [image["bytes"] for image in row.get("images") or () if image["bytes"]]
             sizes = [size_of(data) for data in images]
-            found.append(obstacle(processor, context, said["prompt"] + longest, sizes, room))
+            found.append(
+                obstacle(processor, context, said.get("prompt", "") + longest, sizes, room)
+            )
     return found

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.ground import STAGES
+from tasks.world.documents import draw_receipt
 from tasks.world.shards import make_sample
 from tests.flows.conftest import environment, outcomes, run, runs_of
 from tests.flows.test_chain import wait_for
@@ -48,6 +50,26 @@ def write_documents(folder: Path) -> None:
             rows.append({"image": "lost.png", "question": "How much?", "answer": "5"})
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         (folder / f"{split}.jsonl").write_text(lines)
+
+
+def write_receipts(folder: Path) -> None:
+    """A stranger's receipts as SROIE has them, one of them without its fields."""
+    for split, number in (("train", 9), ("test", 6)):
+        for part in ("img", "box", "key"):
+            (folder / split / part).mkdir(parents=True)
+        for i in range(number):
+            drawn = draw_receipt(random.Random(f"{split}/{i}"))
+            named = {part: folder / split / part / f"X{i}" for part in ("img", "box", "key")}
+            drawn.frames[0].save(named["img"].with_suffix(".png"))
+            *_, total = drawn.facts
+            fields = {"company": "", "date": "", "address": "", "total": total.text}
+            named["key"].with_suffix(".json").write_text(json.dumps(fields))
+            lines = []
+            for fact in drawn.facts:
+                x0, y0, x1, y1 = fact.box.corners
+                lines.append(f"{x0},{y0},{x1},{y0},{x1},{y1},{x0},{y1},{fact.text}\n")
+            named["box"].with_suffix(".csv").write_text("".join(lines))
+    (folder / "train" / "key" / "X0.json").unlink()
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ SMALL = {
         "steps": 4, "batch": 2, "look_every": 2, "looked_at": 4,
         "bar_accuracy": 0.0, "bar_consistency": 0.0, "bar_unreadable": 1.0,
     },
+    "scalar_judge": {"trained": True, "steps": 4, "batch": 2},
     "judge_sheet": {"asked_per_task": 3, "controls": 2},
     "preferred": {"groups": 4, "candidates_each": 4, "max_new_tokens": 24},
     "benchmarks": {"resamples": 100},
@@ -62,16 +63,18 @@ def test_a_killed_judge_goes_on_and_the_flow_ends_with_a_sheet_and_pairs(checkou
 def test_the_sheet_has_both_judges_and_the_controls_and_the_page_shows_them(checkout):
     outputs = checkout / "outputs"
     sheet = json.loads((outputs / "judge_answers" / "sheet.json").read_text())
-    for name in ("start", "judge"):
+    for name in ("start", "judge", "scalar"):
         assert sheet[name]["tasks"].keys() == set(TASKS)
         for row in sheet[name]["tasks"].values():
             assert {"n", "swap_consistency", "unreadable", "repeated/tie", "cycles"} <= row.keys()
             assert {"without_pictures/unchanged", "other_pictures/unchanged"} <= row.keys()
-    assert sheet["comparisons"].keys() == set(TASKS)
+    assert sheet["comparisons"].keys() == set(TASKS) == sheet["forms"].keys()
+    assert {row["swap_consistency"] for row in sheet["scalar"]["tasks"].values()} == {1.0}
     known = json.loads((outputs / "judge" / "calibration.json").read_text())
     assert known["temperature"] > 0 and known["tie_band"] >= 0
     page = (outputs / "judge_sheet" / "index.html").read_text()
     assert "How far to trust it" in page and page.count('<article class="card item"') == 12
+    assert page.count("<td><b>scalar</b></td>") >= len(TASKS)
     assert "<script src" not in page and "http://" not in page.replace("http://127.0.0.1", "")
 
 

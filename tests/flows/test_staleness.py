@@ -18,7 +18,8 @@ ASK = {"synthesis", "reward_model", "preferences"}
 THINK = {"traces", "cold_start", "think_sft", "thinker", "unified_reward_think_arms"}
 TRAIN = (THINK - {"traces"}) | {
     "reward_model", "policy_sft", "policy_dpo", "policy_grpo", "reinforced", "visual_rft_arms",
-    "judge", "boxes", "reasoner", "unified_reward_arms", "gcot_arms", "scalecap_arms",
+    "judge", "scalar_judge", "boxes", "reasoner", "unified_reward_arms", "gcot_arms",
+    "scalecap_arms",
 }  # fmt: skip
 # what draws the micro-world
 WORLDS = {"judging_world", "grounding_world", "caption_world", "thinking_world"}
@@ -77,7 +78,7 @@ CHANGES = {
     "how processes train together": (appended("tasks/training/work.py"), TRAIN),
     "a prompt of the judge": (
         appended("tasks/prompts/judge/image_understanding_pair.txt", "!"),
-        {"reward_model", "preferences", "judge", "judge_answers", "preferred",
+        {"reward_model", "preferences", "judge", "scalar_judge", "judge_answers", "preferred",
          "unified_reward_arms", "sampled", "think_answers"} | THINK,
     ),
     "a prompt of the synthesis": (
@@ -92,8 +93,8 @@ CHANGES = {
     ),
     "weights under the same name": (
         heavier, {"synthesis", "reward_model", "policy_sft", "answers_base", "judge",
-                  "judge_answers", "preferred", "lessons", "boxes", "reasoner", "reasoning",
-                  "unified_reward_arms", "scalecap_arms", "traces"},
+                  "scalar_judge", "judge_answers", "preferred", "lessons", "boxes", "reasoner",
+                  "reasoning", "unified_reward_arms", "scalecap_arms", "traces"},
     ),
     "the data": (
         appended("data/summary.json", "\n"),
@@ -119,9 +120,9 @@ CHANGES = {
         setting("", "seed", 7),
         {"synthesis", "reward_model", "policy_sft", "preferences", "policy_dpo", "policy_grpo",
          "benchmarks", "report", "shots", "reinforced", "perception", "few_shot_page",
-         "judge", "judge_answers", "judge_sheet", "preferred", "lessons", "boxes", "reasoner",
-         "reasoning", "reasoning_page", "drafts", "objects", "captions", "caption_answers",
-         "caption_page", "sampled", "think_answers", "think_sheet"} | WORLDS
+         "judge", "scalar_judge", "judge_answers", "judge_sheet", "preferred", "lessons", "boxes",
+         "reasoner", "reasoning", "reasoning_page", "drafts", "objects", "captions",
+         "caption_answers", "caption_page", "sampled", "think_answers", "think_sheet"} | WORLDS
         | THINK - {"unified_reward_think_arms"},
     ),
 }  # fmt: skip

@@ -30,7 +30,7 @@ from tests.flows.test_caption import write_pictures
 from tests.flows.test_chain import SMALL as OF_THE_CHAIN
 from tests.flows.test_chain import STAGES, stages_alive, wait_for
 from tests.flows.test_ground import SMALL as OF_DOCUMENTS
-from tests.flows.test_ground import write_documents
+from tests.flows.test_ground import write_documents, write_receipts
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSISTANT = "mlflow.assistant.chat_panel"
@@ -47,10 +47,11 @@ SMALL = OF_THE_CHAIN | {
     "policy_grpo": {"steps": 3, "prompts": 2, "answers": 4, "max_new_tokens": 32},
     "benchmarks": {"per_task": 1, "resamples": 100, "max_new_tokens": 32},
 }  # fmt: skip
-# a form, its settings, who writes what a stranger has
+# what a stranger has: the form for it, its settings, who writes it
 STRANGERS = {
-    "caption/caption": (OF_CAPTIONS, write_pictures),
-    "ground/ground": (OF_DOCUMENTS, write_documents),
+    "pictures": ("caption/caption", OF_CAPTIONS, write_pictures),
+    "documents": ("ground/ground", OF_DOCUMENTS, write_documents),
+    "receipts": ("ground/ground", OF_DOCUMENTS, write_receipts),
 }
 
 pytestmark = [pytest.mark.chain, pytest.mark.ui]
@@ -129,7 +130,7 @@ def site(make_checkout, tmp_path_factory) -> Iterator[Site]:
         options.add_argument(switch)
     others = {
         section: {name: value for name, value in held.items() if name != "data"}
-        for small, _ in STRANGERS.values() for section, held in small.items()
+        for _, small, _ in STRANGERS.values() for section, held in small.items()
     }  # fmt: skip
     site = Site(make_checkout(others | SMALL))
     site.ready()
@@ -257,17 +258,17 @@ def shows_pictures(site: Site, most: int) -> None:
     WebDriverWait(site.browser, SECONDS_FOR_A_PAGE).until(drawn)
 
 
-@pytest.mark.parametrize("name", STRANGERS)
-def test_a_strangers_folder_goes_from_the_form_to_the_page(site, name):
-    _, write = STRANGERS[name]
-    folder = f"mine-{name.partition('/')[0]}"
+@pytest.mark.parametrize("what", STRANGERS)
+def test_a_strangers_folder_goes_from_the_form_to_the_page(site, what):
+    name, _, write = STRANGERS[what]
+    folder = f"my-{what}"
     write(site.root / folder)
     number = len(site.api.read_flow_runs())
     site.open(f"{site.prefect}/deployments/deployment/{form(site.api, name).id}/run", "Data")
     site.fill("Data", folder)
     start(site, number + 1)
     shows_pictures(site, 1)
-    site.keep(f"mlflow-{name.partition('/')[0]}")
+    site.keep(f"mlflow-{what}")
 
 
 def test_cancel_ends_every_process_and_leaves_nothing_half_written(site):

@@ -2,17 +2,16 @@
 
 from tasks.asking.resolving import folder_of
 from tasks.asking.turns import asking
-from tasks.benchmarks.judge_sheet import Bars, trusted
 from tasks.job import Job, Metrics, need
+from tasks.judging.forms import WrittenJudge
 from tasks.judging.verdicts import right_winner
 from tasks.records.choosing import fewer, spread
-from tasks.records.judgements import TIE, Judgement, judgement_of, of_style
+from tasks.records.judgements import TIE, judgement_of, of_style
 from tasks.records.rows import read_samples, write_summary
 from tasks.settings import Settings
+from tasks.stages.calibrating import calibrated
 from tasks.stages.training import planned, trained
 from tasks.training.judge import chosen, train_judge
-
-CALIBRATED = 100  # dev pairs of each task
 
 
 def judge(settings: Settings, job: Job) -> Metrics:
@@ -41,19 +40,10 @@ def judge(settings: Settings, job: Job) -> Metrics:
         look_tokens=s.max_new_tokens,
     )
     history = train_judge(taught, plan, s.learning_rate, dev=watched)
-    found = {} if job.check else _calibrated(settings, job, dev)
+    found: Metrics = {}
+    if not job.check:
+        with asking(str(job.out), job.memory, settings.device) as asker:
+            found = calibrated(settings, job, WrittenJudge(asker, s.max_new_tokens), dev)
+        job.cost.add(0, asker.tokens)
     write_summary(job.out, judgements=len(taught), left_out=left, fewer=less, **found)
     return found | trained(job, history, s.steps * s.batch)
-
-
-def _calibrated(settings: Settings, job: Job, dev: list[Judgement]) -> Metrics:
-    s = settings.judge
-    bars = Bars(s.bar_accuracy, s.bar_consistency, s.bar_unreadable)
-    with asking(str(job.out), job.memory, settings.device) as asker:
-        trust, metrics = trusted(asker, dev, CALIBRATED, bars, s.max_new_tokens)
-    trust.write(job.out)
-    job.cost.add(0, asker.tokens)
-    for words in trust.below:
-        print(f"below the bar: {words}", flush=True)
-    calibration = {"temperature": trust.temperature, "tie_band": trust.tie_band}
-    return {f"dev/{name}": value for name, value in (metrics | calibration).items()}

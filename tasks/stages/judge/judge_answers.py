@@ -1,5 +1,6 @@
 """Ask the start and the judge the held-out judgements, and what shows where they look."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -10,11 +11,13 @@ from tasks.asking.turns import asking
 from tasks.benchmarks.judge_sheet import compare_judges, judge_sheet
 from tasks.benchmarks.judging_sources import by_source
 from tasks.job import Job, Metrics, need
+from tasks.judging.forms import Judge, WrittenJudge, scalar_judge
 from tasks.judging.trust import trust_in
 from tasks.records.judgements import judgement_of
 from tasks.records.rows import PICTURES, TEXT, read_samples, write_shards
 from tasks.settings import Settings
 
+SCALAR = "scalar"  # the other form of the judge, where one was trained
 NUMBER = Value("float32")
 ITEMS = Features(
     {
@@ -35,15 +38,22 @@ def judge_answers(settings: Settings, job: Job) -> Metrics:
     need(test, "there are no held-out judgements", "judgements.data")
     found: dict[str, Any] = {}
     metrics, items = {}, {}
-    models = {"start": str(folder_of(s.model, job.root)), "judge": str(job.input("judge"))}
-    for name, model in models.items():
+    judge, scalar = job.input("judge"), job.input("scalar_judge")
+    with_scalar = (scalar / "config.json").exists()
+    models = {"start": str(folder_of(s.model, job.root)), "judge": str(judge)}
+    for name, model in (models | ({SCALAR: str(scalar)} if with_scalar else {})).items():
         trust = trust_in(model)
-        with asking(model, job.memory, settings.device) as asker:
+        with contextlib.ExitStack() as stack:
+            form: Judge
+            if name == SCALAR:
+                form = stack.enter_context(scalar_judge(model, settings.device))
+            else:
+                asker = stack.enter_context(asking(model, job.memory, settings.device))
+                form = WrittenJudge(asker, s.max_new_tokens)
             made = judge_sheet(
-                asker, test, trust, per_task=sheet.asked_per_task, controls=sheet.controls,
-                max_new_tokens=s.max_new_tokens,
-            )  # fmt: skip
-        job.cost.add(len(made.items), asker.tokens)
+                form, test, trust, per_task=sheet.asked_per_task, controls=sheet.controls
+            )
+        job.cost.add(len(made.items), 0 if name == SCALAR else asker.tokens)
         write_shards(made.items, job.out / name, ITEMS)
         items[name] = made.items
         found[name] = {
@@ -56,8 +66,11 @@ def judge_answers(settings: Settings, job: Job) -> Metrics:
             for task, row in made.tasks.items()
             for measure, value in row.items()
         }
-    found["comparisons"] = compare_judges(
-        items["start"], items["judge"], settings.benchmarks.resamples, settings.seed
-    )
+    beside = [("start", "judge", "comparisons")]
+    beside += [("judge", SCALAR, "forms")] if with_scalar else []
+    for before, after, name in beside:
+        found[name] = compare_judges(
+            items[before], items[after], settings.benchmarks.resamples, settings.seed
+        )
     (job.out / "sheet.json").write_text(json.dumps(found) + "\n")
     return metrics

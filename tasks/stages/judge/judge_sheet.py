@@ -12,10 +12,12 @@ from tasks.stages.pages import made
 def judge_sheet(settings: Settings, job: Job) -> Metrics:
     """Draw how far the judge can be trusted on one page, with the pairs behind it."""
     s, answers = settings.judge, job.input("judge_answers")
+    sheet = json.loads((answers / "sheet.json").read_text())
+    judges = [name for name in ("start", "judge", "scalar") if name in sheet]
     write_judge_page(
         job.out,
-        json.loads((answers / "sheet.json").read_text()),
-        {name: list(read_rows(answers / name)) for name in ("start", "judge")},
+        sheet,
+        {name: list(read_rows(answers / name)) for name in judges},
         judge=job.input("judge"),
         judgements=job.input("judgements"),
         root=job.root,

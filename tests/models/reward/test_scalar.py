@@ -5,41 +5,58 @@ import random
 import lightning as L
 import pytest
 import torch
+from datasets import Dataset, Features
 from PIL import Image
 from trl import RewardConfig
-from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 
 from models.engine.trl_module import TRLModule
 from models.prefix.shared import share_prefix
-from models.reward.scalar import VisualRewardTrainer, scalar_reward_model, scores
-from models.vlm.loading import load_model, load_processor
+from models.reward.scalar import (
+    HEADS,
+    PairCollator,
+    VisualRewardTrainer,
+    scalar_reward_model,
+    scores,
+)
+from models.vlm.loading import load_model, load_processor, save_model
 from tasks.records.images import to_png
-from tasks.training.conversations import MESSAGES, PICTURES, assistant_turn, pictures, user_turn
+from tasks.records.rows import PICTURES
+from tasks.training.conversations import MESSAGES, pictures, user_turn
 from tasks.training.objective import TRL_DEFAULTS
 
 COLORS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
+SIDES = Features(
+    {"chosen": MESSAGES, "images": PICTURES, "rejected": MESSAGES, "rejected_images": PICTURES}
+)
 
 
-@pytest.fixture(scope="module")
-def pairs():
-    """Only the picture says which answer is better."""
-    from datasets import Dataset, Features
+def answers(good: str, bad: str) -> tuple[str, str, str, str]:
+    """Which answer to a picture is better: one picture, two texts."""
+    asked = "What color is it?\n"
+    return asked + good, good, asked + bad, good
 
+
+def drawn(good: str, bad: str) -> tuple[str, str, str, str]:
+    """Which picture of a caption is better: one text, two pictures."""
+    return f"Is it {good}?", good, f"Is it {good}?", bad
+
+
+def rows_of(kind) -> Dataset:
     rng, rows = random.Random(0), []
     for _ in range(64):
-        good = rng.choice(list(COLORS))
-        bad = next(name for name in COLORS if name != good)
-        picture = to_png(Image.new("RGB", (96, 96), COLORS[good]))
-        rows.append(
-            {"prompt": user_turn("What color is it?"), "chosen": assistant_turn(good),
-             "rejected": assistant_turn(bad), "images": pictures([picture])}
-        )  # fmt: skip
-    names = {"prompt": MESSAGES, "chosen": MESSAGES, "rejected": MESSAGES, "images": PICTURES}
-    return Dataset.from_list(rows, features=Features(names))
+        good, bad = rng.sample(list(COLORS), 2)
+        chosen, shown, rejected, other = kind(good, bad)
+        first, second = (to_png(Image.new("RGB", (96, 96), COLORS[c])) for c in (shown, other))
+        rows.append({
+            "chosen": user_turn(chosen), "images": pictures([first]),
+            "rejected": user_turn(rejected), "rejected_images": pictures([second]),
+        })  # fmt: skip
+    return Dataset.from_list(rows, features=SIDES)
 
 
-def test_it_learns_what_only_the_picture_tells(model_folder, pairs, tmp_path):
-    processor = load_processor(model_folder)
+@pytest.mark.parametrize("kind", [answers, drawn])
+def test_it_learns_what_only_the_picture_tells(model_folder, kind, tmp_path):
+    processor, pairs = load_processor(model_folder), rows_of(kind)
     sharing = []
 
     def build():
@@ -60,16 +77,49 @@ def test_it_learns_what_only_the_picture_tells(model_folder, pairs, tmp_path):
     trainer.fit(module)
     accuracy = [row["train/accuracy"] for row in module.history[-5:]]
     assert sum(accuracy) / 5 > 0.95
-    assert sharing[0].computed < sharing[0].given  # both answers of a pair read one prompt
-    batch = DataCollatorForVisionPreference(processor=processor, max_length=None)(
-        [pairs[i] for i in range(8)]
-    )
-    batch.pop("completion_mask")
-    chosen, rejected = scores(module.model.eval(), batch).chunk(2)
+    assert sharing[0].computed < sharing[0].given  # what stands in several is read once
+    batch = PairCollator(processor)([pairs[i] for i in range(8)])
+    network = module.model.eval()
+    chosen, rejected = scores(network, batch).chunk(2)
     assert (chosen > rejected).all()
     batch["pixel_values"] = batch["pixel_values"].flip(0)  # other pictures, other verdicts
-    other_chosen, other_rejected = scores(module.model, batch).chunk(2)
+    other_chosen, other_rejected = scores(network, batch).chunk(2)
     assert not torch.allclose(other_chosen - other_rejected, chosen - rejected, atol=0.1)
+
+    save_model(network, processor, tmp_path / "model")
+    again = load_model(str(tmp_path / "model"), heads=HEADS)
+    batch = PairCollator(processor)([pairs[i] for i in range(8)])
+    first, second = scores(again, batch).chunk(2)
+    assert (first > second).all()
+    with pytest.raises(ValueError, match="scores, and writes nothing"):
+        load_model(str(tmp_path / "model"))
+
+
+def test_a_batch_has_all_better_sides_first_each_with_its_own_pictures(model_folder):
+    processor, pairs = load_processor(model_folder), rows_of(drawn)
+    collate = PairCollator(processor)
+    both = collate([pairs[0], pairs[1]])
+    sides = [collate([{"chosen": pairs[i][side], "images": pairs[i][shown]}])
+             for side, shown in (("chosen", "images"), ("rejected", "rejected_images"))
+             for i in (0, 1)]  # fmt: skip
+    assert torch.equal(both["pixel_values"], torch.cat([side["pixel_values"] for side in sides]))
+    assert torch.equal(both["input_ids"], torch.cat([side["input_ids"] for side in sides]))
+
+
+def test_what_is_frozen_or_saves_memory_stays_so(model_folder):
+    model = load_model(model_folder)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("visual" not in name)
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    scorer = scalar_reward_model(model)
+    frozen = {name for name, p in scorer.named_parameters() if not p.requires_grad}
+    assert frozen == {name for name, _ in scorer.named_parameters() if "visual" in name} != set()
+    assert scorer.is_gradient_checkpointing and scorer.score.weight.requires_grad
+
+
+def test_a_model_without_a_head_is_no_scalar_judge(model_folder):
+    with pytest.raises(ValueError, match="no head that scores"):
+        load_model(model_folder, heads=HEADS)
 
 
 def test_other_families_are_refused_by_name(model_folder):
