@@ -78,7 +78,9 @@ class Models:
             return [question(s.prompt, s.images) for s in samples]
         case = Case("", self.length, 64, 8, 1, SIDES[self.length], None)
         rows = questions(case, self.processor, number)
-        return [question(r["prompt"][0]["content"], [to_png(r["image"])]) for r in rows]
+        return [
+            question(r["prompt"][0]["content"], [to_png(one) for one in r["images"]]) for r in rows
+        ]
 
     def both(self, work: Callable, items: Sequence, sizes: tuple[int, int], *how: Any) -> Sides:
         """Return the work of the other side and ours, in batches of these sizes."""

@@ -53,8 +53,10 @@ class Case:
     """One row of the table.
 
     Attributes:
-        prefix: Tokens of a prompt, most of them of its picture; 0 takes the shipped tiny model.
+        prefix: Tokens of a prompt, most of them of its picture; 0 takes a shipped tiny model.
         target: The ratio to reach.
+        pictures: In each prompt.
+        model: The shipped one.
     """
 
     name: str
@@ -64,6 +66,8 @@ class Case:
     prompts: int
     side: int
     target: float | None
+    pictures: int = 1
+    model: str = "base"
 
 
 CASES = [
@@ -71,7 +75,9 @@ CASES = [
     Case("900 + 64, 8 answers", 900, 64, 8, 1, 784, 4.5),
     Case("900 + 64, 16 answers", 900, 64, 16, 1, 784, 6.0),
     Case("tiny model, 8 answers", 0, 64, 8, 8, 96, None),
+    Case("tiny judge, 2 pictures, 8 answers", 0, 63, 8, 8, 96, 2.5, 2, "judge_start"),
 ]
+TINY = CASES[3]
 
 
 def model_of_20_million(side: int) -> tuple[PreTrainedModel, ProcessorMixin]:
@@ -111,20 +117,24 @@ def questions(case: Case, processor: ProcessorMixin, number: int) -> Dataset:
     """Write prompts of exactly `case.prefix` tokens (the tiny model's: as they come)."""
 
     def row(i: int, words: str) -> dict[str, Any]:
-        picture = Image.effect_noise((case.side, case.side), 20 + i).convert("RGB")
-        return {"prompt": [{"role": "user", "content": words}], "image": picture}
+        shown = [
+            Image.effect_noise((case.side, case.side), 20 + i + 100 * k).convert("RGB")
+            for k in range(case.pictures)
+        ]
+        return {"prompt": [{"role": "user", "content": words}], "images": shown}
 
     words = "Find every red circle."
     if case.prefix:
-        missing = case.prefix - _length(words, row(0, words)["image"], processor)
+        missing = case.prefix - _length(words, row(0, words)["images"], processor)
         words += " red" * missing
-        if _length(words, row(0, words)["image"], processor) != case.prefix:
+        if _length(words, row(0, words)["images"], processor) != case.prefix:
             raise ValueError(f"no prompt of {case.prefix} tokens with a picture of this size")
     return Dataset.from_list([row(i, words) for i in range(number)])
 
 
-def _length(words: str, picture: Image.Image, processor: ProcessorMixin) -> int:
-    content = [{"type": "image", "image": picture}, {"type": "text", "text": words}]
+def _length(words: str, pictures: list[Image.Image], processor: ProcessorMixin) -> int:
+    content = [*({"type": "image", "image": one} for one in pictures),
+               {"type": "text", "text": words}]  # fmt: skip
     chat = [[{"role": "user", "content": content}]]
     told = processor.apply_chat_template(chat, tokenize=True, add_generation_prompt=True)
     return len((told["input_ids"] if isinstance(told, dict) or hasattr(told, "keys") else told)[0])
@@ -142,7 +152,7 @@ class Arm:
         if case.prefix:
             model, processor = model_of_20_million(case.side)
         else:
-            folder = str(Path(__file__).parents[1] / "outputs" / "base")
+            folder = str(Path(__file__).parents[1] / "outputs" / case.model)
             model, processor = load_model(folder), load_processor(folder)
         config = GRPOConfig(
             **TRL_DEFAULTS, output_dir=str(out), use_cpu=not torch.cuda.is_available(),
@@ -254,11 +264,11 @@ def early_exit(out: Path) -> dict[str, float]:
     Returns:
         Median seconds of both, their ratio, and the mean and longest answer in tokens.
     """
-    arm = Arm(True, CASES[-1], out / "early_exit")
+    arm = Arm(True, TINY, out / "early_exit")
     chat = [
         [
             {"role": "user", "content": [
-                {"type": "image", "image": row["image"]},
+                {"type": "image", "image": row["images"][0]},
                 {"type": "text", "text": row["prompt"][0]["content"]},
             ]}
         ]

@@ -117,7 +117,7 @@ def grpo(facts: dict) -> str:
         target = f" ({case['target']:.1f})" if case["target"] else ""
         limit, share = case["limit"], case["share_of_limit"]
         rows.append((
-            case["case"].replace(" answers", "").replace("tiny model", "shipped tiny model"),
+            case["case"].replace(" answers", "").replace("tiny", "shipped tiny"),
             f"{stock:.1f} s", f"{ours:.1f} s", f"**{case['ratio']:.2f}**{target}",
             f"{limit:.2f}" if limit else "–", f"{100 * share:.0f}%" if share else "–",
             f"{case['ratio_generate']:.1f} / {case['ratio_train']:.1f}",

@@ -79,7 +79,7 @@ def _run(chain: Chain, settings: Shared) -> dict[str, str] | State:
     for told in repair_dvc(ROOT):
         get_run_logger().info(told, extra=SHOWN)
     in_force = load_settings(ROOT / "params.yaml").with_part(settings)
-    in_force = in_force.with_part(_resolved(in_force.part(type(settings))))
+    in_force = in_force.with_part(_resolved(in_force.part(type(settings)), chain.stages))
     _check_data(in_force.part(type(settings)))
     save_settings(in_force, ROOT / "params.yaml")
     tags = {
@@ -169,18 +169,20 @@ def _keep_results(chain: Chain, run: RunInfo) -> None:
     mlflow.set_tag("won", str(won).lower())
 
 
-def _resolved(settings: Shared) -> Shared:
+def _resolved(settings: Shared, stages: Sequence[str]) -> Shared:
     """Return a flow's settings with the folders behind the models that they name.
 
     An alias of the registry can move and an id of the hub can stand for another commit tomorrow:
-    DVC would not see it, and it could not hash them.
+    DVC would not see it, and it could not hash them. What a stage of the flow makes may not be
+    there yet.
     """
     values = settings.model_dump()
     served = set(referring(type(settings), "served"))
     for name in referring(type(settings), "model"):
         *sections, last = name.split(".")
         inside = reduce(getitem, sections, values)
-        inside[last] = resolved(inside[last], ROOT, name in served)
+        if inside[last] not in {f"outputs/{stage}" for stage in stages}:
+            inside[last] = resolved(inside[last], ROOT, name in served)
     return type(settings).model_validate(values)
 
 

@@ -12,16 +12,18 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from models.statistics import known, mean
 from tasks.asking.asker import Asker
 from tasks.judging.candidates import Candidate, Candidates
 from tasks.judging.judge import VERDICT_TOKENS, Verdict, judge_pairs, score_points
-from tasks.records.judgements import TIE, A
+from tasks.records.judgements import TIE, A, Judgement
 
 Method = Literal["two_stage", "pair", "point", "random"]
 Better = Callable[[Candidates, int, int], bool | None]
+Verdicts = Callable[[Asker, Sequence[Judgement]], list[Verdict]]
 NO_PAIR = "no two candidates differ"
 NO_VERDICT = "no pair has the same readable winner in both orders"
 NO_SCORE = "no winner and loser have a readable score"
@@ -102,6 +104,7 @@ def build_preferences(
     *,
     max_new_tokens: int = VERDICT_TOKENS,
     seed: int = 0,
+    verdicts: Verdicts | None = None,
 ) -> Built:
     """Build at most one preference of each prompt.
 
@@ -109,6 +112,7 @@ def build_preferences(
         judge: Not needed by `random`.
         method: `two_stage` ranks and sifts; `pair` takes the first pair with a consistent verdict;
             `point` the best- and the worst-scored of all; `random` any two, as a baseline.
+        verdicts: How pairs are judged, if not at once (`tasks.judging.thinking`).
     """
     built, asked = Built(), []
     for group in groups:
@@ -127,7 +131,8 @@ def build_preferences(
         everyone = [list(range(len(group.items))) for group in asked]
         _sift(built, judge, asked, everyone, everyone, max_new_tokens)
         return built
-    won, lost = _rank(built, judge, asked, max_new_tokens)
+    at_once = partial(judge_pairs, max_new_tokens=max_new_tokens, title="ranking pairs")
+    won, lost = _rank(built, judge, asked, verdicts or at_once)
     ranked = [i for i in range(len(asked)) if won[i]]
     built.dropped += [(g, NO_VERDICT) for i, g in enumerate(asked) if not won[i]]
     if method == "pair":
@@ -199,7 +204,7 @@ def _draw(built: Built, groups: Sequence[Candidates], seed: int) -> None:
 
 
 def _rank(
-    built: Built, judge: Asker, groups: Sequence[Candidates], max_new_tokens: int
+    built: Built, judge: Asker, groups: Sequence[Candidates], judged: Verdicts
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Judge disjoint pairs in order; return the winners and the losers of each group."""
     places = [
@@ -208,10 +213,7 @@ def _rank(
         for k in range(0, len(group.items) - 1, 2)
         if not group.alike(k, k + 1)
     ]
-    verdicts = judge_pairs(
-        judge, [groups[i].pair(a, b) for i, a, b in places],
-        max_new_tokens=max_new_tokens, title="ranking pairs",
-    )  # fmt: skip
+    verdicts = judged(judge, [groups[i].pair(a, b) for i, a, b in places])
     won: list[list[int]] = [[] for _ in groups]
     lost: list[list[int]] = [[] for _ in groups]
     for (i, a, b), verdict in zip(places, verdicts, strict=True):

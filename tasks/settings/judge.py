@@ -104,6 +104,13 @@ class Preferred(Section):
     """Building preference pairs with the judge, from a policy's answers or a folder."""
 
     data: Data = "data"
+    judge: Asked = "outputs/judge"
+    mode: Literal["direct", "think"] = Field(
+        "direct", description="Pairs are judged at once, or after a trace of scores"
+    )
+    trace_tokens: int = Field(
+        1024, ge=1, title="Longest trace", description="Tokens at which a trace is cut off"
+    )
     policy: Asked = "outputs/base"
     task: str = Field(
         "tell",

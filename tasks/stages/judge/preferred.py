@@ -1,5 +1,7 @@
 """Let the judge rank and sift candidates into preference pairs."""
 
+from functools import partial
+
 from tasks.asking.resolving import to_ask
 from tasks.asking.turns import asking
 from tasks.job import Job, Metrics, need
@@ -7,6 +9,7 @@ from tasks.judging.candidates import Candidates
 from tasks.judging.exports import PREFERENCES, preference_row, write_diffusion_pairs
 from tasks.judging.preferences import build_preferences, reasons, report
 from tasks.judging.sampling import sample_candidates
+from tasks.judging.thinking import reasoned_verdicts
 from tasks.judging.trust import need_trust
 from tasks.reading.candidates import has_candidates, read_candidates
 from tasks.reading.dataset import read_dataset
@@ -25,8 +28,9 @@ from tasks.settings import Settings
 
 def preferred(settings: Settings, job: Job) -> Metrics:
     """Let the judge rank and sift candidates into preference pairs."""
-    s, folder = settings.preferred, job.input("judge")
-    below = need_trust(str(folder), "of this flow", s.below_bar, "preferred.below_bar")
+    s = settings.preferred
+    model = to_ask(s.judge, job.root)
+    below = need_trust(model, s.judge, s.below_bar, "preferred.below_bar")
     if has_candidates(job.root / s.data):
         groups, aside = read_candidates(job.root / s.data, s.groups)
         less = fewer("preferred.groups", s.groups, len(groups))
@@ -34,13 +38,16 @@ def preferred(settings: Settings, job: Job) -> Metrics:
         groups, less = _of_policy(settings, job)
         aside = []
     need(groups, "there are no candidates", "preferred.data")
-    with asking(str(folder), job.memory, settings.device) as judge:
+    with asking(model, job.memory, settings.device) as judge:
         built = build_preferences(
             None if s.construction == "random" else judge, groups, s.construction,
             max_new_tokens=settings.judge.max_new_tokens, seed=settings.seed,
+            verdicts=partial(
+                reasoned_verdicts, max_new_tokens=s.trace_tokens, title="thinking about pairs"
+            ) if s.mode == "think" else None,
         )  # fmt: skip
     job.cost.add(len(groups), judge.tokens)
-    version = f"outputs/judge {dvc_hashes(job.root).get('outputs/judge', '')}".strip()
+    version = f"{s.judge} {dvc_hashes(job.root).get(s.judge, '')}".strip()
     rows = (preference_row(p, version, settings.seed) for p in built.kept)
     write_shards(rows, job.out, PREFERENCES)
     write_diffusion_pairs(built.kept, job.out / "diffusion_dpo")

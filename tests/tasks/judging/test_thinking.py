@@ -2,11 +2,15 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tasks.asking.asker import Asker
 from tasks.asking.conversation import Answer
+from tasks.judging.candidates import Candidates
+from tasks.judging.preferences import NO_VERDICT, build_preferences
 from tasks.judging.thinking import (
     DIMENSIONS,
     Thought,
@@ -76,8 +80,6 @@ def test_the_dimensions_asked_for_stand_in_the_words(task):
 
 
 def test_always_first_wins_neither_way(tmp_path):
-    from tasks.asking.asker import Asker
-
     judge = Asker(Says(), tmp_path)
     [(straight, turned)] = think_pairs(
         judge, [pair("image_generation")], max_new_tokens=99, samples=2, temperature=1.0
@@ -89,6 +91,38 @@ def test_always_first_wins_neither_way(tmp_path):
     assert verdict.orders == ("A", "B") and verdict.preference == 0.5
     assert verdict.winner is None and not verdict.consistent and verdict.tokens == 18
     assert voted((straight, turned), 3) == "A" and voted((straight, turned), 4) is None
+
+
+class Prefers(Says):
+    """An engine that finds the picture with the larger byte better, and scores it no higher."""
+
+    identity = "larger"
+
+    def answers(self, asked, how):
+        for place, one in enumerate(asked):
+            turn = one.conversation[0]
+            if len(turn.images) == 1:
+                yield place, [Answer("Final Score: 5", 3)]
+            else:
+                winner = "A" if turn.images[0] > turn.images[1] else "B"
+                text = write_trace("image_generation", ROWS, winner)
+                yield place, [Answer(text, how.max_new_tokens)]
+
+
+def test_preferences_may_be_made_by_a_judge_that_thinks_first(tmp_path):
+    pictures = tuple((bytes([n]),) for n in (3, 1, 2, 9))
+    groups = [Candidates("1", "A ring", pictures, (), task="image_generation")]
+    thinking = partial(reasoned_verdicts, max_new_tokens=77)
+    judge = Asker(Prefers(), tmp_path)
+    built = build_preferences(judge, groups, "pair", verdicts=thinking)
+    [kept] = built.kept
+    assert (kept.chosen, kept.rejected) == (0, 1) and built.calls == 4
+    assert [(a, b, v.orders) for _, a, b, v in built.ranked] == [
+        (0, 1, ("A", "A")), (2, 3, ("B", "B"))
+    ]  # fmt: skip
+    assert all(verdict.tokens == 2 * 77 for *_, verdict in built.ranked)
+    always_first = build_preferences(Asker(Says(), tmp_path), groups, "pair", verdicts=thinking)
+    assert [reason for _, reason in always_first.dropped] == [NO_VERDICT]
 
 
 def test_what_is_no_trace_says_why():
