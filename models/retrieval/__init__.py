@@ -1,0 +1,1 @@
+"""Retrieval of pages by many vectors each, and fewer of them."""

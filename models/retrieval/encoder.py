@@ -1,0 +1,233 @@
+"""A retriever of pages: any vision-language model, with a vector for each patch and each word.
+
+>>> encoder = new_retriever(load_model("outputs/base"), load_processor("outputs/base"))
+>>> page, question = encoder.encode_document([picture])[0], encoder.encode_query(["May?"])[0]
+>>> float(maxsim([question], [page]))                                              # doctest: +SKIP
+9.3
+
+sentence-transformers has the model class (`MultiVectorEncoder`). Its documented extension point is
+the module that makes inputs; ours opens model and processor as all of this project does: without
+torchvision `AutoProcessor` silently returns the tokenizer alone, and pages would be embedded as
+text. What is saved is an ordinary folder; of one that comes from elsewhere no class is imported by
+its name.
+
+Follows Light-ColPali (arXiv 2506.04997; specification, sections 2 and 5): rows of unit length,
+augmentation tokens behind a question, and behind a page's patches the few rows of its prompt.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from sentence_transformers import MultiVectorEncoder
+from sentence_transformers.base.modules import Normalize
+from sentence_transformers.base.modules.dense import Dense
+from sentence_transformers.base.modules.input_module import InputModule
+from sentence_transformers.multi_vector_encoder.modules import BaseTokenPooling
+from torch import Tensor
+from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
+
+from models.retrieval.merging import Likeness, Strategy, group, merge
+from models.vlm.loading import load_model, load_processor, save_model
+from models.vlm.special_tokens import plain_turns
+
+ROWS = "token_embeddings"  # what sentence-transformers calls the vectors of a text or a page
+PATCHES, GRIDS, GROUPS = "is_patch", "grids", "groups"
+AUGMENTED = 10  # tokens behind a question
+WIDTH = 128  # of a vector
+
+
+class PageInput(InputModule):
+    """Makes the inputs of pages (pictures) and of questions (texts), and runs the model on them.
+
+    Args:
+        page_prompt: The words behind a page's picture.
+        question_prompt: The words before a question.
+        augmented: Padding tokens behind a question, which the model may use as it likes.
+    """
+
+    config_file_name = "page_input.json"
+    config_keys: ClassVar[list[str]] = ["page_prompt", "question_prompt", "augmented"]
+
+    def __init__(
+        self, model: PreTrainedModel, processor: ProcessorMixin,
+        page_prompt: str = "Describe the image.", question_prompt: str = "Query: ",
+        augmented: int = AUGMENTED,
+    ):  # fmt: skip
+        super().__init__()
+        self.model, self.processor = model, processor
+        self.tokenizer = processor.tokenizer
+        self.page_prompt, self.question_prompt = page_prompt, question_prompt
+        self.augmented = augmented
+
+    @property
+    def modalities(self) -> list[str]:
+        return ["text", "image"]
+
+    def preprocess(
+        self, inputs: Sequence[Any], prompt: str | None = None, **_: Any
+    ) -> dict[str, Any]:
+        """Return the model's inputs of questions, or of pages.
+
+        Returns:
+            With `is_patch`, [inputs, tokens], and, of pages, `grids`: rows and columns of each.
+        """
+        pages = not isinstance(inputs[0], str)
+        made = self._pages(inputs) if pages else self._questions(inputs)
+        features = dict(made)
+        token = getattr(self.model.config, "image_token_id", None)
+        features[PATCHES] = (made["input_ids"] == token) & pages
+        if pages:
+            features[GRIDS] = self._grids(made, features[PATCHES].sum(1).tolist())
+        return features
+
+    def forward(self, features: dict[str, Any]) -> dict[str, Any]:
+        left = (PATCHES, GRIDS)
+        inputs = {k: v for k, v in features.items() if k not in left}
+        core = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        states = core.model(**inputs).last_hidden_state
+        kept = {name: features[name] for name in (*left, "attention_mask") if name in features}
+        return kept | {ROWS: states}
+
+    def save(self, output_path: str, *_: Any, **__: Any) -> None:
+        save_model(self.model, self.processor, Path(output_path))
+        self.save_config(output_path)
+
+    def _pages(self, pictures: Sequence[Any]) -> BatchFeature:
+        turns = [
+            [{"role": "user", "content": [
+                {"type": "image", "image": picture}, {"type": "text", "text": self.page_prompt},
+            ]}]
+            for picture in pictures
+        ]  # fmt: skip
+        return self.processor.apply_chat_template(
+            turns, tokenize=True, return_dict=True, return_tensors="pt",
+            processor_kwargs={"padding": True, "padding_side": "right"},
+        )  # fmt: skip
+
+    def _questions(self, texts: Sequence[str]) -> BatchFeature:
+        plain = [
+            plain_turns([{"role": "user", "content": self.question_prompt + text}], self.processor)
+            for text in texts
+        ]
+        tail = self.tokenizer.pad_token * self.augmented
+        return self.tokenizer(
+            [turns[0]["content"] + tail for turns in plain],
+            padding=True, padding_side="right", return_tensors="pt",
+        )  # fmt: skip
+
+    def _grids(self, made: BatchFeature, patches: Sequence[int]) -> list[tuple[int, int]]:
+        """Return rows and columns of each page's patches; one row where the model does not tell."""
+        side = getattr(self.processor.image_processor, "merge_size", 1)
+        if (told := made.get("image_grid_thw")) is None:
+            return [(1, number) for number in patches]
+        return [(int(rows) // side, int(columns) // side) for _, rows, columns in told]
+
+
+class Merging(BaseTokenPooling):
+    """Merges the patches of pages, and keeps the rows of the prompt behind them.
+
+    Saved with the model. After the projection it merges what is stored (the published place); a
+    place before it merges the states of the language model.
+
+    Args:
+        strategy: How groups are made.
+        factor: How many times fewer groups than patches there are.
+        likeness: What patches of a cluster have in common.
+    """
+
+    config_keys: ClassVar[list[str]] = ["strategy", "factor", "likeness", "tasks"]
+
+    def __init__(
+        self, strategy: Strategy = "clusters", factor: float = 9.0,
+        likeness: Likeness = "profile", tasks: Sequence[str] = ("document",),
+    ):  # fmt: skip
+        super().__init__(tasks=list(tasks))
+        self.strategy, self.factor, self.likeness = strategy, factor, likeness
+
+    def forward(self, features: dict[str, Any], task: str | None = None) -> dict[str, Any]:
+        """Merge each page; `groups` tells the group of every patch."""
+        if not self.applies_to(task) or GRIDS not in features:
+            return features
+        rows, groups = [], []
+        pages = zip(
+            features[ROWS], features["attention_mask"].bool(), features[PATCHES], features[GRIDS],
+            strict=True,
+        )  # fmt: skip
+        for states, there, patches, grid in pages:
+            page = states[patches]
+            unit = torch.nn.functional.normalize(page.detach().float(), dim=-1)
+            found = group(unit, self.strategy, self.factor, grid, self.likeness)
+            rows.append(torch.cat([merge(page, found), states[there & ~patches]]))
+            groups.append(found)
+        lengths = torch.tensor([len(some) for some in rows], device=features[ROWS].device)
+        merged = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        mask = torch.arange(merged.shape[1], device=lengths.device)[None] < lengths[:, None]
+        return features | {ROWS: merged, "attention_mask": mask, GROUPS: groups}
+
+    def pool_one(self, embedding: Tensor, **_: Any) -> Tensor:
+        """Merge rows that are all patches, of one line."""
+        unit = torch.nn.functional.normalize(embedding.detach().float(), dim=-1)
+        found = group(unit, self.strategy, self.factor, (1, len(embedding)), self.likeness)
+        return merge(embedding, found)
+
+
+PARTS = {part.__name__: part for part in (Dense, Normalize, Merging)}
+
+
+def new_retriever(
+    model: PreTrainedModel, processor: ProcessorMixin, merging: Merging | None = None,
+    width: int = WIDTH, seed: int = 0,
+) -> MultiVectorEncoder:  # fmt: skip
+    """Put a fresh projection on a vision-language model.
+
+    Args:
+        merging: Of the projected rows; none where nothing is merged.
+        width: Of a vector.
+        seed: Of the projection's weights.
+    """
+    hidden = model.config.get_text_config().hidden_size
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        dense = Dense(hidden, width, bias=False, activation_function=None, module_input_name=ROWS)
+    modules = [PageInput(model, processor), dense, Normalize(ROWS)]
+    return _encoder([*modules, *([merging] if merging else [])], model)
+
+
+def load_retriever(folder: str, merging: Merging | None = None) -> MultiVectorEncoder:
+    """Open a retriever that `save_retriever` wrote.
+
+    Args:
+        merging: In place of the one that it was saved with.
+
+    Raises:
+        ValueError: It is made of parts that are unknown here.
+    """
+    place = Path(folder)
+    parts = json.loads((place / "modules.json").read_text())
+    names = [str(part["type"]).rpartition(".")[2] for part in parts]
+    if not names or names[0] != PageInput.__name__ or not set(names[1:]) <= PARTS.keys():
+        raise ValueError(
+            f"its modules.json names {', '.join(names)}: no classes of a folder are imported"
+        )
+    model, processor = load_model(folder), load_processor(folder)
+    settings = json.loads((place / PageInput.config_file_name).read_text())
+    modules = [PageInput(model, processor, **{k: settings[k] for k in PageInput.config_keys})]
+    for name, part in zip(names[1:], parts[1:], strict=True):
+        if name != Merging.__name__ or merging is None:
+            modules.append(PARTS[name].load(folder, subfolder=part["path"], local_files_only=True))
+    return _encoder([*modules, *([merging] if merging else [])], model)
+
+
+def save_retriever(encoder: MultiVectorEncoder, folder: Path) -> None:
+    """Write an ordinary folder of sentence-transformers, in safetensors; it cannot be asked then.
+
+    What it was trained in is turned into what is saved (`models.vlm.loading.save_model`).
+    """
+    encoder.save(str(folder), create_model_card=False)
+
+
+def _encoder(modules: list[torch.nn.Module], model: PreTrainedModel) -> MultiVectorEncoder:
+    return MultiVectorEncoder(modules=modules, device=str(model.device)).eval()
