@@ -69,9 +69,10 @@ def test_mlflow_is_the_library_and_not_our_folder():
 
 # inside tasks/: a package imports from those before it, and from itself
 LAYERS = (
-    ("running",), ("records",), ("settings", "job"), ("prompts", "asking"), ("judging",),
-    ("rewards",), ("questions",), ("benchmarks", "reading", "synthesis", "world"),
-    ("reporting", "training"), ("reproduction",), ("stages",), ("run",),
+    ("running",), ("records",), ("settings", "job"), ("prompts", "asking"),
+    ("judging", "retrieval"), ("rewards",), ("questions",),
+    ("benchmarks", "reading", "synthesis", "world"), ("reporting", "training"),
+    ("reproduction",), ("stages",), ("run",),
 )  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

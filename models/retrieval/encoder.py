@@ -26,9 +26,11 @@ from sentence_transformers.base.modules import Normalize
 from sentence_transformers.base.modules.dense import Dense
 from sentence_transformers.base.modules.input_module import InputModule
 from sentence_transformers.multi_vector_encoder.modules import BaseTokenPooling
+from sentence_transformers.util import maxsim
 from torch import Tensor
 from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
+from models.retrieval.losses import pairwise_loss
 from models.retrieval.merging import Likeness, Strategy, group, merge
 from models.vlm.loading import load_model, load_processor, save_model
 from models.vlm.special_tokens import plain_turns
@@ -85,7 +87,7 @@ class PageInput(InputModule):
 
     def forward(self, features: dict[str, Any]) -> dict[str, Any]:
         left = (PATCHES, GRIDS)
-        inputs = {k: v for k, v in features.items() if k not in left}
+        inputs = {k: v for k, v in features.items() if k not in left and torch.is_tensor(v)}
         core = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         states = core.model(**inputs).last_hidden_state
         kept = {name: features[name] for name in (*left, "attention_mask") if name in features}
@@ -174,6 +176,28 @@ class Merging(BaseTokenPooling):
         return merge(embedding, found)
 
 
+class PairwiseLoss(torch.nn.Module):
+    """The hardest other page of the batch against the right one (`pairwise_loss`).
+
+    Args:
+        model: A retriever; of each batch the first column are questions, the second their pages,
+            and others further pages.
+    """
+
+    def __init__(self, model: MultiVectorEncoder):
+        super().__init__()
+        self.model = model
+
+    def forward(self, columns: Sequence[dict[str, Any]], labels: Tensor | None = None) -> Tensor:
+        asked = self.model(dict(columns[0]), task="query")
+        pages = [self.model(dict(column), task="document") for column in columns[1:]]
+        scores = [
+            maxsim(asked[ROWS], page[ROWS], asked["attention_mask"], page["attention_mask"])
+            for page in pages
+        ]
+        return pairwise_loss(torch.cat(scores, dim=1))
+
+
 PARTS = {part.__name__: part for part in (Dense, Normalize, Merging)}
 
 
@@ -205,6 +229,17 @@ def load_retriever(folder: str, merging: Merging | None = None) -> MultiVectorEn
     Raises:
         ValueError: It is made of parts that are unknown here.
     """
+    return retriever_on(folder, load_model(folder), load_processor(folder), merging)
+
+
+def retriever_on(
+    folder: str, model: PreTrainedModel, processor: ProcessorMixin, merging: Merging | None = None
+) -> MultiVectorEncoder:
+    """Return the retriever of a folder around its model and processor, which are open already.
+
+    Raises:
+        ValueError: It is made of parts that are unknown here.
+    """
     place = Path(folder)
     parts = json.loads((place / "modules.json").read_text())
     names = [str(part["type"]).rpartition(".")[2] for part in parts]
@@ -212,7 +247,6 @@ def load_retriever(folder: str, merging: Merging | None = None) -> MultiVectorEn
         raise ValueError(
             f"its modules.json names {', '.join(names)}: no classes of a folder are imported"
         )
-    model, processor = load_model(folder), load_processor(folder)
     settings = json.loads((place / PageInput.config_file_name).read_text())
     modules = [PageInput(model, processor, **{k: settings[k] for k in PageInput.config_keys})]
     for name, part in zip(names[1:], parts[1:], strict=True):

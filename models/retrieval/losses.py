@@ -14,13 +14,15 @@ def pairwise_loss(scores: Tensor) -> Tensor:
     Light-ColPali's (arXiv 2506.04997; specification, section 3); no temperature, no length.
 
     Args:
-        scores: Of each query for each page, [queries, pages]; page i is the right one of query i.
+        scores: Of each query for each page, [queries, pages]; page i is the right one of query i,
+            and there may be more.
 
     >>> round(float(pairwise_loss(torch.tensor([[2.0, 1.0], [0.0, 1.0]]))), 4)
     0.3133
     """
     right = scores.diagonal()
-    others = scores.masked_fill(torch.eye(*scores.shape, dtype=torch.bool), -torch.inf).amax(1)
+    own = torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
+    others = scores.masked_fill(own, -torch.inf).amax(1)
     return torch.nn.functional.softplus(others - right).mean()
 
 
@@ -32,4 +34,5 @@ def infonce_loss(scores: Tensor, lengths: Tensor, temperature: float = 0.02) -> 
         lengths: Vectors of each query, [queries].
     """
     per_vector = scores / lengths[:, None] / temperature
-    return torch.nn.functional.cross_entropy(per_vector, torch.arange(len(scores)))
+    right = torch.arange(len(scores), device=scores.device)
+    return torch.nn.functional.cross_entropy(per_vector, right)

@@ -18,10 +18,8 @@ from models.engine.checkpoints import WholeCheckpoints, from_first, newest_check
 from models.engine.strategies import cpu_deepspeed, deepspeed
 from models.engine.trl_module import TRLModule, WindowCheckpoint
 from models.prefix.shared import SharedPrefix, share_prefix
-from models.vlm.loading import save_model
 from tasks.running.errors import Checked
 from tasks.training.launch import train_in_processes
-from tasks.training.looks import GreedyLooks
 from tasks.training.meter import LOOKED_AT, Meter
 from tasks.training.objective import Objective, build_trainer
 from tasks.training.plan import Plan
@@ -100,14 +98,15 @@ def train(objective: Objective, plan: Plan, data: Dataset, dev: Dataset | None) 
     sharing: list[SharedPrefix] = []
 
     def build() -> transformers.Trainer:
-        trl = build_trainer(objective, plan, data, None if plan.watched else dev)
+        trl = build_trainer(objective, plan, data, None if watching else dev)
         for network in (trl.model, getattr(trl, "ref_model", None)):
-            if network is not None and (shared := share_prefix(network)):
+            if _writes(network) and (shared := share_prefix(network)):
                 sharing.append(shared)
         return trl
 
     module, meter, best = TRLModule(build), Meter(plan), _best_look(objective, plan)
-    looks = GreedyLooks(plan, dev, meter) if plan.watched and dev and not plan.check else None
+    watching = objective.looks(plan, dev, meter)
+    looks = None if plan.check else watching
     more = [] if plan.check else objective.callbacks(plan)
     trainer = _trainer(plan, meter, best, [looks, *more] if looks else more)
     last = None if plan.check else _newest(Path(plan.scratch) / "last.ckpt")
@@ -120,10 +119,10 @@ def train(objective: Objective, plan: Plan, data: Dataset, dev: Dataset | None) 
     if not plan.check and trainer.is_global_zero:
         with meter.timing("save"):
             if plan.keep_last:
-                _save(module, Path(plan.keep_last))
+                _save(objective, module, Path(plan.keep_last))
             if looks:
                 looks.take_best(module)
-            _save(module, Path(plan.out))
+            _save(objective, module, Path(plan.out))
             if looks:
                 looks.write(Path(plan.out))
             objective.finish(more, Path(plan.out))
@@ -136,11 +135,17 @@ def train(objective: Objective, plan: Plan, data: Dataset, dev: Dataset | None) 
     for step, score in looks.scores.items() if looks else ():
         if step:  # the look before the first step is in looks.json only
             module.history[step - 1]["dev/score"] = score
-    shared = "on" if sharing else f"off: {module.trl.model.config.model_type} is not supported"
+    family = getattr(getattr(module.trl.model, "config", None), "model_type", "another kind")
+    shared = "on" if sharing else f"off: {family} is not supported"
     return {
         "history": module.history, "used": used, "forecast": meter.forecast,
         "shared_prefix": shared,
     }  # fmt: skip
+
+
+def _writes(network: Any) -> bool:
+    """Return whether it is a model of transformers, or an adapter around one, and no retriever."""
+    return isinstance(network, transformers.PreTrainedModel) or hasattr(network, "get_base_model")
 
 
 def _newest(checkpoint: Path) -> Path | None:
@@ -202,11 +207,9 @@ def _trainer(
     )
 
 
-def _save(module: TRLModule, out: Path) -> None:
+def _save(objective: Objective, module: TRLModule, out: Path) -> None:
     network = module.trl.accelerator.unwrap_model(module.model)
-    if hasattr(network, "merge_and_unload"):  # an adapter: later stages open an ordinary model
-        network = network.merge_and_unload()
-    save_model(network, module.trl.processing_class, out)
+    objective.save(network, module.trl.processing_class, out)
 
 
 def _strategy(plan: Plan) -> str | Strategy:

@@ -15,10 +15,13 @@ from pydantic import BaseModel, ConfigDict
 from transformers import PreTrainedModel, TrainingArguments
 
 from models.engine.whole import write_whole
+from models.vlm.loading import save_model
 from models.vlm.picture_memory import remember_pictures
 from tasks.asking.opening import open_model
 from tasks.asking.preparing import context_of
 from tasks.training.conversations import trainable
+from tasks.training.looks import GreedyLooks
+from tasks.training.meter import Meter
 from tasks.training.plan import Plan
 
 # The same for every TRL trainer: Lightning and MLflow do the rest.
@@ -65,6 +68,16 @@ class Objective(BaseModel, ABC):
             common: Fields of TRL's configuration that all objectives share.
             parts: Arguments of TRL's trainers: data, processor, adapter.
         """
+
+    def save(self, network: torch.nn.Module, processor: Any, out: Path) -> None:
+        """Write the trained model so that later stages open it."""
+        if hasattr(network, "merge_and_unload"):  # an adapter: they open an ordinary model
+            network = network.merge_and_unload()
+        save_model(network, processor, out)
+
+    def looks(self, plan: Plan, dev: Dataset | None, meter: Meter) -> GreedyLooks | None:
+        """Return what looks at held-out examples and keeps the best step, where it is wanted."""
+        return GreedyLooks(plan, dev, meter) if plan.watched and dev else None
 
     def callbacks(self, plan: Plan) -> list[L.Callback]:
         """Return what else looks on, besides what every training has."""

@@ -1,0 +1,166 @@
+"""Reads pages and questions: a folder of PDFs and pictures, or a public table.
+
+    my_pages/sales.pdf   my_pages/scans/1.png   my_pages/questions.jsonl:
+    {"text": "What was sold in May?", "relevant": ["sales.pdf#3"]}
+
+are the pages `sales.pdf#1`, `sales.pdf#2`, … and `scans/1.png`. Questions are for measuring;
+without them an index is made all the same. The same picture twice is one page. What cannot be used
+is set aside with its reason.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tasks.reading.checks import SPLITS, Unusable, picture_size
+from tasks.reading.files import PICTURE, lines_in, open_data, read_record_file
+from tasks.reading.page_tables import pages_of, questions_of, tables_in
+from tasks.reading.pdfs import rendered
+from tasks.reading.pictures import is_picture, read_picture
+from tasks.records.images import BadPicture, kept
+from tasks.records.pages import Page, Question
+
+QUESTIONS = "questions.jsonl"
+WORDS = 1000  # of a question
+
+
+class PageReader:
+    """The pages and questions of a folder.
+
+    Args:
+        pixels: That a page of a PDF is drawn with.
+        most: Pages of a PDF.
+
+    Attributes:
+        names: The pages so far, and for a page that is there already the first of its kind.
+        aside: What was set aside, by its name, with its reason.
+    """
+
+    def __init__(self, folder: Path, pixels: int, most: int):
+        self.folder, self.pixels, self.most = folder, pixels, most
+        self.tables = tables_in(folder)
+        self.names: dict[str, str] = {}
+        self.aside: list[dict[str, str]] = []
+        self._pictures: dict[bytes, str] = {}
+
+    def pages(self) -> Iterator[Page]:
+        """Yield the pages, each picture once."""
+        found = pages_of(self.tables, self._set_aside) if self.tables else self._files()
+        for page in found:
+            if page.id in self.names:
+                self._set_aside(page.id, "page of a name that is there already")
+                continue
+            try:
+                picture_size(page.image)
+                image, _ = kept(page.image)
+            except (Unusable, BadPicture) as reason:
+                self._set_aside(page.id, str(reason))
+                continue
+            key = hashlib.sha256(image).digest()
+            self.names[page.id] = first = self._pictures.setdefault(key, page.id)
+            if first != page.id:
+                self._set_aside(page.id, "the same picture as another page")
+                continue
+            yield replace(page, image=image)
+
+    def questions(self) -> Iterator[Question]:
+        """Yield the questions that can be asked; after the pages."""
+        found = questions_of(self.tables, self._set_aside) if self.tables else self._lines()
+        seen: set[str] = set()
+        for question in found:
+            try:
+                yield self._checked(question, seen)
+            except Unusable as reason:
+                self._set_aside(f"question {question.id}", str(reason))
+
+    def _checked(self, question: Question, seen: set[str]) -> Question:
+        if question.id in seen:
+            raise Unusable("duplicate id")
+        seen.add(question.id)
+        if not question.text.strip():
+            raise Unusable("empty question")
+        if len(question.text.split()) > WORDS:
+            raise Unusable(f"question of more than {WORDS} words")
+        relevant: dict[str, int] = {}
+        for page, grade in question.relevant.items():
+            if page not in self.names:
+                self._set_aside(f"question {question.id}", "a page that is not there answers it")
+                continue
+            relevant[self.names[page]] = max(grade, relevant.get(self.names[page], 0))
+        if not relevant:
+            raise Unusable("question that no page answers")
+        details = dict(question.details)
+        if "negatives" in details:
+            named = [self.names[page] for page in details["negatives"] if page in self.names]
+            details["negatives"] = [page for page in named if page not in relevant]
+        return replace(question, relevant=relevant, details=details)
+
+    def _files(self) -> Iterator[Page]:
+        for file in sorted(self.folder.rglob("*")):
+            name = file.relative_to(self.folder).as_posix()
+            if file.suffix.lower() == ".pdf":
+                yield from self._pdf(name)
+            elif is_picture(file):
+                try:
+                    yield Page(name, name, 1, read_picture(self.folder, name))
+                except Unusable as reason:
+                    self._set_aside(name, str(reason))
+
+    def _pdf(self, name: str) -> Iterator[Page]:
+        try:
+            data = read_record_file(self.folder, name, "PDF", PICTURE)
+            for number, page in rendered(data, self.pixels, self.most):
+                if isinstance(page, Unusable):
+                    self._set_aside(f"{name}#{number}", str(page))
+                else:
+                    yield Page(f"{name}#{number}", name, number, page)
+        except Unusable as reason:
+            self._set_aside(name, str(reason))
+
+    def _lines(self) -> Iterator[Question]:
+        if not (self.folder / QUESTIONS).is_file():
+            return
+        with open_data(self.folder, self.folder / QUESTIONS) as opened:
+            for number, line in enumerate(lines_in(opened), start=1):
+                if line is not None and not line.strip():
+                    continue
+                try:
+                    yield _question(line, str(number))
+                except Unusable as reason:
+                    self._set_aside(f"question {number}", str(reason))
+
+    def _set_aside(self, name: str, why: str) -> None:
+        self.aside.append({"id": name, "reason": why, "source": "pages"})
+
+
+def _question(line: bytes | None, number: str) -> Question:
+    try:
+        held: Any = json.loads(line or b"")
+    except (ValueError, RecursionError) as error:
+        raise Unusable("line is not JSON") from error
+    if not isinstance(held, dict) or not isinstance(held.get("text"), str):
+        raise Unusable("line has no text")
+    relevant = held.get("relevant", [])
+    grades = dict.fromkeys(relevant, 1) if _are_texts(relevant) else relevant
+    if not isinstance(grades, dict) or not all(
+        type(grade) is int and grade > 0 for grade in grades.values()
+    ):
+        raise Unusable("relevant is neither a list of pages nor a grade for each")
+    split = held.get("split", "test")
+    if split not in SPLITS:
+        raise Unusable("split is none of train, dev, test")
+    details = {"negatives": held["negatives"]} if _are_texts(held.get("negatives")) else {}
+    return Question(
+        str(held.get("id", number)), held["text"], grades, str(held.get("set", "")), split, details
+    )
+
+
+def _are_texts(value: Any) -> bool:
+    return (
+        isinstance(value, Iterable)
+        and not isinstance(value, str | dict)
+        and all(isinstance(one, str) for one in value)
+    )

@@ -1,0 +1,1 @@
+"""Finding pages: an index on disk, and its search."""
