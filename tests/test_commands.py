@@ -21,6 +21,7 @@ from tasks.settings import (
     GroundSettings,
     JudgeSettings,
     ReinforceSettings,
+    RetrieveSettings,
     Settings,
     ThinkSettings,
     save_settings,
@@ -48,6 +49,7 @@ FORMS = {
     "flows.ground": GroundSettings,
     "flows.caption": CaptionSettings,
     "flows.think": ThinkSettings,
+    "flows.retrieve": RetrieveSettings,
 }
 
 

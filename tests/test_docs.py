@@ -13,7 +13,7 @@ import pytest
 from bench import tables
 from bench.docs import MARKED, TABLES, pages, written
 from bench.tables import BASE
-from flows import align, caption, ground, judge, reinforce, think
+from flows import align, caption, ground, judge, reinforce, retrieve, think
 from tasks.questions import KINDS
 from tasks.reading.tables import COLUMNS
 from tasks.running.errors import UserError
@@ -111,7 +111,7 @@ def test_the_benchmark_table_has_every_case():
         for row in cases
     ]
     text = page("docs/training.md")
-    assert len(rows) == 4 and [row for row in rows if row not in text] == []
+    assert len(rows) == 5 and [row for row in rows if row not in text] == []
 
 
 def test_the_experiments_tables_have_every_arm():
@@ -247,6 +247,8 @@ def test_the_stages_of_every_flow_are_told_in_order():
     assert [cell.strip("`") for cell in told if cell.startswith("`")] == [*caption.STAGES]
     told = first_cells(page("docs/unified-reward-think.md").partition("## How it thinks")[0])
     assert [cell.strip("`") for cell in told if cell.startswith("`")] == [*think.STAGES]
+    told = first_cells(page("docs/light-colpali.md").partition("## How it works")[0])
+    assert [cell.strip("`") for cell in told if cell.startswith("`")] == [*retrieve.STAGES]
 
 
 def test_the_map_is_the_tree():
@@ -291,7 +293,7 @@ def links() -> list[tuple[Path, str]]:
 
 def test_every_link_and_picture_leads_somewhere():
     ours = [(p, link) for p, link in links() if not link.startswith("https://")]
-    assert len(ours) > 30 and len([link for _, link in ours if link.endswith(".png")]) == 5
+    assert len(ours) > 30 and len([link for _, link in ours if link.endswith(".png")]) == 6
     for source, link in ours:
         path, _, anchor = link.partition("#")
         target = source.parent / path if path else source

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pkgutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,8 @@ from tasks.running.process import this_process
 from tasks.running.warm import standby
 from tasks.running.yaml_files import parsed
 from tasks.settings import Shared, load_settings, referring, save_settings
+
+LOOK = "tasks.reading.preview:look"  # shows a data set of questions as it is understood
 
 
 @dataclass(frozen=True)
@@ -235,19 +238,24 @@ def _link(text: str, key: str, address: str, description: str) -> None:
         create_link_artifact(address, link_text=text, key=key, description=description)
 
 
-def main(flow: Flow, form: type[Shared], summary: Callable[[Path, dict[str, str]], None]) -> None:
+def main(
+    flow: Flow, form: type[Shared], summary: Callable[[Path, dict[str, str]], None],
+    look: str = LOOK,
+) -> None:  # fmt: skip
     """Run a flow with the settings of params.yaml and the command line, and sum it up.
 
     With `--preview` show its data as it is understood, and start and keep nothing.
+
+    Args:
+        look: Name of the function that does so.
     """
     with without_trace():
         settings = settings_from_command_line(ROOT / "params.yaml", sys.argv[1:], form)
         if PREVIEW in sys.argv[1:]:
-            from tasks.reading.preview import look  # reads pictures and tables: 1 s to import
-
             _check_data(settings)
             folder = next(iter(_data(settings).values()))
-            print(look(ROOT / folder).text())
+            shown = pkgutil.resolve_name(look)  # reads pictures and tables: 1 s to import
+            print(shown(ROOT / folder).text())
             return
         need_space(private.runtime(ROOT))
         with chain_lock(ROOT, "the start of another"):  # or say who is at work before all else

@@ -23,6 +23,7 @@ from flows.ground import ground  # noqa: E402
 from flows.judge import judge  # noqa: E402
 from flows.platform.stage import ROOT  # noqa: E402
 from flows.reinforce import reinforce  # noqa: E402
+from flows.retrieve import retrieve  # noqa: E402
 from flows.think import think  # noqa: E402
 from tasks.running.errors import without_trace  # noqa: E402
 from tasks.running.warm import standby  # noqa: E402
@@ -32,6 +33,7 @@ from tasks.settings import (  # noqa: E402
     GroundSettings,
     JudgeSettings,
     ReinforceSettings,
+    RetrieveSettings,
     Shared,
     ThinkSettings,
     load_settings,
@@ -80,6 +82,13 @@ OFFERED: tuple[tuple[Flow, str, type[Shared], str, list[str]], ...] = (
         ThinkSettings,
         "UnifiedReward-Think: teach a judge to score and to add up before its verdict.",
         ["local", "unified-reward-think"],
+    ),
+    (
+        retrieve,
+        "retrieve",
+        RetrieveSettings,
+        "Light-ColPali: find the page that answers, in an index a ninth of the size.",
+        ["local", "light-colpali"],
     ),
 )
 PARAMS = ROOT / "params.yaml"

@@ -15,10 +15,11 @@ Follows Light-ColPali (arXiv 2506.04997; specification, sections 2 and 5): rows 
 augmentation tokens behind a question, and behind a page's patches the few rows of its prompt.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from sentence_transformers import MultiVectorEncoder
@@ -37,7 +38,10 @@ from models.vlm.special_tokens import plain_turns
 
 ROWS = "token_embeddings"  # what sentence-transformers calls the vectors of a text or a page
 PATCHES, GRIDS, GROUPS = "is_patch", "grids", "groups"
+Place = Literal["vectors", "states"]  # where patches are merged: projected, or before
 AUGMENTED = 10  # tokens behind a question
+# what a stage keeps beside a model, and no vector depends on
+RECORDS = ("history.json", "looks.json", "summary.json")
 WIDTH = 128  # of a vector
 
 
@@ -48,21 +52,26 @@ class PageInput(InputModule):
         page_prompt: The words behind a page's picture.
         question_prompt: The words before a question.
         augmented: Padding tokens behind a question, which the model may use as it likes.
+        pixels: Most of a page; 0 for what the processor allows.
     """
 
     config_file_name = "page_input.json"
-    config_keys: ClassVar[list[str]] = ["page_prompt", "question_prompt", "augmented"]
+    config_keys: ClassVar[list[str]] = ["page_prompt", "question_prompt", "augmented", "pixels"]
 
     def __init__(
         self, model: PreTrainedModel, processor: ProcessorMixin,
         page_prompt: str = "Describe the image.", question_prompt: str = "Query: ",
-        augmented: int = AUGMENTED,
+        augmented: int = AUGMENTED, pixels: int = 0,
     ):  # fmt: skip
         super().__init__()
         self.model, self.processor = model, processor
         self.tokenizer = processor.tokenizer
         self.page_prompt, self.question_prompt = page_prompt, question_prompt
-        self.augmented = augmented
+        self.augmented, self.pixels = augmented, pixels
+        if pixels:  # of Qwen's processors; others have sizes of their own
+            smallest = min(pixels, processor.image_processor.size.get("shortest_edge") or pixels)
+            size = {"shortest_edge": smallest, "longest_edge": pixels}
+            processor.image_processor.size = size
 
     @property
     def modalities(self) -> list[str]:
@@ -203,21 +212,23 @@ PARTS = {part.__name__: part for part in (Dense, Normalize, Merging)}
 
 def new_retriever(
     model: PreTrainedModel, processor: ProcessorMixin, merging: Merging | None = None,
-    width: int = WIDTH, seed: int = 0,
+    width: int = WIDTH, seed: int = 0, pixels: int = 0, place: Place = "vectors",
 ) -> MultiVectorEncoder:  # fmt: skip
     """Put a fresh projection on a vision-language model.
 
     Args:
-        merging: Of the projected rows; none where nothing is merged.
+        merging: None where nothing is merged.
         width: Of a vector.
         seed: Of the projection's weights.
+        pixels: Most of a page; 0 for what the processor allows.
+        place: Where patches are merged.
     """
     hidden = model.config.get_text_config().hidden_size
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         dense = Dense(hidden, width, bias=False, activation_function=None, module_input_name=ROWS)
-    modules = [PageInput(model, processor), dense, Normalize(ROWS)]
-    return _encoder([*modules, *([merging] if merging else [])], model)
+    modules = [PageInput(model, processor, pixels=pixels), dense, Normalize(ROWS)]
+    return _encoder(modules, model, merging, place)
 
 
 def load_retriever(folder: str, merging: Merging | None = None) -> MultiVectorEncoder:
@@ -248,11 +259,36 @@ def retriever_on(
             f"its modules.json names {', '.join(names)}: no classes of a folder are imported"
         )
     settings = json.loads((place / PageInput.config_file_name).read_text())
+    where: Place = "states" if names[1:2] == [Merging.__name__] else "vectors"
     modules = [PageInput(model, processor, **{k: settings[k] for k in PageInput.config_keys})]
     for name, part in zip(names[1:], parts[1:], strict=True):
-        if name != Merging.__name__ or merging is None:
+        if name != Merging.__name__:
             modules.append(PARTS[name].load(folder, subfolder=part["path"], local_files_only=True))
-    return _encoder([*modules, *([merging] if merging else [])], model)
+        elif merging is None:
+            merging = Merging.load(folder, subfolder=part["path"], local_files_only=True)
+    return _encoder(modules, model, merging, where)
+
+
+def merging_in(encoder: MultiVectorEncoder) -> tuple[Strategy, float, Likeness]:
+    """Return how a retriever merges."""
+    found = next((part for part in encoder if isinstance(part, Merging)), None)
+    return (found.strategy, found.factor, found.likeness) if found else ("none", 1.0, "profile")
+
+
+def vector_width(encoder: MultiVectorEncoder) -> int:
+    """Return how many numbers a vector has."""
+    return next(part.out_features for part in encoder if isinstance(part, Dense))
+
+
+def identity(folder: Path) -> str:
+    """Return a name of a retriever that changes when its vectors may: a sum of its files."""
+    total = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in (".safetensors", ".json", ".jinja") and file.name not in RECORDS:
+            total.update(file.relative_to(folder).as_posix().encode())
+            with file.open("rb") as stream:
+                total.update(hashlib.file_digest(stream, "sha256").digest())
+    return total.hexdigest()[:16]
 
 
 def save_retriever(encoder: MultiVectorEncoder, folder: Path) -> None:
@@ -263,5 +299,9 @@ def save_retriever(encoder: MultiVectorEncoder, folder: Path) -> None:
     encoder.save(str(folder), create_model_card=False)
 
 
-def _encoder(modules: list[torch.nn.Module], model: PreTrainedModel) -> MultiVectorEncoder:
+def _encoder(
+    modules: list[torch.nn.Module], model: PreTrainedModel, merging: Merging | None, place: Place
+) -> MultiVectorEncoder:
+    if merging:
+        modules.insert(len(modules) if place == "vectors" else 1, merging)
     return MultiVectorEncoder(modules=modules, device=str(model.device)).eval()

@@ -10,7 +10,8 @@ is set aside with its reason.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,21 @@ from tasks.reading.files import PICTURE, lines_in, open_data, read_record_file
 from tasks.reading.page_tables import pages_of, questions_of, tables_in
 from tasks.reading.pdfs import rendered
 from tasks.reading.pictures import is_picture, read_picture
+from tasks.reading.preview import Preview
+from tasks.records.choosing import spread
 from tasks.records.images import BadPicture, kept
 from tasks.records.pages import Page, Question
 
 QUESTIONS = "questions.jsonl"
 WORDS = 1000  # of a question
+
+
+def look(folder: Path, number: int = 10) -> Preview:
+    """Read a folder of pages and return some of its questions as they are understood."""
+    reader = PageReader(folder, pixels=4096, most=1000)  # small: they are only counted
+    for _ in reader.pages():
+        pass
+    return reader.preview(list(reader.questions()), number)
 
 
 class PageReader:
@@ -75,6 +86,18 @@ class PageReader:
                 yield self._checked(question, seen)
             except Unusable as reason:
                 self._set_aside(f"question {question.id}", str(reason))
+
+    def preview(self, questions: Sequence[Question], number: int = 10) -> Preview:
+        """Return some questions as they were understood, for people to look at."""
+        rows = [
+            {"id": q.id, "split": q.split, "set": q.set, "question": q.text[:300],
+             "answered by": ", ".join(q.relevant)}
+            for q in spread(questions, number, kind=lambda q: (q.split, q.set))
+        ]  # fmt: skip
+        pages = f"{len(set(self.names.values()))} pages"
+        layout = "ViDoRe" if self.tables else "PDFs and pictures"
+        reasons = Counter(one["reason"] for one in self.aside)
+        return Preview(layout, rows or [{"pages": pages}], dict(reasons), pages)
 
     def _checked(self, question: Question, seen: set[str]) -> Question:
         if question.id in seen:

@@ -93,11 +93,17 @@ def plots(results: Sequence[Result]) -> dict[str, Figure]:
         values = [_measured(results, arm, f"diff_margin_{margin}") for arm in there]
         left.plot(range(len(there)), values, "o-", label=f"{margin} facts apart")
     left.set_xticks(range(len(there)), there, rotation=30, ha="right", fontsize=8)
-    left.set(title="right in both orders, by stage", ylim=(0.4, 1.01))
+    left.set(title="right in both orders, by stage", ylim=(0, 1.01))
+    bare = sorted(
+        (arm for arm in there if (_measured(results, arm, "tokens") or 0) < 3),
+        key=lambda arm: _measured(results, arm, "diff") or 0.0,
+    )
     for arm in there:
         tokens, value = (_measured(results, arm, name) for name in ("tokens", "diff"))
         right.plot(tokens, value, "o", color="#c2410c" if "thinker" in arm else "#1d4ed8")
-        right.annotate(arm, (tokens, value), fontsize=7, xytext=(4, 4), textcoords="offset points")
+        # those that write a letter alone stand close together: their names are parted
+        up = 12 * bare.index(arm) - 12 if arm in bare else 4
+        right.annotate(arm, (tokens, value), fontsize=7, xytext=(8, up), textcoords="offset points")
     if (voted := _measured(results, THINKER, "voted")) is not None:
         tokens = VOTES * (_measured(results, THINKER, "tokens") or 0)
         right.plot(tokens, voted, "s", color="#c2410c")

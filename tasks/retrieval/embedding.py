@@ -5,7 +5,7 @@ A page that is in the index already is not embedded again: a killed indexing goe
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import batched
+from itertools import islice
 
 import torch
 from PIL import Image
@@ -26,7 +26,8 @@ def add_pages(
     """Embed pages that are not in an index yet, and add them; yields how many, as they come."""
     known = {entry.id for entry in index.entries}
     held: list[Embedded] = []
-    for some in batched((page for page in pages if page.id not in known), at_once):
+    new = (page for page in pages if page.id not in known)
+    while some := list(islice(new, at_once)):
         held += embed_pages(encoder, some)
         if len(held) >= PER_SEGMENT:
             index.add(held)

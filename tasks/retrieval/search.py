@@ -10,14 +10,22 @@ float32; pages of equal length follow each other, so that nothing is padded and 
 its neighbours.
 """
 
-from collections.abc import Sequence
+import argparse
+import heapq
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from models.retrieval.encoder import identity, load_retriever
+from tasks.asking.opening import opened
+from tasks.retrieval.embedding import embed_questions
 from tasks.retrieval.index import Entry, PageIndex, cell_values
+from tasks.running.errors import UserError, without_trace
+from tasks.running.texts import printable
 
 ROWS_AT_ONCE = 2**15  # vectors of a block: in float32 16 MB of width 128
 
@@ -41,12 +49,16 @@ def search(index: PageIndex, questions: Sequence[Tensor], most: int) -> list[lis
         questions: The vectors of each, [vectors, width].
         most: Pages for each.
     """
-    names = np.array([entry.id for entry in index.entries])
-    found = []
-    for scores in exact_scores(index, questions).T:
-        order = np.lexsort((names, scores))[::-1][:most]  # ties as trec_eval breaks them
-        found.append([Found(str(names[i]), float(scores[i])) for i in order])
-    return found
+    names = [entry.id for entry in index.entries]
+    return [
+        [Found(*one) for one in ranked(dict(zip(names, scores.tolist(), strict=True)), most)]
+        for scores in exact_scores(index, questions).T
+    ]
+
+
+def ranked(scores: Mapping[str, float], most: int) -> list[tuple[str, float]]:
+    """Return the best pages, of equal ones the later name first, as trec_eval breaks ties."""
+    return heapq.nlargest(most, scores.items(), key=lambda one: (one[1], one[0]))
 
 
 def exact_scores(index: PageIndex, questions: Sequence[Tensor]) -> np.ndarray:
@@ -84,3 +96,38 @@ def heat(index: PageIndex, entry: Entry, question: Tensor) -> np.ndarray:
     """
     near = index.vectors(entry).float() @ question.float().T
     return cell_values(entry, near.amax(1).tolist())
+
+
+def main() -> None:
+    """Put a question to an index, and print the pages that answer it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tasks.retrieval.search", description=(main.__doc__ or "").strip()
+    )
+    parser.add_argument("index", type=Path, help="its folder: outputs/page_index")
+    parser.add_argument("question")
+    beside = "folder of the model that made it (default: beside the index)"
+    parser.add_argument("--retriever", type=Path, default=None, help=beside)
+    parser.add_argument("--number", type=int, default=5, help="of pages")
+    told = parser.parse_args()
+    folder = told.retriever or told.index.parent / "retriever"
+    with PageIndex.open(told.index) as index:
+        if identity(folder) != index.made.model:
+            raise UserError(
+                f"{folder} did not make the index {told.index}",
+                f"it is {identity(folder)}, and the vectors are those of {index.made.model}",
+                "name the retriever that did with `--retriever`, or make the index again",
+            )
+        encoder = opened(str(folder), lambda: load_retriever(str(folder)))
+        [question] = embed_questions(encoder, [told.question])
+        [found] = search(index, [question], max(1, told.number))
+        entries = {entry.id: entry for entry in index.entries}
+        for rank, one in enumerate(found, start=1):
+            warm = heat(index, entries[one.page], question)
+            row, column = np.unravel_index(int(warm.argmax()), warm.shape)
+            place = f"row {row + 1} of {warm.shape[0]}, column {column + 1} of {warm.shape[1]}"
+            print(printable(f"{rank:3d}  {one.score:7.3f}  {one.page}  (warmest: {place})"))
+
+
+if __name__ == "__main__":
+    with without_trace():
+        main()

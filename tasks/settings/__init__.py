@@ -10,12 +10,13 @@ from tasks.settings.files import Settings, check_settings, load_settings, save_s
 from tasks.settings.ground import GroundSettings
 from tasks.settings.judge import JudgeSettings
 from tasks.settings.reinforce import ReinforceSettings
+from tasks.settings.retrieve import RetrieveSettings
 from tasks.settings.section import Form, Section, bounds, lay_over, referring
 from tasks.settings.shared import Shared
 from tasks.settings.think import ThinkSettings
 
 __all__ = [
     "AlignSettings", "CaptionSettings", "Form", "GroundSettings", "JudgeSettings",
-    "ReinforceSettings", "Section", "Settings", "Shared", "bounds", "check_settings", "lay_over",
-    "ThinkSettings", "load_settings", "referring", "save_settings",
+    "ReinforceSettings", "RetrieveSettings", "Section", "Settings", "Shared", "ThinkSettings",
+    "bounds", "check_settings", "lay_over", "load_settings", "referring", "save_settings",
 ]  # fmt: skip

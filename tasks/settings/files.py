@@ -14,6 +14,7 @@ from tasks.settings.caption import CaptionSettings, ScaleCap
 from tasks.settings.ground import Gcot, GroundSettings
 from tasks.settings.judge import JudgeSettings, UnifiedReward
 from tasks.settings.reinforce import ReinforceSettings, VisualRft
+from tasks.settings.retrieve import RetrieveSettings
 from tasks.settings.section import Form, lay_over
 from tasks.settings.shared import Shared
 from tasks.settings.think import ThinkSettings, UnifiedRewardThink
@@ -24,6 +25,7 @@ from tasks.settings.world import (
     Habits,
     JudgeStart,
     JudgingWorld,
+    PageWorld,
     ThinkingWorld,
 )
 
@@ -41,7 +43,13 @@ RENAMED = {
 
 
 class Settings(
-    AlignSettings, ReinforceSettings, JudgeSettings, GroundSettings, CaptionSettings, ThinkSettings
+    AlignSettings,
+    ReinforceSettings,
+    JudgeSettings,
+    GroundSettings,
+    CaptionSettings,
+    ThinkSettings,
+    RetrieveSettings,
 ):
     """All settings, as params.yaml holds them."""
 
@@ -60,6 +68,7 @@ class Settings(
     thinking_world: ThinkingWorld = Field(
         default=ThinkingWorld(), description="Embedded pairs with traces"
     )
+    page_world: PageWorld = Field(default=PageWorld(), description="Embedded pages")
     visual_rft: VisualRft = Field(default=VisualRft(), description="Visual-RFT experiment")
     unified_reward: UnifiedReward = Field(
         default=UnifiedReward(), description="UnifiedReward experiment"

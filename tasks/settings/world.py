@@ -125,3 +125,14 @@ class ThinkingWorld(Section):
     train_pairs: int = Field(2400, ge=1, description="Pairs of each task")
     dev_pairs: int = Field(100, ge=1, description="Pairs of each task")
     test_pairs: int = Field(225, ge=1, description="Pairs of each task")
+
+
+class PageWorld(Section):
+    """Drawing pages, and questions that one of them answers (half a minute)."""
+
+    train_pages: int = Field(60, ge=1, description="Pages of each set, each with a question")
+    dev_pages: int = Field(6, ge=1, description="Pages of each set, each with a question")
+    test_pages: int = Field(20, ge=1, description="Pages of each set, each with a question")
+    near_misses: int = Field(
+        1, ge=1, description="Pages that differ in one block, for each: the dial of difficulty"
+    )

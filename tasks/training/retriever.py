@@ -28,6 +28,7 @@ from models.engine.trl_module import TRLModule
 from models.retrieval.encoder import (
     Merging,
     PairwiseLoss,
+    Place,
     new_retriever,
     retriever_on,
     save_retriever,
@@ -50,7 +51,8 @@ class Contrastive(Objective):
 
     Attributes:
         strategy, factor, likeness: How pages are merged.
-        width: Of a vector, where the start has no projection yet.
+        place: Where they are merged, where the start has no projection yet; `width` as well.
+        pixels: Most of a page; 0 for what the processor allows.
         negatives: A row has another page as well, which is not the right one.
     """
 
@@ -58,7 +60,9 @@ class Contrastive(Objective):
     strategy: Strategy = "clusters"
     factor: float = 9.0
     likeness: Likeness = "profile"
+    place: Place = "vectors"
     width: int = 128
+    pixels: int = 0
     negatives: bool = False
     warmup_steps: int = 0
 
@@ -66,12 +70,14 @@ class Contrastive(Objective):
         self, plan: Plan, network: PreTrainedModel, common: dict[str, Any], parts: dict[str, Any]
     ) -> MultiVectorEncoderTrainer:
         """Build sentence-transformers' trainer."""
-        merging = Merging(self.strategy, self.factor, self.likeness)
+        merging = merging_of(self)
         processor = parts["processing_class"]
         if (Path(plan.model) / "modules.json").exists():
             encoder = retriever_on(plan.model, network, processor, merging)
         else:
-            encoder = new_retriever(network, processor, merging, self.width, plan.seed)
+            encoder = new_retriever(
+                network, processor, merging, self.width, plan.seed, self.pixels, self.place
+            )
         if adapter := parts["peft_config"]:
             from peft import get_peft_model
 
@@ -110,6 +116,11 @@ class Contrastive(Objective):
             encoder, scale=1 / TEMPERATURE, similarity_fct=mean_colbert_scores,
             gather_across_devices=plan.processes > 1,
         )  # fmt: skip
+
+
+def merging_of(told: Contrastive) -> Merging:
+    """Return the merging that a retriever is trained with, and saved with."""
+    return Merging(told.strategy, told.factor, told.likeness)
 
 
 class QuietTrainer(MultiVectorEncoderTrainer):

@@ -52,7 +52,7 @@ def untouched(servers: Servers) -> None:
     for deployment in servers.api.read_deployments():
         assert not deployment.pull_steps
     assert servers.api.read_flow_runs() == []
-    assert len(servers.api.read_deployments()) == len(servers.api.read_flows()) == 6
+    assert len(servers.api.read_deployments()) == len(servers.api.read_flows()) == 7
     assert runs_of(servers.root) == []
     assert not list(Path("/tmp").glob(f"{STOLEN}*")) and not list(servers.root.rglob(f"{STOLEN}*"))
 

@@ -12,6 +12,7 @@ from tasks.settings import (
     GroundSettings,
     JudgeSettings,
     ReinforceSettings,
+    RetrieveSettings,
     Settings,
     ThinkSettings,
     load_settings,
@@ -76,14 +77,15 @@ def test_profiles_are_valid_and_leave_the_rest_as_it_is(params, profile):
     grounded = settings_from_command_line(params, words, GroundSettings)
     captioned = settings_from_command_line(params, words, CaptionSettings)
     thinking = settings_from_command_line(params, words, ThinkSettings)
-    for settings in (aligned, reinforced, judged, grounded, captioned, thinking):
+    found = settings_from_command_line(params, words, RetrieveSettings)
+    for settings in (aligned, reinforced, judged, grounded, captioned, thinking, found):
         assert settings.device == "gpu" and settings.seed == 3
         assert settings.benchmarks == default.benchmarks
     named, embedded = (
         (align.model, reinforce.reinforced.model, judge.judge.model, ground.boxes.model,
-         caption.drafts.captioner, think.cold_start.model)
-        for align, reinforce, judge, ground, caption, think in (
-            (aligned, reinforced, judged, grounded, captioned, thinking), [default] * 6
+         caption.drafts.captioner, think.cold_start.model, retrieve.retriever.model)
+        for align, reinforce, judge, ground, caption, think, retrieve in (
+            (aligned, reinforced, judged, grounded, captioned, thinking, found), [default] * 7
         )
     )  # fmt: skip
     assert named != embedded  # a real model for one of the flows

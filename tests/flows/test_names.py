@@ -11,6 +11,7 @@ from flows.ground import ground
 from flows.judge import judge
 from flows.platform.names import is_drawn, named
 from flows.reinforce import reinforce
+from flows.retrieve import retrieve
 from flows.think import think
 from tasks.settings import (
     AlignSettings,
@@ -18,6 +19,7 @@ from tasks.settings import (
     GroundSettings,
     JudgeSettings,
     ReinforceSettings,
+    RetrieveSettings,
     ThinkSettings,
 )
 
@@ -68,6 +70,7 @@ def test_every_flow_uses_it():
         ground: (GroundSettings(seed=4), "grounded 16 examples seed 4"),
         caption: (CaptionSettings(seed=4), "outputs/caption_habits 64 pictures"),
         think: (ThinkSettings(seed=4), "think outputs/judge_start seed 4"),
+        retrieve: (RetrieveSettings(seed=4), "clusters 9.0 seed 4"),
     }
     for one, (settings, called) in wanted.items():
         assert one.flow_run_name is not None

@@ -51,7 +51,7 @@ def test_bounds_are_told_in_words():
     assert "[" not in told["data"] + told["precision"]
 
 
-READERS = ("intake", "shots", "judgements", "lessons", "drafts", "traces")
+READERS = ("intake", "shots", "judgements", "lessons", "drafts", "traces", "pages")
 
 
 @pytest.mark.parametrize("form", FORMS)

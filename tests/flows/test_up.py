@@ -64,10 +64,11 @@ def test_both_servers_answer_and_both_flows_are_offered(servers, running):
         "ground/ground",
         "caption/caption",
         "think/think",
+        "retrieve/retrieve",
     ):
         offered = form(servers.api, name)
         assert offered.description and offered.tags and offered.parameters["settings"]
-    assert len(servers.api.read_deployments()) == 6
+    assert len(servers.api.read_deployments()) == 7
     # no page invites to version 2, which calls an outside host
     told = urllib.request.urlopen(f"{servers.prefect}/ui-settings")
     assert json.load(told)["available_uis"] == ["v1"]

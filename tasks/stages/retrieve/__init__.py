@@ -1,0 +1,1 @@
+"""Light-ColPali: finding the page that answers a question."""

@@ -1,0 +1,128 @@
+"""Search the index with held-out questions, and the same pages without merging."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sentence_transformers import MultiVectorEncoder
+
+from models.retrieval.encoder import Merging, identity, load_retriever, vector_width
+from models.statistics import compare, mean, told
+from tasks.asking.opening import opened
+from tasks.benchmarks.retrieval import by_question, by_set, points_at, write_run
+from tasks.job import Job, Metrics
+from tasks.records.choosing import of_each
+from tasks.records.pages import Question, read_pages, read_questions
+from tasks.retrieval.embedding import add_pages, embed_questions
+from tasks.retrieval.index import Made, PageIndex
+from tasks.retrieval.search import exact_scores, heat, ranked
+from tasks.running.progress import track
+from tasks.settings import Settings
+
+MERGED, WHOLE = "merged", "unmerged"
+LOOKED_AT = 60  # questions whose pages are drawn warm where they match
+SHOWN = 5  # pages of a question
+
+
+def retrieval(settings: Settings, job: Job) -> Metrics:
+    """Search the index with held-out questions, and the same pages without merging."""
+    s, data, folder = settings.retrieval, job.input("pages"), job.input("retriever")
+    questions = [q for q in read_questions(data / "questions") if q.split == "test"]
+    questions = of_each(questions, s.per_set, kind=lambda q: q.set)
+    encoder = opened("outputs/retriever", lambda: load_retriever(str(folder)))
+    vectors = embed_questions(encoder, [q.text for q in questions]) if questions else []
+    indexes = {MERGED: PageIndex.open(job.input("page_index"))}
+    if s.beside_unmerged and questions:
+        indexes[WHOLE] = _unmerged(settings, job, folder, data)
+    looked = of_each(questions, max(1, LOOKED_AT // max(1, len({q.set for q in questions}))),
+                     kind=lambda q: q.set)  # fmt: skip
+    table: dict[str, Any] = {}
+    items = [_item(question) for question in looked]
+    found = {}
+    for name, index in indexes.items():
+        scores = exact_scores(index, vectors)
+        names = [entry.id for entry in index.entries]
+        run = {
+            q.id: dict(zip(names, column.tolist(), strict=True))
+            for q, column in zip(questions, scores.T, strict=True)
+        }
+        found[name] = by_question(questions, run) if questions else {}
+        table[name] = {
+            "sets": by_set(questions, found[name], settings.benchmarks.resamples),
+            "pages": len(index), "bytes": index.bytes,
+            "bytes_per_page": index.bytes / max(1, len(index)),
+            "vectors_per_page": mean(entry.after for entry in index.entries),
+            "pointing": mean(_pointing(index, questions, vectors)),
+        }  # fmt: skip
+        write_run(job.out / f"{name}.run", run, name)
+        for item, question in zip(items, looked, strict=True):
+            place = questions.index(question)
+            item[name] = _seen(index, question, vectors[place], run[question.id])
+            item[name] |= {"measures": found[name][question.id]}
+    if WHOLE in found:
+        table["comparison"] = _compared(questions, found, settings.benchmarks.resamples)
+    (job.out / "table.json").write_text(json.dumps(table, indent=1) + "\n")
+    (job.out / "items.json").write_text(json.dumps(items) + "\n")
+    job.cost.add(len(questions), sum(len(some) for some in vectors))
+    return {
+        f"{name}/{measure}": value
+        for name in indexes
+        for measure, value in table[name]["sets"][""].items()
+        if value is not None
+    }
+
+
+def _unmerged(settings: Settings, job: Job, folder: Path, data: Path) -> PageIndex:
+    """Index the same pages with all their vectors, in the folder that a kill leaves."""
+    encoder: MultiVectorEncoder = load_retriever(str(folder), Merging("none"))
+    made = Made(identity(folder), vector_width(encoder))
+    index = PageIndex.create(job.scratch / "unmerged", made)
+    at_once = settings.page_index.at_once
+    pages = read_pages(data / "pages")
+    for _ in track(add_pages(encoder, pages, index, at_once), "indexing without merging"):
+        pass
+    return index
+
+
+def _pointing(index: PageIndex, questions: list[Question], vectors: list) -> list[bool]:
+    """Return of each question with a box whether its page is warmest there."""
+    entries = {entry.id: entry for entry in index.entries}
+    found = []
+    for question, some in zip(questions, vectors, strict=True):
+        entry = entries.get(next(iter(question.relevant)))
+        if entry and question.details.get("boxes"):
+            warm = heat(index, entry, some)
+            hit = points_at(warm, (entry.width, entry.height), question.details["boxes"])
+            found.append(bool(hit))
+    return found
+
+
+def _item(question: Question) -> dict[str, Any]:
+    return {
+        "id": question.id, "text": question.text, "set": question.set,
+        "relevant": list(question.relevant), "boxes": question.details.get("boxes", []),
+    }  # fmt: skip
+
+
+def _seen(
+    index: PageIndex, question: Question, vectors: Any, scores: dict[str, float]
+) -> dict[str, Any]:
+    """Return the best pages of a question, and where the right one is warm."""
+    entries = {entry.id: entry for entry in index.entries}
+    best = [{"page": page, "score": score} for page, score in ranked(scores, SHOWN)]
+    right = entries[next(iter(question.relevant))]
+    return {
+        "best": best, "warm": heat(index, right, vectors).round(3).tolist(),
+        "groups": right.groups, "grid": [right.rows, right.columns],
+    }  # fmt: skip
+
+
+def _compared(
+    questions: list[Question], found: dict[str, dict[str, dict[str, float]]], resamples: int
+) -> dict[str, Any]:
+    sides = [np.array([found[name][q.id]["ndcg@5"] for q in questions]) for name in (MERGED, WHOLE)]
+    test = compare(*sides, resamples)
+    [row] = told([test]) if test else [{}]
+    whole = mean(sides[1])
+    return row | {"kept": (mean(sides[0]) or 0) / whole if whole else None}
