@@ -1,5 +1,7 @@
 """What the judging server costs: 1,000 pairs in this process, and through it from 32 clients.
 
+Three times in turns; medians are told.
+
 `make bench-judging` prints the figures and writes `bench/judging.json`; `python -m
 bench.judging_server outputs/judge` prints those of another model. Each side judges the same pairs
 in both orders with a memory of its own, and each request is one pair. The server is a process of
@@ -14,6 +16,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
@@ -27,7 +30,7 @@ from tasks.rewards.judged import link
 from tasks.running.process import be_quiet
 from tasks.world.shards import make_sample
 
-REQUESTS, CLIENTS = 1000, 32
+REQUESTS, CLIENTS, REPEATS = 1000, 32, 3
 WARM_UP = 32  # pairs that are judged first: the first batch of a process is slower
 KEY = "bench"
 WHERE = Path(__file__).with_name("judging.json")
@@ -84,22 +87,26 @@ def through_the_server(model: str, asked: list[Judgement], warm: list[Judgement]
     return {"seconds": seconds, "replies": replies}
 
 
-def measure(model: str = "outputs/base", requests: int = REQUESTS) -> dict[str, float | str]:
+def measure(model: str = "outputs/base", requests: int = REQUESTS) -> dict[str, Any]:
     """Return both throughputs and their ratio, and whether the server lost or changed an answer."""
     asked, warm = pairs(requests), pairs(WARM_UP, first=requests)
-    here = in_process(model, asked, warm)
-    there = through_the_server(model, asked, warm)
+    taken = [
+        (in_process(model, asked, warm), through_the_server(model, asked, warm))
+        for _ in range(REPEATS)
+    ]  # in turns, as the machine is not as fast all the time
+    ratios = [here["seconds"] / there["seconds"] for here, there in taken]
     return {
         "model": model, "requests": requests, "clients": CLIENTS,
-        "in_process_per_second": requests / here["seconds"],
-        "server_per_second": requests / there["seconds"],
-        "ratio": here["seconds"] / there["seconds"],
-        "lost": sum(reply is None for reply in there["replies"]),
+        "in_process_per_second": requests / median(here["seconds"] for here, _ in taken),
+        "server_per_second": requests / median(there["seconds"] for _, there in taken),
+        "ratio": median(ratios), "ratios_of_repeats": ratios,
+        "lost": sum(reply is None for _, there in taken for reply in there["replies"]),
         "other_winners": sum(
             reply is not None and tuple(reply["orders"]) != verdict.orders
+            for here, there in taken
             for reply, verdict in zip(there["replies"], here["verdicts"], strict=True)
         ),
-        "readable": sum(verdict.readable for verdict in here["verdicts"]),
+        "readable": sum(verdict.readable for here, _ in taken for verdict in here["verdicts"]),
     }  # fmt: skip
 
 

@@ -129,6 +129,18 @@ def grpo(facts: dict) -> str:
     )  # fmt: skip
 
 
+def judging_server(facts: dict) -> str:
+    """Return what the judging server costs beside a judge in this process."""
+    repeats = ", ".join(f"{ratio:.2f}" for ratio in facts["ratios_of_repeats"])
+    return (
+        f"{facts['requests']:,} pairs in both orders, one a request, from {facts['clients']} "
+        f"clients at once: **{facts['ratio']:.2f}** of\nthe throughput of one call in this process "
+        f"(0.7 was wanted; {repeats} in its repeats): {facts['server_per_second']:.0f} beside "
+        f"{facts['in_process_per_second']:.0f} pairs a\nsecond, {facts['lost']} requests lost, "
+        f"{facts['other_winners']} other winners."
+    )
+
+
 def early_exit(facts: dict) -> str:
     """Return how much faster sampling is where ended answers leave the batch."""
     found = facts["early_exit"]
@@ -330,6 +342,7 @@ TABLES: dict[str, tuple[str, Callable[[dict], str]]] = {
     "verdict": (VISUAL_RFT, verdict),
     **{name: (VISUAL_RFT, partial(arms, name)) for name in QUESTIONS},
     "average precision": ("bench/detection.json", detection),
+    "judging server": ("bench/judging.json", judging_server),
     "grpo": ("bench/grpo.json", grpo),
     "early exit": ("bench/grpo.json", early_exit),
     "platform": ("bench/platform.json", platform),
