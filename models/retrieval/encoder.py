@@ -1,7 +1,8 @@
 """A retriever of pages: any vision-language model, with a vector for each patch and each word.
 
->>> encoder = new_retriever(load_model("outputs/base"), load_processor("outputs/base"))
->>> page, question = encoder.encode_document([picture])[0], encoder.encode_query(["May?"])[0]
+>>> encoder = load_retriever("outputs/retriever")                                  # doctest: +SKIP
+>>> [page], [question] = encoder.encode_document([picture]), encoder.encode_query(["May?"])
+... # doctest: +SKIP
 >>> float(maxsim([question], [page]))                                              # doctest: +SKIP
 9.3
 
@@ -22,16 +23,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
+from safetensors.torch import load_file
 from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.base.modules import Normalize
 from sentence_transformers.base.modules.dense import Dense
 from sentence_transformers.base.modules.input_module import InputModule
 from sentence_transformers.multi_vector_encoder.modules import BaseTokenPooling
-from sentence_transformers.util import maxsim
 from torch import Tensor
 from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
-from models.retrieval.losses import pairwise_loss
 from models.retrieval.merging import Likeness, Strategy, group, merge
 from models.vlm.loading import load_model, load_processor, save_model
 from models.vlm.special_tokens import plain_turns
@@ -52,7 +52,10 @@ class PageInput(InputModule):
         page_prompt: The words behind a page's picture.
         question_prompt: The words before a question.
         augmented: Padding tokens behind a question, which the model may use as it likes.
-        pixels: Most of a page; 0 for what the processor allows.
+        pixels: Most of a page, for Qwen's processors; 0 for what the processor allows.
+
+    Raises:
+        ValueError: The model has no token that stands for patches.
     """
 
     config_file_name = "page_input.json"
@@ -68,10 +71,15 @@ class PageInput(InputModule):
         self.tokenizer = processor.tokenizer
         self.page_prompt, self.question_prompt = page_prompt, question_prompt
         self.augmented, self.pixels = augmented, pixels
-        if pixels:  # of Qwen's processors; others have sizes of their own
-            smallest = min(pixels, processor.image_processor.size.get("shortest_edge") or pixels)
-            size = {"shortest_edge": smallest, "longest_edge": pixels}
-            processor.image_processor.size = size
+        self.token = getattr(model.config, "image_token_id", None)
+        if self.token is None:
+            raise ValueError(
+                f"a {model.config.model_type} does not tell which tokens are patches of a picture"
+            )
+        images = processor.image_processor
+        if pixels and type(images).__name__.startswith("Qwen2VL"):  # others have fixed sizes
+            smallest = min(pixels, images.size.get("shortest_edge") or pixels)
+            images.size = {"shortest_edge": smallest, "longest_edge": pixels}
 
     @property
     def modalities(self) -> list[str]:
@@ -88,8 +96,7 @@ class PageInput(InputModule):
         pages = not isinstance(inputs[0], str)
         made = self._pages(inputs) if pages else self._questions(inputs)
         features = dict(made)
-        token = getattr(self.model.config, "image_token_id", None)
-        features[PATCHES] = (made["input_ids"] == token) & pages
+        features[PATCHES] = (made["input_ids"] == self.token) & pages
         if pages:
             features[GRIDS] = self._grids(made, features[PATCHES].sum(1).tolist())
         return features
@@ -130,10 +137,10 @@ class PageInput(InputModule):
         )  # fmt: skip
 
     def _grids(self, made: BatchFeature, patches: Sequence[int]) -> list[tuple[int, int]]:
-        """Return rows and columns of each page's patches; one row where the model does not tell."""
+        """Return rows and columns of each page's patches; (0, number) where nobody tells."""
         side = getattr(self.processor.image_processor, "merge_size", 1)
         if (told := made.get("image_grid_thw")) is None:
-            return [(1, number) for number in patches]
+            return [(0, number) for number in patches]
         return [(int(rows) // side, int(columns) // side) for _, rows, columns in told]
 
 
@@ -185,28 +192,6 @@ class Merging(BaseTokenPooling):
         return merge(embedding, found)
 
 
-class PairwiseLoss(torch.nn.Module):
-    """The hardest other page of the batch against the right one (`pairwise_loss`).
-
-    Args:
-        model: A retriever; of each batch the first column are questions, the second their pages,
-            and others further pages.
-    """
-
-    def __init__(self, model: MultiVectorEncoder):
-        super().__init__()
-        self.model = model
-
-    def forward(self, columns: Sequence[dict[str, Any]], labels: Tensor | None = None) -> Tensor:
-        asked = self.model(dict(columns[0]), task="query")
-        pages = [self.model(dict(column), task="document") for column in columns[1:]]
-        scores = [
-            maxsim(asked[ROWS], page[ROWS], asked["attention_mask"], page["attention_mask"])
-            for page in pages
-        ]
-        return pairwise_loss(torch.cat(scores, dim=1))
-
-
 PARTS = {part.__name__: part for part in (Dense, Normalize, Merging)}
 
 
@@ -231,22 +216,29 @@ def new_retriever(
     return _encoder(modules, model, merging, place)
 
 
-def load_retriever(folder: str, merging: Merging | None = None) -> MultiVectorEncoder:
+def load_retriever(
+    folder: str, merging: Merging | None = None, pixels: int = 0
+) -> MultiVectorEncoder:
     """Open a retriever that `save_retriever` wrote.
 
     Args:
         merging: In place of the one that it was saved with.
+        pixels: Most of a page; 0 for what it was saved with.
 
     Raises:
         ValueError: It is made of parts that are unknown here.
     """
-    return retriever_on(folder, load_model(folder), load_processor(folder), merging)
+    return retriever_on(folder, load_model(folder), load_processor(folder), merging, pixels)
 
 
 def retriever_on(
-    folder: str, model: PreTrainedModel, processor: ProcessorMixin, merging: Merging | None = None
-) -> MultiVectorEncoder:
+    folder: str, model: PreTrainedModel, processor: ProcessorMixin, merging: Merging | None = None,
+    pixels: int = 0,
+) -> MultiVectorEncoder:  # fmt: skip
     """Return the retriever of a folder around its model and processor, which are open already.
+
+    Args:
+        pixels: Most of a page; 0 for what it was saved with.
 
     Raises:
         ValueError: It is made of parts that are unknown here.
@@ -260,13 +252,49 @@ def retriever_on(
         )
     settings = json.loads((place / PageInput.config_file_name).read_text())
     where: Place = "states" if names[1:2] == [Merging.__name__] else "vectors"
-    modules = [PageInput(model, processor, **{k: settings[k] for k in PageInput.config_keys})]
+    told = {key: settings[key] for key in PageInput.config_keys}
+    modules = [PageInput(model, processor, **told | ({"pixels": pixels} if pixels else {}))]
     for name, part in zip(names[1:], parts[1:], strict=True):
-        if name != Merging.__name__:
+        if name == Dense.__name__:
+            modules.append(_projection(place / part["path"]))
+        elif name != Merging.__name__:
             modules.append(PARTS[name].load(folder, subfolder=part["path"], local_files_only=True))
         elif merging is None:
             merging = Merging.load(folder, subfolder=part["path"], local_files_only=True)
     return _encoder(modules, model, merging, where)
+
+
+def shape_of(folder: Path) -> tuple[int, Place]:
+    """Return how many numbers a vector of a saved retriever has, and where it merges.
+
+    Raises:
+        ValueError: It is made of parts that are unknown here.
+    """
+    parts = json.loads((folder / "modules.json").read_text())
+    names = [str(part["type"]).rpartition(".")[2] for part in parts]
+    if Dense.__name__ not in names:
+        raise ValueError(f"its modules.json names {', '.join(names)}, and no projection")
+    dense = folder / parts[names.index(Dense.__name__)]["path"] / "config.json"
+    where: Place = "states" if names[1] == Merging.__name__ else "vectors"
+    return json.loads(dense.read_text())["out_features"], where
+
+
+def _projection(folder: Path) -> Dense:
+    """Open a projection: a matrix of safetensors, and no function that its folder names.
+
+    Raises:
+        ValueError: It has more than a matrix.
+    """
+    told = json.loads((folder / "config.json").read_text())
+    plain = told.get("activation_function", "").endswith("linear.Identity")
+    if not plain or told.get("use_residual") or told.get("module_input_name") != ROWS:
+        raise ValueError("its projection is more than a matrix")
+    dense = Dense(
+        told["in_features"], told["out_features"], bias=told["bias"], activation_function=None,
+        module_input_name=ROWS,
+    )  # fmt: skip
+    dense.load_state_dict(load_file(folder / "model.safetensors"))
+    return dense
 
 
 def merging_in(encoder: MultiVectorEncoder) -> tuple[Strategy, float, Likeness]:

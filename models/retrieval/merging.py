@@ -24,7 +24,7 @@ from torch import Tensor
 
 Strategy = Literal["clusters", "windows", "runs", "none"]
 Likeness = Literal["profile", "distance"]
-Grid = tuple[int, int]  # rows and columns of a page's patches
+Grid = tuple[int, int]  # rows and columns of a page's patches; no row where nobody tells
 MOST = 2**14  # patches of a page: the clusters of more would take gigabytes
 
 
@@ -39,9 +39,12 @@ def group(
         likeness: What patches of a cluster have in common.
 
     Raises:
-        ValueError: The grid has another number of patches, or the factor is below 1.
+        ValueError: The grid has another number of patches, or is not told and needed, or the
+            factor is below 1.
     """
-    if grid[0] * grid[1] != len(page):
+    if not grid[0] and strategy == "windows":
+        raise ValueError("the model does not tell the grid of its patches: choose other groups")
+    if grid[0] and grid[0] * grid[1] != len(page):
         raise ValueError(f"a grid of {grid[0]} x {grid[1]} has not {len(page)} patches")
     if not factor >= 1:
         raise ValueError(f"a factor of {factor} is below 1")

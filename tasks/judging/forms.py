@@ -12,6 +12,7 @@ from typing import Protocol
 
 from models.reward.scalar import HEADS, scores
 from tasks.asking.asker import Asker
+from tasks.asking.conversation import Conversation
 from tasks.asking.local import TOKENS_PER_BATCH, chat
 from tasks.asking.opening import open_on
 from tasks.asking.preparing import batches, context_of, prepare
@@ -73,9 +74,10 @@ class ScalarJudge:
 
     def points(self, points: Sequence[Judgement], title: str) -> list[Points]:
         """Return the number of each candidate, as what it wrote."""
-        conversations = [asked(point) for point in points]
-        found: dict[int, Points] = {}
-        rooms, order = [0] * len(points), range(len(points))
+        every = [asked(point) for point in points]
+        conversations = list(dict.fromkeys(every))  # the same candidate has one number
+        found: dict[Conversation, Points] = {}
+        rooms, order = [0] * len(conversations), range(len(conversations))
         planned = batches(conversations, order, rooms, TOKENS_PER_BATCH, self.processor)
         context = context_of(self.model.config)
         for batch in track(list(planned), title):
@@ -86,8 +88,8 @@ class ScalarJudge:
             took = (time.monotonic() - began) / len(batch)
             for i, reason in zip(batch, reasons, strict=True):
                 value = None if reason else float(next(values))
-                found[i] = Points(value, None, seconds=took, unjudged=reason)
-        return [found[i] for i in order]
+                found[conversations[i]] = Points(value, None, seconds=took, unjudged=reason)
+        return [found[conversation] for conversation in every]
 
 
 @contextlib.contextmanager

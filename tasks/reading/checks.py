@@ -69,7 +69,7 @@ def check(sample: Sample, seen: Seen) -> str:
     texts = (sample.id, sample.task, sample.prompt, sample.answer, sample.label, sample.final)
     if max(map(len, texts)) > PROSE:
         raise Unusable(f"text of more than {PROSE} characters")
-    if not all(map(_is_unicode, texts)):
+    if not all(map(is_unicode, texts)):
         raise Unusable("text that is not Unicode")
     if max(len(sample.id), len(sample.task)) > TEXT:
         raise Unusable(f"id or task of more than {TEXT} characters")
@@ -172,7 +172,7 @@ def _sum(*values: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(values).encode()).digest()[:8])
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
     """Return whether Parquet can hold a text: file names and JSON may have half of a surrogate."""
     try:
         text.encode()

@@ -9,21 +9,27 @@ is the layout of ViDoRe 2 and 3 (hyphens or underscores, graded scores); a table
 about stands in several rows. The files, or the folders that they are in, are named by their split.
 """
 
+import contextlib
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from models.vlm.bounded import first_line
 from tasks.reading.arrow import rows_of
 from tasks.reading.checks import Unusable
 from tasks.reading.files import PICTURE, content, open_data
 from tasks.reading.splits import IN_FILE_NAME, NAMES
 from tasks.records.pages import Page, Question
+from tasks.running.errors import UserError
 
 PARTS = ("corpus", "queries", "qrels")
+MOST_GRADE = 100  # trec_eval keeps a list as long as the highest one
 ROWS = 32  # read at a time, as they hold pictures
 Row = dict[str, Any]
 Aside = Callable[[str, str], None]  # notes what is set aside: its name and why
@@ -47,14 +53,19 @@ def tables_in(folder: Path) -> Tables | None:
     for file in sorted(folder.rglob("*.parquet")):
         words = [part.lower() for part in file.relative_to(folder).parts]
         part = next((p for p in PARTS for word in words if word.startswith(p)), "")
-        if not part:
-            with open_data(folder, file) as opened:
-                names = pq.ParquetFile(opened).schema_arrow.names
-            part = "rows" if {"query", "image"} <= set(names) else ""
+        if not part and {"query", "image"} <= set(_columns(folder, file)):
+            part = "rows"
         if part:
             found.parts.setdefault(_split(words), {}).setdefault(part, []).append(file)
     whole = all("rows" in held or set(PARTS) <= held.keys() for held in found.parts.values())
     return found if found.parts and whole else None
+
+
+def _columns(folder: Path, file: Path) -> list[str]:
+    """Return the columns of a file; none of one that is no table, which is nobody's page then."""
+    with open_data(folder, file) as opened, contextlib.suppress(pa.ArrowException, OSError):
+        return pq.ParquetFile(opened).schema_arrow.names
+    return []
 
 
 def pages_of(tables: Tables, aside: Aside) -> Iterator[Page]:
@@ -104,26 +115,26 @@ def questions_of(tables: Tables, aside: Aside) -> Iterator[Question]:
 
 def _relevant(
     tables: Tables, files: Sequence[Path], split: str, aside: Aside
-) -> tuple[dict[str, dict[str, int]], dict[str, list]]:
-    """Return the grade of each page by question, and where the answers stand."""
+) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, list]]]:
+    """Return the grade of each page by question, and where the answers stand on each."""
     found: dict[str, dict[str, int]] = {}
-    boxes: dict[str, list] = {}
+    boxes: dict[str, dict[str, list]] = {}
     columns = ("query-id", "query_id", "corpus-id", "corpus_id", "score", "bounding_boxes")
     for number, row in _rows(tables.folder, files, columns, aside):
         question = _first(row, "query-id", "query_id")
         page = _first(row, "corpus-id", "corpus_id")
-        grade = row.get("score", 1)
-        if question is None or page is None or not isinstance(grade, int) or grade < 0:
-            aside(f"qrels {number}", "judgement without a question, a page or a grade")
+        grade = graded(row.get("score", 1))
+        if question is None or page is None or grade is None:
+            aside(f"question of qrels {number}", "judgement without a question, a page or a grade")
             continue
         held = found.setdefault(str(question), {})
         if held.get(name := f"{split}/{page}", grade) != grade:
-            aside(f"qrels {number}", "judgements of a page contradict each other")
+            aside(f"question of qrels {number}", "judgements of a page contradict each other")
             continue
         if grade:
             held[name] = grade
-            if row.get("bounding_boxes"):
-                boxes.setdefault(str(question), []).extend(_boxes(row["bounding_boxes"]))
+            if found_boxes := _boxes(row.get("bounding_boxes")):
+                boxes.setdefault(str(question), {}).setdefault(name, []).extend(found_boxes)
     return found, boxes
 
 
@@ -146,12 +157,24 @@ def _boxes(held: Any) -> list[list[float]]:
     for box in held if isinstance(held, list) else []:
         values = [box.get(k) for k in ("x1", "y1", "x2", "y2")] if isinstance(box, dict) else box
         if isinstance(values, list) and len(values) == 4 and all(_is_number(v) for v in values):
-            found.append([float(v) for v in values])
+            x0, y0, x1, y1 = map(float, values)
+            found.append([min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)])
     return found
 
 
+def graded(value: Any) -> int | None:
+    """Return a grade of relevance, a whole number up to `MOST_GRADE`; None of anything else.
+
+    >>> graded(2), graded(1.0), graded(True), graded(0.5), graded(10**9)
+    (2, 1, None, None, None)
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= MOST_GRADE else None
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _rows(
@@ -160,13 +183,29 @@ def _rows(
     number = -1
     for file in files:
         with open_data(folder, file) as opened:
-            for batch in pq.ParquetFile(opened).iter_batches(ROWS):
+            for batch in _batches(opened, file):
                 for row, odd in rows_of(batch, columns):
                     number += 1
                     if odd:
                         aside(f"{file.name}:{number}", str(odd))
                     else:
                         yield number, row
+
+
+def _batches(opened: BinaryIO, file: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a file in batches.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    try:
+        yield from pq.ParquetFile(opened).iter_batches(ROWS)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"{file.name} cannot be read",
+            f"it is damaged, or no Parquet ({first_line(error)})",
+            "get the file again, or take it out of the folder",
+        ) from None
 
 
 def _first(row: Row, *names: str) -> Any:

@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tasks.reading.checks import SPLITS, Unusable, picture_size
+from tasks.reading.checks import SPLITS, Unusable, is_unicode, picture_size
 from tasks.reading.files import PICTURE, lines_in, open_data, read_record_file
-from tasks.reading.page_tables import pages_of, questions_of, tables_in
+from tasks.reading.page_tables import graded, pages_of, questions_of, tables_in
 from tasks.reading.pdfs import rendered
 from tasks.reading.pictures import is_picture, read_picture
 from tasks.reading.preview import Preview
@@ -48,6 +48,7 @@ class PageReader:
     Attributes:
         names: The pages so far, and for a page that is there already the first of its kind.
         aside: What was set aside, by its name, with its reason.
+        lost: How many pages could not be read; one that is there already is not lost.
     """
 
     def __init__(self, folder: Path, pixels: int, most: int):
@@ -55,20 +56,24 @@ class PageReader:
         self.tables = tables_in(folder)
         self.names: dict[str, str] = {}
         self.aside: list[dict[str, str]] = []
+        self.lost = 0
         self._pictures: dict[bytes, str] = {}
 
     def pages(self) -> Iterator[Page]:
         """Yield the pages, each picture once."""
-        found = pages_of(self.tables, self._set_aside) if self.tables else self._files()
+        found = pages_of(self.tables, self._lose) if self.tables else self._files()
         for page in found:
             if page.id in self.names:
-                self._set_aside(page.id, "page of a name that is there already")
+                self._lose(page.id, "page of a name that is there already")
+                continue
+            if not (is_unicode(page.id) and is_unicode(page.document)):
+                self._lose(page.id, "name that is not Unicode")
                 continue
             try:
                 picture_size(page.image)
                 image, _ = kept(page.image)
             except (Unusable, BadPicture) as reason:
-                self._set_aside(page.id, str(reason))
+                self._lose(page.id, str(reason))
                 continue
             key = hashlib.sha256(image).digest()
             self.names[page.id] = first = self._pictures.setdefault(key, page.id)
@@ -103,6 +108,8 @@ class PageReader:
         if question.id in seen:
             raise Unusable("duplicate id")
         seen.add(question.id)
+        if not all(map(is_unicode, (question.id, question.text, question.set))):
+            raise Unusable("text that is not Unicode")
         if not question.text.strip():
             raise Unusable("empty question")
         if len(question.text.split()) > WORDS:
@@ -116,6 +123,11 @@ class PageReader:
         if not relevant:
             raise Unusable("question that no page answers")
         details = dict(question.details)
+        if "boxes" in details:
+            details["boxes"] = {
+                self.names[page]: boxes
+                for page, boxes in details["boxes"].items() if page in self.names
+            }  # fmt: skip
         if "negatives" in details:
             named = [self.names[page] for page in details["negatives"] if page in self.names]
             details["negatives"] = [page for page in named if page not in relevant]
@@ -130,18 +142,18 @@ class PageReader:
                 try:
                     yield Page(name, name, 1, read_picture(self.folder, name))
                 except Unusable as reason:
-                    self._set_aside(name, str(reason))
+                    self._lose(name, str(reason))
 
     def _pdf(self, name: str) -> Iterator[Page]:
         try:
             data = read_record_file(self.folder, name, "PDF", PICTURE)
             for number, page in rendered(data, self.pixels, self.most):
                 if isinstance(page, Unusable):
-                    self._set_aside(f"{name}#{number}", str(page))
+                    self._lose(f"{name}#{number}", str(page))
                 else:
                     yield Page(f"{name}#{number}", name, number, page)
         except Unusable as reason:
-            self._set_aside(name, str(reason))
+            self._lose(name, str(reason))
 
     def _lines(self) -> Iterator[Question]:
         if not (self.folder / QUESTIONS).is_file():
@@ -155,8 +167,13 @@ class PageReader:
                 except Unusable as reason:
                     self._set_aside(f"question {number}", str(reason))
 
+    def _lose(self, name: str, why: str) -> None:
+        self.lost += 1
+        self._set_aside(name, why)
+
     def _set_aside(self, name: str, why: str) -> None:
-        self.aside.append({"id": name, "reason": why, "source": "pages"})
+        plain = name.encode(errors="backslashreplace").decode()
+        self.aside.append({"id": plain, "reason": why, "source": "pages"})
 
 
 def _question(line: bytes | None, number: str) -> Question:
@@ -168,10 +185,9 @@ def _question(line: bytes | None, number: str) -> Question:
         raise Unusable("line has no text")
     relevant = held.get("relevant", [])
     grades = dict.fromkeys(relevant, 1) if _are_texts(relevant) else relevant
-    if not isinstance(grades, dict) or not all(
-        type(grade) is int and grade > 0 for grade in grades.values()
-    ):
+    if not isinstance(grades, dict) or not all(map(graded, grades.values())):
         raise Unusable("relevant is neither a list of pages nor a grade for each")
+    grades = {page: graded(grade) for page, grade in grades.items()}
     split = held.get("split", "test")
     if split not in SPLITS:
         raise Unusable("split is none of train, dev, test")

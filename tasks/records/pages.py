@@ -50,7 +50,8 @@ class Question:
     Attributes:
         relevant: The pages that answer it, each with a grade of at least 1.
         set: The data set that it is of; measures are told by it.
-        details: `box`: where its answer stands, in pixels of the page, where that is known.
+        details: `boxes`: where its answer stands on each page, in pixels, where that is known;
+            `negatives`: pages that do not answer it.
     """
 
     id: str
@@ -59,6 +60,11 @@ class Question:
     set: str = ""
     split: str = "test"
     details: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def best(self) -> str:
+        """The page of the highest grade, of equal ones the first."""
+        return max(self.relevant, key=lambda page: self.relevant[page])
 
 
 def write_pages(pages: Iterable[Page], folder: Path) -> int:

@@ -43,7 +43,8 @@ class Way:
     """What one index found: merged vectors, or all of them.
 
     Attributes:
-        warm: The right page, coloured by how near each cell is to the question.
+        warm: The right page, coloured by how near each cell is to the question; None where
+            nobody tells where the cells are.
         areas: The right page, its clusters as coloured areas.
     """
 
@@ -107,7 +108,7 @@ def shown(items: Sequence[dict[str, Any]], pages: Path, indexes: Sequence[str]) 
     """Return questions with their pages, those first that are not found."""
     chosen = sorted(items, key=lambda item: item["merged"]["measures"]["ndcg@5"])[:ITEMS]
     named = {hit["page"] for item in chosen for name in indexes for hit in item[name]["best"]}
-    named |= {item["relevant"][0] for item in chosen}
+    named |= {item["right"] for item in chosen}
     pictures = {
         page.id: open_image(page.image) for page in read_pages(pages / "pages") if page.id in named
     }
@@ -170,18 +171,19 @@ def _way(
     name: str, item: dict[str, Any], pictures: dict[str, Image.Image],
     small: dict[str, Picture | None],
 ) -> Way:  # fmt: skip
-    found, right = item[name], item["relevant"][0]
+    found, right = item[name], item["right"]
     hits = [
         Hit(hit["page"], hit["score"], hit["page"] in item["relevant"], small.get(hit["page"]))
         for hit in found["best"]
     ]
     page = pictures[right]
-    warm = heat_picture(page, np.array(found["warm"]), item["boxes"])
-    areas = None
-    if name == "merged":
+    warm = areas = None
+    if found["warm"]:
+        warm = embed(to_png(_small(heat_picture(page, np.array(found["warm"]), item["boxes"]))))
+    if found["warm"] and name == "merged":
         groups = np.array(found["groups"]).reshape(found["grid"])
         areas = embed(to_png(_small(area_picture(page, groups))))
-    return Way(name, found["measures"]["ndcg@5"], hits, embed(to_png(_small(warm))), areas)
+    return Way(name, found["measures"]["ndcg@5"], hits, warm, areas)
 
 
 def _small(picture: Image.Image) -> Image.Image:

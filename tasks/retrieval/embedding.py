@@ -11,13 +11,27 @@ import torch
 from PIL import Image
 from sentence_transformers import MultiVectorEncoder
 
-from models.retrieval.encoder import GRIDS, GROUPS, PATCHES, ROWS
+from models.retrieval.encoder import GRIDS, GROUPS, PATCHES, ROWS, Merging, load_retriever
+from tasks.asking.opening import opened, pick_device
 from tasks.records.images import open_image
 from tasks.records.pages import Page
 from tasks.retrieval.index import Embedded, PageIndex
 
 AT_ONCE, PER_SEGMENT = 8, 64  # pages
 THUMBNAIL = 160  # pixels of the longer side
+
+
+def open_retriever(folder: str, device: str, merging: Merging | None = None) -> MultiVectorEncoder:
+    """Open a retriever on an accelerator (Lightning's name), to embed.
+
+    Args:
+        merging: In place of the one that it was saved with.
+
+    Raises:
+        UserError: It cannot be opened, or the device is not there.
+    """
+    encoder = opened(folder, lambda: load_retriever(folder, merging))
+    return encoder.to(pick_device(device))
 
 
 def add_pages(

@@ -169,7 +169,7 @@ class PageIndex:
         except FileNotFoundError as error:
             raise UserError(
                 f"There is no index in {folder}",
-                f"{Path(error.filename).name} is missing",
+                f"{Path(error.filename or INDEX).name} is missing",
                 "make one with `python -m flows.retrieve`, or name its folder",
             ) from None
         except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
@@ -357,5 +357,8 @@ def _place(entry: Entry) -> str:
 
 
 def cell_values(entry: Entry, values: Iterable[float]) -> np.ndarray:
-    """Return a value for each patch of a page from those of its vectors, [rows, columns]."""
-    return np.array(list(values))[entry.groups].reshape(entry.rows, entry.columns)
+    """Return a value for each patch of a page from those of its vectors, [rows, columns].
+
+    One row where nobody tells the grid.
+    """
+    return np.array(list(values))[entry.groups].reshape(entry.rows or 1, entry.columns)

@@ -20,14 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.retrieval.encoder import identity, load_retriever
-from tasks.asking.opening import opened
-from tasks.retrieval.embedding import embed_questions
+from models.retrieval.encoder import identity
+from tasks.retrieval.embedding import embed_questions, open_retriever
 from tasks.retrieval.index import Entry, PageIndex, cell_values
 from tasks.running.errors import UserError, without_trace
 from tasks.running.texts import printable
 
-ROWS_AT_ONCE = 2**15  # vectors of a block: in float32 16 MB of width 128
+# Vectors of a block and of the questions that are compared with it: in float32 4 MB of width 128,
+# and 32 MB of similarities.
+ROWS_AT_ONCE, WORDS_AT_ONCE = 2**13, 2**10
 
 
 @dataclass(frozen=True)
@@ -75,17 +76,23 @@ def exact_scores(index: PageIndex, questions: Sequence[Tensor]) -> np.ndarray:
     scores = np.zeros((len(index), len(questions)), dtype=np.float32)
     if not len(questions):
         return scores
-    words = torch.cat([q.float() for q in questions])
-    owners = torch.repeat_interleave(
-        torch.arange(len(questions)), torch.tensor([len(q) for q in questions])
-    )
     places = {entry.id: place for place, entry in enumerate(index.entries)}
+    some = max(1, WORDS_AT_ONCE // max(len(question) for question in questions))
     for block in index.blocks(ROWS_AT_ONCE):
-        near = block.vectors.float() @ words.T
-        best = near.view(len(block.entries), -1, len(words)).amax(1)
-        summed = torch.zeros(len(best), len(questions)).index_add_(1, owners, best)
-        scores[[places[entry.id] for entry in block.entries]] = summed.numpy()
+        rows, mine = block.vectors.float(), [places[entry.id] for entry in block.entries]
+        for start in range(0, len(questions), some):
+            asked = questions[start : start + some]
+            scores[mine, start : start + len(asked)] = _block_scores(rows, asked, len(mine))
     return scores
+
+
+def _block_scores(rows: Tensor, questions: Sequence[Tensor], pages: int) -> np.ndarray:
+    """Return the scores of pages that follow each other, [pages, questions]."""
+    words = torch.cat([question.float() for question in questions])
+    lengths = torch.tensor([len(question) for question in questions])
+    owners = torch.repeat_interleave(torch.arange(len(questions)), lengths)
+    best = (rows @ words.T).view(pages, -1, len(words)).amax(1)
+    return torch.zeros(pages, len(questions)).index_add_(1, owners, best).numpy()
 
 
 def heat(index: PageIndex, entry: Entry, question: Tensor) -> np.ndarray:
@@ -108,6 +115,7 @@ def main() -> None:
     beside = "folder of the model that made it (default: beside the index)"
     parser.add_argument("--retriever", type=Path, default=None, help=beside)
     parser.add_argument("--number", type=int, default=5, help="of pages")
+    parser.add_argument("--device", default="auto", help="auto, cpu or gpu")
     told = parser.parse_args()
     folder = told.retriever or told.index.parent / "retriever"
     with PageIndex.open(told.index) as index:
@@ -117,7 +125,7 @@ def main() -> None:
                 f"it is {identity(folder)}, and the vectors are those of {index.made.model}",
                 "name the retriever that did with `--retriever`, or make the index again",
             )
-        encoder = opened(str(folder), lambda: load_retriever(str(folder)))
+        encoder = open_retriever(str(folder), told.device)
         [question] = embed_questions(encoder, [told.question])
         [found] = search(index, [question], max(1, told.number))
         entries = {entry.id: entry for entry in index.entries}
@@ -125,7 +133,8 @@ def main() -> None:
             warm = heat(index, entries[one.page], question)
             row, column = np.unravel_index(int(warm.argmax()), warm.shape)
             place = f"row {row + 1} of {warm.shape[0]}, column {column + 1} of {warm.shape[1]}"
-            print(printable(f"{rank:3d}  {one.score:7.3f}  {one.page}  (warmest: {place})"))
+            told_where = f"  (warmest: {place})" if entries[one.page].rows else ""
+            print(printable(f"{rank:3d}  {one.score:7.3f}  {one.page}{told_where}"))
 
 
 if __name__ == "__main__":

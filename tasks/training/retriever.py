@@ -5,18 +5,15 @@ it starts from, computed with merged pages; the groups are decided without a gra
 never merged. The step with the best nDCG@5 of held-out questions is kept.
 """
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from datasets import Dataset, Features, Image, Value
+from datasets import Dataset, Features, Image, List, Value
 from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.base.trainer import _OptimizerZeroGradCallback
-from sentence_transformers.multi_vector_encoder.losses import (
-    MultiVectorMultipleNegativesRankingLoss,
-)
-from sentence_transformers.multi_vector_encoder.scoring import mean_colbert_scores
 from sentence_transformers.multi_vector_encoder.trainer import MultiVectorEncoderTrainer
 from sentence_transformers.multi_vector_encoder.training_args import (
     MultiVectorEncoderTrainingArguments,
@@ -27,14 +24,16 @@ from transformers import PreTrainedModel
 from models.engine.trl_module import TRLModule
 from models.retrieval.encoder import (
     Merging,
-    PairwiseLoss,
     Place,
     new_retriever,
     retriever_on,
     save_retriever,
 )
+from models.retrieval.losses import RetrievalLoss
 from models.retrieval.merging import Likeness, Strategy
+from tasks.asking.opening import opened
 from tasks.records.pages import Page, Question
+from tasks.running.errors import UserError
 from tasks.training.fitting import fit
 from tasks.training.looks import GreedyLooks
 from tasks.training.meter import Meter
@@ -42,8 +41,10 @@ from tasks.training.objective import Objective, configured
 from tasks.training.plan import Plan
 
 Loss = Literal["infonce", "pairwise"]
-TEMPERATURE = 0.02
-PAIRS = Features({"question": Value("string"), "page": Image(), "other": Image()})
+# `label`: numbers of both pages, so that a page is never a wrong one for a question that it answers
+PAIRS = Features(
+    {"question": Value("string"), "page": Image(), "other": Image(), "label": List(Value("int64"))}
+)
 
 
 class Contrastive(Objective):
@@ -73,7 +74,10 @@ class Contrastive(Objective):
         merging = merging_of(self)
         processor = parts["processing_class"]
         if (Path(plan.model) / "modules.json").exists():
-            encoder = retriever_on(plan.model, network, processor, merging)
+            encoder = opened(
+                plan.model,
+                lambda: retriever_on(plan.model, network, processor, merging, self.pixels),
+            )
         else:
             encoder = new_retriever(
                 network, processor, merging, self.width, plan.seed, self.pixels, self.place
@@ -94,7 +98,8 @@ class Contrastive(Objective):
         data = parts["train_dataset"]
         trainer = QuietTrainer(
             encoder.train(), config, train_dataset=data if self.negatives
-            else data.remove_columns("other"), loss=self._loss(encoder, plan),
+            else data.remove_columns("other"),
+            loss=RetrievalLoss(encoder, self.loss, gathered=plan.processes > 1),
         )  # fmt: skip
         trainer.remove_callback(_OptimizerZeroGradCallback)  # Lightning does it
         return trainer
@@ -108,14 +113,6 @@ class Contrastive(Objective):
     def looks(self, plan: Plan, dev: Dataset | None, meter: Meter) -> GreedyLooks | None:
         """Return what looks at the nDCG of held-out questions."""
         return PageLooks(plan, dev, meter) if plan.watched and dev else None
-
-    def _loss(self, encoder: MultiVectorEncoder, plan: Plan) -> torch.nn.Module:
-        if self.loss == "pairwise":
-            return PairwiseLoss(encoder)
-        return MultiVectorMultipleNegativesRankingLoss(
-            encoder, scale=1 / TEMPERATURE, similarity_fct=mean_colbert_scores,
-            gather_across_devices=plan.processes > 1,
-        )  # fmt: skip
 
 
 def merging_of(told: Contrastive) -> Merging:
@@ -136,18 +133,18 @@ class PageLooks(GreedyLooks):
     def _score(self, module: TRLModule) -> float:
         encoder: MultiVectorEncoder = module.trl.accelerator.unwrap_model(module.trl.model)
         training = encoder.training
+        rows = self.dev[:]
+        named = [f"{label[0]:09d}" for label in rows["label"]]
+        pages = dict(zip(named, rows["page"], strict=True))  # one that several ask about is one
         try:
-            rows = self.dev[:]
-            pages = encoder.encode_document(rows["page"], batch_size=8)
+            shown = encoder.encode_document(list(pages.values()), batch_size=8)
             asked = encoder.encode_query(rows["question"], batch_size=32)
         finally:
             encoder.train(training)
-        scores = maxsim(asked, pages).tolist()
-        names = [f"{i:06d}" for i in range(len(pages))]
-        questions = [Question(name, "", {name: 1}) for name in names]
+        questions = [Question(str(i), "", {name: 1}) for i, name in enumerate(named)]
         run = {
-            name: dict(zip(names, row, strict=True))
-            for name, row in zip(names, scores, strict=True)
+            question.id: dict(zip(pages, scores, strict=True))
+            for question, scores in zip(questions, maxsim(asked, shown).tolist(), strict=True)
         }
         return self.plan.watched(questions, run)
 
@@ -159,23 +156,40 @@ def train_retriever(
     """Train on questions with their pages; returns the learning curve.
 
     Args:
-        pages: By name; those of the questions and of their negatives.
+        pages: By name; those of the questions and of their negatives. A question without a
+            negative, where others have some, gets any other page.
         plan: With `watched` (`tasks.benchmarks.retrieval.mean_ndcg`) the step with the best
             nDCG@5 of `dev` is kept.
+
+    Raises:
+        UserError: There is no wrong page to learn from.
     """
-    told = contrastive.model_copy(
-        update={"negatives": all(q.details.get("negatives") for q in questions)}
-    )
-    return fit(told, plan, _pairs(questions, pages), _pairs(dev, pages) if dev else None)
+    negatives = any(q.details.get("negatives") for q in questions)
+    if plan.micro_batch < 2 and not negatives:
+        raise UserError(
+            "There is no wrong page to learn from",
+            f"a device sees {plan.micro_batch} question at a time, and the data names no negatives",
+            "raise `retriever.batch`, or give questions `negatives`",
+        )
+    told = contrastive.model_copy(update={"negatives": negatives})
+    rng = random.Random(plan.seed)
+    return fit(told, plan, _pairs(questions, pages, rng), _pairs(dev, pages, rng) if dev else None)
 
 
-def _pairs(questions: Sequence[Question], pages: dict[str, Page]) -> Dataset:
-    def shown(name: str) -> dict[str, Any]:
-        return {"bytes": pages[name].image, "path": None}
-
+def _pairs(questions: Sequence[Question], pages: dict[str, Page], rng: random.Random) -> Dataset:
+    """Return questions with their best page and a wrong one, of those named one that is drawn."""
+    numbers = {name: number for number, name in enumerate(pages)}
     rows = []
     for question in questions:
-        best = max(question.relevant, key=lambda name: question.relevant[name])
-        others = question.details.get("negatives") or [best]
-        rows.append({"question": question.text, "page": shown(best), "other": shown(others[0])})
+        best = question.best
+        wrong = [name for name in pages if name not in question.relevant]
+        other = rng.choice(question.details.get("negatives") or wrong or [best])
+        rows.append({
+            "question": question.text, "page": _picture(pages[best]),
+            "other": _picture(pages[other]), "label": [numbers[best], numbers[other]],
+        })  # fmt: skip
     return Dataset.from_list(rows, features=PAIRS)
+
+
+def _picture(page: Page) -> dict[str, Any]:
+    return {"bytes": page.image, "path": None}

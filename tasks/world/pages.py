@@ -82,6 +82,7 @@ class Asked:
 
     id: str
     set: str
+    split: str
     page: Drawn
     question: str
     facts: tuple[Said, ...]
@@ -103,7 +104,7 @@ def make_asked(seed: int, split: str, name: str, number: int, near: int) -> Aske
     count = min(rng.randint(1, MOST_FACTS), len(page.facts))
     facts = tuple(rng.sample(page.facts, count))
     misses = tuple(_miss(rng, page, facts[0]) for _ in range(near))
-    return Asked(f"{name}-{split}-{number}", name, page, _put(rng, facts), facts, misses)
+    return Asked(f"{name}-{split}-{number}", name, split, page, _put(rng, facts), facts, misses)
 
 
 def draw_page(parts: Sequence[Part]) -> Drawn:
@@ -130,7 +131,10 @@ def draw_page(parts: Sequence[Part]) -> Drawn:
 
 
 def alone(asked: Sequence[Asked]) -> list[Asked]:
-    """Return those whose question no other page answers, near misses among them."""
+    """Return those whose question no other page answers, near misses among them.
+
+    A page that is left out is no page of the world any more; what it answers is proved with it.
+    """
     pages = [page for one in asked for page in (one.page, *one.near)]
     by_word: dict[str, set[int]] = {}
     for place, page in enumerate(pages):
@@ -158,11 +162,10 @@ def write_page_world(folder: Path, seed: int, sizes: dict[str, int], near: int) 
     ]  # fmt: skip
     with ProcessPoolExecutor(2) as pool:
         drawn = list(track(pool.map(_make, jobs, chunksize=20), "drawing pages", len(jobs)))
-    pages = 0
-    for split in SPLITS:
-        some = alone([one for one in drawn if f"-{split}-" in one.id])
-        pages += _write(folder / split, some)
-    return pages
+    kept = alone(drawn)  # an index holds the pages of all splits
+    return sum(
+        _write(folder / split, [one for one in kept if one.split == split]) for split in SPLITS
+    )
 
 
 def _make(job: tuple[int, str, str, int, int]) -> Asked:

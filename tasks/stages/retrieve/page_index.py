@@ -3,13 +3,12 @@
 import shutil
 import time
 
-from models.retrieval.encoder import identity, load_retriever, merging_in, vector_width
-from tasks.asking.opening import opened
+from models.retrieval.encoder import identity, merging_in, vector_width
 from tasks.job import Job, Metrics
 from tasks.records.pages import read_pages
 from tasks.records.rows import read_summary
-from tasks.retrieval.embedding import add_pages
-from tasks.retrieval.index import Made, PageIndex
+from tasks.retrieval.embedding import add_pages, open_retriever
+from tasks.retrieval.index import INDEX, SEGMENTS, Made, PageIndex
 from tasks.running.progress import track
 from tasks.settings import Settings
 
@@ -17,7 +16,7 @@ from tasks.settings import Settings
 def page_index(settings: Settings, job: Job) -> Metrics:
     """Turn all pages into vectors on disk."""
     folder, data = job.input("retriever"), job.input("pages")
-    encoder = opened("outputs/retriever", lambda: load_retriever(str(folder)))
+    encoder = open_retriever(str(folder), settings.device)
     merging = merging_in(encoder)
     made = Made(identity(folder), vector_width(encoder), *merging)
     began, number = time.monotonic(), read_summary(data)["pages"]
@@ -30,8 +29,9 @@ def page_index(settings: Settings, job: Job) -> Metrics:
         before = sum(entry.before for entry in index.entries)
         after = sum(entry.after for entry in index.entries)
         size = index.bytes
-    for part in (job.scratch / "index").iterdir():
-        shutil.move(part, job.out / part.name)
+    # what names the parts first: without it a kill between both leaves no index, and no half
+    for name in (INDEX, SEGMENTS):
+        shutil.move(job.scratch / "index" / name, job.out / name)
     job.cost.add(added, after)
     return {
         "pages": float(number), "vectors": float(after), "vectors_before": float(before),

@@ -22,10 +22,9 @@ def pages(settings: Settings, job: Job) -> Metrics:
     write_questions(questions, job.out / "questions")
     write_table(reader.aside, job.out / "rejected.parquet", REJECTED)
     reasons = dict(Counter(one["reason"] for one in reader.aside).most_common())
-    lost = sum(not one["id"].startswith("question ") for one in reader.aside)
-    if lost > s.max_rejected_share * (kept + lost):
+    if reader.lost > s.max_rejected_share * (kept + reader.lost):
         raise UserError(
-            f"{lost} of {kept + lost} pages cannot be used",
+            f"{reader.lost} of {kept + reader.lost} pages cannot be used",
             "; ".join(f"{n}x {why}" for why, n in reasons.items()),
             "mend the data, or raise `pages.max_rejected_share`",
         )

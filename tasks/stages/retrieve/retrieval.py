@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sentence_transformers import MultiVectorEncoder
 
-from models.retrieval.encoder import Merging, identity, load_retriever, vector_width
+from models.retrieval.encoder import Merging, identity, vector_width
 from models.statistics import compare, mean, told
-from tasks.asking.opening import opened
 from tasks.benchmarks.retrieval import by_question, by_set, points_at, write_run
 from tasks.job import Job, Metrics
 from tasks.records.choosing import of_each
 from tasks.records.pages import Question, read_pages, read_questions
-from tasks.retrieval.embedding import add_pages, embed_questions
+from tasks.retrieval.embedding import add_pages, embed_questions, open_retriever
 from tasks.retrieval.index import Made, PageIndex
 from tasks.retrieval.search import exact_scores, heat, ranked
 from tasks.running.progress import track
@@ -30,7 +28,7 @@ def retrieval(settings: Settings, job: Job) -> Metrics:
     s, data, folder = settings.retrieval, job.input("pages"), job.input("retriever")
     questions = [q for q in read_questions(data / "questions") if q.split == "test"]
     questions = of_each(questions, s.per_set, kind=lambda q: q.set)
-    encoder = opened("outputs/retriever", lambda: load_retriever(str(folder)))
+    encoder = open_retriever(str(folder), settings.device)
     vectors = embed_questions(encoder, [q.text for q in questions]) if questions else []
     indexes = {MERGED: PageIndex.open(job.input("page_index"))}
     if s.beside_unmerged and questions:
@@ -75,7 +73,7 @@ def retrieval(settings: Settings, job: Job) -> Metrics:
 
 def _unmerged(settings: Settings, job: Job, folder: Path, data: Path) -> PageIndex:
     """Index the same pages with all their vectors, in the folder that a kill leaves."""
-    encoder: MultiVectorEncoder = load_retriever(str(folder), Merging("none"))
+    encoder = open_retriever(str(folder), settings.device, Merging("none"))
     made = Made(identity(folder), vector_width(encoder))
     index = PageIndex.create(job.scratch / "unmerged", made)
     at_once = settings.page_index.at_once
@@ -90,18 +88,19 @@ def _pointing(index: PageIndex, questions: list[Question], vectors: list) -> lis
     entries = {entry.id: entry for entry in index.entries}
     found = []
     for question, some in zip(questions, vectors, strict=True):
-        entry = entries.get(next(iter(question.relevant)))
-        if entry and question.details.get("boxes"):
+        entry = entries[question.best]
+        boxes = question.details.get("boxes", {}).get(question.best)
+        if boxes and entry.rows:
             warm = heat(index, entry, some)
-            hit = points_at(warm, (entry.width, entry.height), question.details["boxes"])
-            found.append(bool(hit))
+            found.append(bool(points_at(warm, (entry.width, entry.height), boxes)))
     return found
 
 
 def _item(question: Question) -> dict[str, Any]:
     return {
         "id": question.id, "text": question.text, "set": question.set,
-        "relevant": list(question.relevant), "boxes": question.details.get("boxes", []),
+        "relevant": list(question.relevant), "right": question.best,
+        "boxes": question.details.get("boxes", {}).get(question.best, []),
     }  # fmt: skip
 
 
@@ -111,11 +110,15 @@ def _seen(
     """Return the best pages of a question, and where the right one is warm."""
     entries = {entry.id: entry for entry in index.entries}
     best = [{"page": page, "score": score} for page, score in ranked(scores, SHOWN)]
-    right = entries[next(iter(question.relevant))]
+    right = entries[question.best]
+    # where nobody tells the grid of the patches there is no map to draw
+    warm = heat(index, right, vectors).round(3).tolist() if right.rows else []
     return {
-        "best": best, "warm": heat(index, right, vectors).round(3).tolist(),
-        "groups": right.groups, "grid": [right.rows, right.columns],
-    }  # fmt: skip
+        "best": best,
+        "warm": warm,
+        "groups": right.groups,
+        "grid": [right.rows, right.columns],
+    }
 
 
 def _compared(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models.retrieval.encoder import load_retriever, save_retriever
+from models.retrieval.encoder import load_retriever, save_retriever, shape_of
 from tasks.asking.opening import opened
 from tasks.asking.resolving import folder_of
 from tasks.benchmarks.retrieval import mean_ndcg
@@ -20,6 +20,14 @@ def retriever(settings: Settings, job: Job) -> Metrics:
     """Train a retriever with merging on, or take one as it is."""
     s, data = settings.retriever, job.input("pages")
     start = folder_of(s.model, job.root)
+    is_one = (start / "modules.json").exists()
+    if is_one and (shape := opened(start.name, lambda: shape_of(start))) != (s.width, s.place):
+        raise UserError(
+            f"{start.name} is a retriever of another shape",
+            f"its vectors have {shape[0]} numbers and it merges its {shape[1]}; the settings say "
+            f"{s.width} and {s.place}",
+            f"set `retriever.width` to {shape[0]} and `retriever.place` to {shape[1]}",
+        )
     questions = read_questions(data / "questions")
     taught = [question for question in questions if question.split == "train"]
     contrastive = Contrastive(
@@ -28,7 +36,7 @@ def retriever(settings: Settings, job: Job) -> Metrics:
         pixels=settings.pages.pixels,
     )  # fmt: skip
     if not s.trains or not taught:
-        return _as_it_is(start, contrastive, job)
+        return _as_it_is(start, is_one, contrastive, job)
     dev = spread([q for q in questions if q.split == "dev"], s.dev, kind=lambda q: q.set)
     plan = planned(
         settings, job, str(start), s.steps, s.batch, section="retriever",
@@ -40,19 +48,22 @@ def retriever(settings: Settings, job: Job) -> Metrics:
     return trained(job, history, s.steps * s.batch)
 
 
-def _as_it_is(start: Path, contrastive: Contrastive, job: Job) -> Metrics:
+def _as_it_is(start: Path, is_one: bool, contrastive: Contrastive, job: Job) -> Metrics:
     """Keep the start with the merging that is wanted now.
 
     Raises:
         UserError: It has never learnt to retrieve.
     """
-    if not (start / "modules.json").exists():
+    if not is_one:
         raise UserError(
             f"{start.name} has not learnt to retrieve",
             "it has no projection to vectors, and there are no training questions",
             "give training questions (`split: train`), or name a retriever in `retriever.model`",
         )
-    encoder = opened(start.name, lambda: load_retriever(str(start), merging_of(contrastive)))
+    encoder = opened(
+        start.name,
+        lambda: load_retriever(str(start), merging_of(contrastive), contrastive.pixels),
+    )
     save_retriever(encoder, job.out)
     write_summary(job.out, questions=0)
     return {}

@@ -1,6 +1,7 @@
 """A retriever on a real tiny model: pages are seen, merged, saved and opened again."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ from sentence_transformers.util import maxsim
 from models.retrieval.encoder import (
     GROUPS,
     Merging,
+    PageInput,
     load_retriever,
     new_retriever,
     save_retriever,
+    shape_of,
 )
+from models.retrieval.merging import group
 from models.vlm.loading import load_model, load_processor
 
 
@@ -108,6 +112,42 @@ def test_no_class_of_a_folder_is_imported(model_folder, tmp_path):
     (tmp_path / "evil.py").write_text("raise SystemExit('it ran')\n")
     with pytest.raises(ValueError, match="no classes of a folder are imported"):
         load_retriever(str(tmp_path))
+
+
+@pytest.mark.parametrize("change", [
+    {"activation_function": "torch.nn.modules.activation.Hardshrink"}, {"use_residual": True},
+])  # fmt: skip
+def test_a_projection_is_a_matrix_of_safetensors_and_nothing_else(model_folder, tmp_path, change):
+    save_retriever(fresh(model_folder), tmp_path)
+    assert shape_of(tmp_path) == (32, "vectors")
+    file = tmp_path / "1_Dense" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(ValueError, match="more than a matrix"):
+        load_retriever(str(tmp_path))
+
+
+def test_without_a_grid_patches_are_merged_by_likeness_and_windows_are_refused():
+    page = torch.nn.functional.normalize(torch.randn(12, 8), dim=-1)
+    assert len(group(page, "clusters", 4, (0, 12))) == 12
+    with pytest.raises(ValueError, match="does not tell the grid"):
+        group(page, "windows", 4, (0, 12))
+
+
+def test_a_model_without_a_token_of_patches_is_refused(model_folder):
+    model = SimpleNamespace(config=SimpleNamespace(model_type="blip"))
+    with pytest.raises(ValueError, match="a blip does not tell which tokens are patches"):
+        PageInput(model, load_processor(model_folder))
+
+
+def test_the_most_pixels_of_a_page_can_be_set_anew(model_folder, tmp_path):
+    small = new_retriever(load_model(model_folder), load_processor(model_folder), pixels=96 * 96)
+    save_retriever(small, tmp_path)
+    page = picture(0, (192, 192))
+    grids = [
+        load_retriever(str(tmp_path), pixels=pixels)[0].preprocess([page])["grids"]
+        for pixels in (0, 192 * 192)
+    ]
+    assert grids == [[(6, 6)], [(12, 12)]]
 
 
 def test_gradients_reach_the_projection_and_the_model_through_merged_rows(model_folder):

@@ -81,6 +81,10 @@ def test_it_learns_what_only_the_picture_tells(model_folder, kind, tmp_path):
     batch = PairCollator(processor)([pairs[i] for i in range(8)])
     network = module.model.eval()
     chosen, rejected = scores(network, batch).chunk(2)
+    with torch.no_grad():  # what the loss of the training saw
+        assert torch.allclose(
+            network(**batch).logits[:, 0], torch.cat([chosen, rejected]), atol=1e-4
+        )
     assert (chosen > rejected).all()
     batch["pixel_values"] = batch["pixel_values"].flip(0)  # other pictures, other verdicts
     other_chosen, other_rejected = scores(network, batch).chunk(2)
@@ -115,6 +119,15 @@ def test_what_is_frozen_or_saves_memory_stays_so(model_folder):
     frozen = {name for name, p in scorer.named_parameters() if not p.requires_grad}
     assert frozen == {name for name, _ in scorer.named_parameters() if "visual" in name} != set()
     assert scorer.is_gradient_checkpointing and scorer.score.weight.requires_grad
+
+
+def test_rotary_frequencies_stay_in_float32(model_folder):
+    model = load_model(model_folder, torch.bfloat16)
+    scorer = scalar_reward_model(model)
+    for name, buffer in model.model.named_buffers():
+        assert torch.equal(scorer.model.get_buffer(name), buffer)
+        assert scorer.model.get_buffer(name).dtype == buffer.dtype
+    assert scorer.score.weight.dtype == torch.bfloat16
 
 
 def test_a_model_without_a_head_is_no_scalar_judge(model_folder):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from tasks.records.pages import (
     write_pages,
     write_questions,
 )
-from tasks.world.pages import SETS, write_page_world
+from tasks.running.errors import UserError
+from tasks.world.pages import SETS, make_asked, write_page_world
 
 PIXELS = 256 * 288
 
@@ -146,20 +148,47 @@ def test_vidore_2_and_3_have_pages_questions_and_grades(tmp_path, mark):
         {query: n, "query": f"question {n}", "language": "english"} for n in range(3)
     ])  # fmt: skip
     table(tmp_path, "qrels/test-00000.parquet", [
-        {query: 0, page: 1, "score": 2, "bounding_boxes": [{"x1": 1, "y1": 2, "x2": 9, "y2": 8}]},
-        {query: 0, page: 2, "score": 1, "bounding_boxes": None},
-        {query: 1, page: 3, "score": 1, "bounding_boxes": None},
-        {query: 1, page: 3, "score": 2, "bounding_boxes": None},
-        {query: 1, page: 99, "score": 1, "bounding_boxes": None},
+        {query: 0, page: 2, "score": 1.0, "bounding_boxes": [{"x1": 5, "y1": 6, "x2": 3, "y2": 4}]},
+        {query: 0, page: 1, "score": 2.0, "bounding_boxes": [{"x1": 1, "y1": 2, "x2": 9, "y2": 8}]},
+        {query: 1, page: 3, "score": 1.0, "bounding_boxes": None},
+        {query: 1, page: 3, "score": 2.0, "bounding_boxes": None},
+        {query: 1, page: 99, "score": 1.0, "bounding_boxes": None},
+        {query: 2, page: 1, "score": 1e9, "bounding_boxes": None},
     ])  # fmt: skip
     pages, questions, aside = read(tmp_path)
     assert len(pages) == 4 and pages["test/0"].document == "test/report"
     assert [q.relevant for q in questions] == [{"test/1": 2, "test/2": 1}, {"test/3": 1}]
-    assert questions[0].details["boxes"] == [[1, 2, 9, 8]]
+    assert questions[0].details["boxes"] == {"test/1": [[1, 2, 9, 8]], "test/2": [[3, 4, 5, 6]]}
+    assert questions[0].best == "test/1"
     assert aside == {
         "judgements of a page contradict each other": 1,
         "a page that is not there answers it": 1, "question that no page answers": 1,
+        "judgement without a question, a page or a grade": 1,
     }  # fmt: skip
+
+
+def test_names_and_texts_that_no_table_can_hold_are_set_aside(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(1))
+    with open(os.fsencode(tmp_path) + b"/caf\xe9.png", "wb") as file:
+        file.write(png(2))
+    lines = [{"text": "x \ud83d", "relevant": ["a.png"]}, {"text": "y", "relevant": ["a.png"]}]
+    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+    pages, questions, aside = read(tmp_path)
+    assert list(pages) == ["a.png"] and [q.text for q in questions] == ["y"]
+    assert aside == {"name that is not Unicode": 1, "text that is not Unicode": 1}
+    reader = PageReader(tmp_path, PIXELS, 9)
+    write_pages(reader.pages(), tmp_path / "out")
+    assert all(one["id"].encode() for one in reader.aside) and reader.lost == 1
+
+
+def test_a_file_that_is_no_table_beside_pages_is_nobodys_and_a_damaged_one_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(1))
+    (tmp_path / "x.parquet").write_bytes(b"PAR1nonsense")
+    assert list(read(tmp_path)[0]) == ["a.png"]
+    for part in ("corpus", "queries", "qrels"):
+        (tmp_path / f"{part}.parquet").write_bytes(b"PAR1nonsense")
+    with pytest.raises(UserError, match="corpus.parquet cannot be read"):
+        read(tmp_path)
 
 
 def test_the_micro_worlds_pages_are_read_and_exactly_one_answers_each_question(tmp_path):
@@ -171,10 +200,22 @@ def test_the_micro_worlds_pages_are_read_and_exactly_one_answers_each_question(t
     }
     assert all(len(q.relevant) == 1 for q in questions)
     assert {q.set for q in questions} == set(SETS)
+    # over the pages of all splits, as an index holds them all
+    says = {}
+    for split, most in sizes.items():
+        for name in SETS:
+            for number in range(most):
+                one = make_asked(0, split, name, number, near=2)
+                says[f"{split}/{one.id}"] = one.page.words
+                says |= {f"{split}/{one.id}-near-{n}": p.words for n, p in enumerate(one.near)}
+    for question in questions:
+        name, split, number = question.best.partition("/")[2].rsplit("-", 2)
+        facts = {f.words for f in make_asked(0, split, name, int(number), near=2).facts}
+        assert [page for page in pages if facts <= says[page]] == [question.best]
     taught = [q for q in questions if q.split == "train"]
     assert taught and all(len(q.details["negatives"]) == 2 for q in taught)
     for question in questions:  # the true box lies on the page
-        for x0, y0, x1, y1 in question.details["boxes"]:
+        for x0, y0, x1, y1 in question.details["boxes"][question.best]:
             assert 0 <= x0 < x1 <= 257 and 0 <= y0 < y1 <= 289
 
 

@@ -62,6 +62,14 @@ def test_scores_are_those_of_sentence_transformers_alone_in_a_batch_and_from_dis
     assert np.allclose(exact_scores(again, questions)[first], full, atol=2e-3)  # float16
 
 
+def test_many_questions_are_put_in_parts_and_score_the_same(index, monkeypatch):
+    questions = [rows_of(200 + n, 1 + n % 5) for n in range(40)]
+    together = exact_scores(index, questions)
+    monkeypatch.setattr("tasks.retrieval.search.WORDS_AT_ONCE", 7)
+    monkeypatch.setattr("tasks.retrieval.search.ROWS_AT_ONCE", 6)
+    assert np.allclose(exact_scores(index, questions), together, atol=1e-6)
+
+
 def test_the_best_pages_come_first_and_of_equal_ones_the_later_name(tmp_path):
     index = PageIndex.create(tmp_path, MADE)
     same = rows_of(7, 5)
@@ -143,6 +151,9 @@ def test_a_damaged_part_is_named(index):
     segment.unlink()
     with pytest.raises(UserError, match="part of the index"):
         exact_scores(PageIndex.open(index.folder), [rows_of(1, 1)])
+    (index.folder / SEGMENTS).rename(index.folder / "elsewhere")
+    with pytest.raises(UserError, match="no index"):
+        PageIndex.open(index.folder)
     (index.folder / INDEX).write_text("{")
     with pytest.raises(UserError, match="cannot be read"):
         PageIndex.open(index.folder)
