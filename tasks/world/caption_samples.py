@@ -2,13 +2,11 @@
 
 import random
 import re
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.records.images import to_png
-from tasks.records.rows import SAMPLES, Sample, sample_row, write_shards, write_summary
-from tasks.running.progress import track
+from tasks.records.rows import Sample
 from tasks.world.captioning import (
     BARE,
     FULL,
@@ -22,6 +20,7 @@ from tasks.world.captioning import (
 from tasks.world.captioning_rules import facts_of
 from tasks.world.lexicon import CELLS, COLORS, SHAPES, SIZES
 from tasks.world.wording import at
+from tasks.world.writing import write_drawn
 
 # pictures of each split, with five questions each; three draws of 200 are tested
 PICTURES = {"dev": 200, "test": 600}
@@ -62,12 +61,7 @@ def samples_about(seed: int, split: str, number: int) -> list[Sample]:
 def write_caption_world(folder: Path, seed: int, processes: int = 2) -> int:
     """Write all scenes as samples, and return how many samples those are."""
     jobs = [(seed, split, n) for split, number in PICTURES.items() for n in range(number)]
-    with ProcessPoolExecutor(processes) as pool:
-        parts = list(track(pool.map(_part, jobs, chunksize=20), "drawing", total=len(jobs)))
-    samples = [sample for part in parts for sample in part]
-    write_shards(map(sample_row, samples), folder, SAMPLES)
-    write_summary(folder, seed=seed, samples=len(samples), pictures=len(jobs))
-    return len(samples)
+    return write_drawn(folder, _part, jobs, processes, 20, seed=seed, pictures=len(jobs))
 
 
 def _part(job: tuple[int, str, int]) -> list[Sample]:

@@ -9,14 +9,12 @@ carelessly as the web would (see `tasks/world/habits.py`) and on the known class
 import random
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from tasks.prompts import prompt
 from tasks.records.images import to_png
-from tasks.records.rows import SAMPLES, Sample, sample_row, write_shards, write_summary
-from tasks.running.progress import track
+from tasks.records.rows import Sample
 from tasks.world import questions, scenes
 from tasks.world.drawing import SPLITS, draw_to_find, split_of
 from tasks.world.habits import careless_form
@@ -24,6 +22,7 @@ from tasks.world.lexicon import KNOWN_COMBINATIONS, NOVEL_COMBINATIONS
 from tasks.world.pictures import Picture, Shape
 from tasks.world.questions import Ask
 from tasks.world.wording import Question, corners
+from tasks.world.writing import write_drawn
 
 Class = tuple[str, str]  # colour and shape
 NOVEL = tuple(sorted(NOVEL_COMBINATIONS))
@@ -95,12 +94,7 @@ SETS: dict[str, tuple[Callable[..., Sample], tuple[Class, ...], tuple[int, int, 
 def write_few_shot_world(folder: Path, seed: int, processes: int = 2) -> int:
     """Write all sets as samples and return their number; a sample depends on its place alone."""
     jobs = [(seed, name, split) for name in SETS for split in SPLITS]
-    with ProcessPoolExecutor(processes) as pool:
-        parts = list(track(pool.map(_part, jobs), "drawing", total=len(jobs)))
-    samples = [sample for part in parts for sample in part]
-    write_shards(map(sample_row, samples), folder, SAMPLES)
-    write_summary(folder, seed=seed, samples=len(samples))
-    return len(samples)
+    return write_drawn(folder, _part, jobs, processes, seed=seed)
 
 
 def _part(job: tuple[int, str, str]) -> list[Sample]:

@@ -7,14 +7,12 @@ locate anywhere, and to calculate with numbers that stand in the question, in ot
 
 import random
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tasks.prompts import prompt
 from tasks.records.boxes import Box
 from tasks.records.images import crop, to_png
-from tasks.records.rows import SAMPLES, Sample, sample_row, write_shards, write_summary
-from tasks.running.progress import track
+from tasks.records.rows import Sample
 from tasks.world.document_questions import read_crop, value, value_with_boxes
 from tasks.world.drawing import SPLITS, split_of
 from tasks.world.layouts import FAMILIES, SCHOOL
@@ -22,6 +20,7 @@ from tasks.world.lexicon import ITEMS, LABELS
 from tasks.world.pictures import Fact, Picture
 from tasks.world.questions import Ask
 from tasks.world.wording import Question, corners
+from tasks.world.writing import write_drawn
 
 DIET = "grounding"  # of `tasks.world.pretraining_data.DIETS`
 USED = ("horizontal_bars", "tiles", "price_list", "wide_table")  # by the experiment, chosen on dev
@@ -174,12 +173,7 @@ def write_grounding_world(folder: Path, seed: int, processes: int = 2) -> int:
     jobs = [
         (seed, split, family, kind) for split in SPLITS for family in FAMILIES for kind in SIZES
     ]
-    with ProcessPoolExecutor(processes) as pool:
-        parts = list(track(pool.map(_part, jobs), "drawing", total=len(jobs)))
-    samples = [sample for part in parts for sample in part]
-    write_shards(map(sample_row, samples), folder, SAMPLES)
-    write_summary(folder, seed=seed, samples=len(samples))
-    return len(samples)
+    return write_drawn(folder, _part, jobs, processes, seed=seed)
 
 
 def _part(job: tuple[int, str, str, str]) -> list[Sample]:

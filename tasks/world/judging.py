@@ -14,20 +14,19 @@ none away. Every picture of an item belongs to the item's split by what it shows
 
 import random
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.records.images import to_png
 from tasks.records.judgements import SCALE, STYLES, TASKS, TIE, A, B, Judgement, sample_of_judgement
-from tasks.records.rows import SAMPLES, Sample, sample_row, write_shards, write_summary
-from tasks.running.progress import track
+from tasks.records.rows import Sample
 from tasks.world.arranging import content, draw_in, draw_spoilt, draw_things, rendered, things_of
 from tasks.world.drawing import SPLITS
 from tasks.world.facts import PARTS, STILL, VALUES, Thing, sayable, spoiled
 from tasks.world.pictures import Shape
 from tasks.world.questions import CAPTION_PHRASES
 from tasks.world.wording import at
+from tasks.world.writing import write_drawn
 
 TELL_VIDEO = "Tell me what you see in the video."  # the twin of the phrase that asks for a picture
 MEDIA = {"scene": "image", "clip": "video"}
@@ -175,12 +174,7 @@ def write_judging_world(folder: Path, seed: int, sizes: dict[str, int], processe
         (seed, split, task, style, sizes[split])
         for split in SPLITS for style in STYLES for task in reversed(TASKS)
     ]  # fmt: skip
-    with ProcessPoolExecutor(processes) as pool:
-        parts = list(track(pool.map(_part, jobs), "drawing", total=len(jobs)))
-    samples = [sample for part in parts for sample in part]
-    write_shards(map(sample_row, samples), folder, SAMPLES)
-    write_summary(folder, seed=seed, samples=len(samples), of_each=sizes)
-    return len(samples)
+    return write_drawn(folder, _part, jobs, processes, seed=seed, of_each=sizes)
 
 
 def _part(job: tuple[int, str, str, str, int]) -> list[Sample]:

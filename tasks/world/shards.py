@@ -7,17 +7,16 @@ number of processes, and the content-based split keeps test pictures out of ever
 import json
 import random
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tasks.records.images import to_png
-from tasks.records.rows import SAMPLES, Sample, sample_row, write_shards, write_summary
-from tasks.running.progress import track
+from tasks.records.rows import Sample
 from tasks.world import drawing, questions
 from tasks.world.lexicon import KNOWN_COMBINATIONS, NOVEL_COMBINATIONS
 from tasks.world.pictures import Picture
 from tasks.world.questions import Ask
 from tasks.world.wording import Question
+from tasks.world.writing import write_drawn
 
 DOCUMENTS = ("chart", "table", "receipt", "report")
 # task: (kinds of pictures, question, metric)
@@ -130,13 +129,8 @@ def write_world(folder: Path, seed: int, scale: float = 1.0, processes: int = 2)
         for task in TASKS
         if sizes.get(task, sizes[None])
     ]
-    with ProcessPoolExecutor(processes) as pool:
-        parts = list(track(pool.map(_part, jobs), "drawing", total=len(jobs)))
-    samples = [sample for part in parts for sample in part]
-    number = write_shards((sample_row(sample) for sample in samples), folder, SAMPLES)
     counts = {f"{split}/{task}": size for _, split, task, size in jobs}
-    write_summary(folder, seed=seed, samples=number, parts=counts)
-    return number
+    return write_drawn(folder, _part, jobs, processes, seed=seed, parts=counts)
 
 
 def _part(job: tuple[int, str, str, int]) -> list[Sample]:

@@ -9,19 +9,18 @@ flipped, too. How often is fixed before anything is measured.
 
 import random
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.judging.traces import Row, write_trace
 from tasks.records.images import to_png
 from tasks.records.judgements import OTHER, TIE, A, B, Judgement, Task, sample_of_judgement
-from tasks.records.rows import SAMPLES, Sample, sample_row, write_shards, write_summary
-from tasks.running.progress import track
+from tasks.records.rows import Sample
 from tasks.world.arranging import rendered
 from tasks.world.drawing import SPLITS
 from tasks.world.facts import Thing, matching
 from tasks.world.judging import Draft, draft_judgement, kind_of
+from tasks.world.writing import write_drawn
 
 # the dimensions of a trace, and which fact of a thing each is about
 DIMENSIONS: dict[str, tuple[tuple[str, int], ...]] = {
@@ -161,12 +160,7 @@ def write_thinking_world(folder: Path, seed: int, sizes: dict[str, int], process
         (seed, split, task, first, min(PART, sizes[split] - first))
         for split in SPLITS for task in ASKED for first in range(0, sizes[split], PART)
     ]  # fmt: skip
-    with ProcessPoolExecutor(processes) as pool:
-        parts = list(track(pool.map(_part, jobs), "drawing", total=len(jobs)))
-    samples = [sample for part in parts for sample in part]
-    write_shards(map(sample_row, samples), folder, SAMPLES)
-    write_summary(folder, seed=seed, samples=len(samples), of_each=sizes)
-    return len(samples)
+    return write_drawn(folder, _part, jobs, processes, seed=seed, of_each=sizes)
 
 
 def _part(job: tuple[int, str, str, int, int]) -> list[Sample]:
