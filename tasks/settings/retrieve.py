@@ -52,7 +52,7 @@ class Retriever(Section):
         "infonce", description="Among all pages of a batch, or against the hardest one"
     )
     steps: Steps = 40
-    batch: Batch = 4
+    batch: Batch = 8
     learning_rate: Rate = 1e-4
     dev: Dev = 24
     look_every: LookEvery = 20

@@ -66,7 +66,7 @@ def write_receipts(folder: Path) -> None:
             named["key"].with_suffix(".json").write_text(json.dumps(fields))
             lines = []
             for fact in drawn.facts:
-                x0, y0, x1, y1 = fact.box.corners
+                x0, y0, x1, y1 = fact.box.corners()
                 lines.append(f"{x0},{y0},{x1},{y0},{x1},{y1},{x0},{y1},{fact.text}\n")
             named["box"].with_suffix(".csv").write_text("".join(lines))
     (folder / "train" / "key" / "X0.json").unlink()

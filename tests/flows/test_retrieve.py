@@ -85,8 +85,6 @@ def test_a_killed_index_goes_on_and_the_flow_ends_with_scores_and_a_page(checkou
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
     done = outcomes(result.stdout, STAGES)
     assert done["page_index"] == "ran" and set(done) == set(STAGES)
-    log = (checkout / ".runtime" / "logs" / "page_index.log").read_text()
-    assert "indexing" in log
     read = json.loads((checkout / "outputs" / "pages" / "summary.json").read_text())
     assert read["pages"] == 90 and read["questions"] == {"train": 40, "dev": 8, "test": 42}
     assert read["set_aside"] == {

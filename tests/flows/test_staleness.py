@@ -31,7 +31,7 @@ KNOW_KINDS = ANSWERS | THINK | {
     "reinforced", "perception", "few_shot_page", "visual_rft_arms", "judgements", "preferred",
     "judge_sheet", "lessons", "reasoning_page", "unified_reward_arms", "gcot_arms",
     "drafts", "caption_answers", "caption_page",
-    "scalecap_arms",
+    "scalecap_arms", "pages", "retrieval_page",
 }  # fmt: skip
 
 
@@ -89,12 +89,13 @@ CHANGES = {
         appended("tasks/reporting/page.css.j2", "\n"), 
         {"report", "few_shot_page", "visual_rft", "judge_sheet", "reasoning_page",
          "unified_reward", "gcot", "scalecap", "caption_page", "think_sheet",
-         "unified_reward_think"},
+         "unified_reward_think", "retrieval_page"},
     ),
     "weights under the same name": (
         heavier, {"synthesis", "reward_model", "policy_sft", "answers_base", "judge",
                   "scalar_judge", "judge_answers", "preferred", "lessons", "boxes", "reasoner",
-                  "reasoning", "unified_reward_arms", "scalecap_arms", "traces"},
+                  "reasoning", "unified_reward_arms", "scalecap_arms", "traces",
+                  "retriever"},
     ),
     "the data": (
         appended("data/summary.json", "\n"),
@@ -114,7 +115,7 @@ CHANGES = {
         {"benchmarks", "report", "perception", "few_shot_page", "visual_rft", "judge_answers",
          "judge_sheet", "reasoning", "reasoning_page", "unified_reward", "gcot",
          "scalecap", "caption_answers", "caption_page", "think_answers", "think_sheet",
-         "unified_reward_think"},
+         "unified_reward_think", "retrieval", "retrieval_page"},
     ),
     "the seed": (
         setting("", "seed", 7),
@@ -122,8 +123,8 @@ CHANGES = {
          "benchmarks", "report", "shots", "reinforced", "perception", "few_shot_page",
          "judge", "scalar_judge", "judge_answers", "judge_sheet", "preferred", "lessons", "boxes",
          "reasoner", "reasoning", "reasoning_page", "drafts", "objects", "captions",
-         "caption_answers", "caption_page", "sampled", "think_answers", "think_sheet"} | WORLDS
-        | THINK - {"unified_reward_think_arms"},
+         "caption_answers", "caption_page", "sampled", "think_answers", "think_sheet", "retriever",
+         "retrieval_page"} | WORLDS | THINK - {"unified_reward_think_arms"},
     ),
 }  # fmt: skip
 
