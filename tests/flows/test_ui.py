@@ -293,7 +293,9 @@ def test_cancel_ends_every_process_and_leaves_nothing_half_written(site):
         time.sleep(0.1)
     site.wait("Cancelled")
     site.keep("prefect-cancelled")
-    changed = json.loads(run(site.root, "dvc", "status", "--json").stdout)
+    told = run(site.root, "dvc", "status", "--json")
+    assert told.returncode == 0, told.stderr
+    changed = json.loads(told.stdout)
     halves = [
         (stage, path)
         for stage, reasons in changed.items()
