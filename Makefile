@@ -11,7 +11,7 @@ PACKAGES := chromium chromium-driver postgresql
 NGINX := .venv/nginx/usr/sbin/nginx
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: bench-asking bench-caption bench-demo bench-detection bench-grounding bench-grpo bench-judging bench-platform demo demote deps doctor down packages promote pull repro reproduce serve test \
+.PHONY: bench-asking bench-caption bench-demo bench-detection bench-grounding bench-grpo bench-judging bench-platform bench-tower demo demote deps doctor down packages promote pull repro reproduce serve test \
   test-attack test-night test-ui up world
 
 demo: pull ## the main job on the embedded default
@@ -115,6 +115,9 @@ bench-demo: pull ## the demo, twice: its figures and its time: bench/demo.json
 
 bench-judging: pull ## a judge behind its endpoint beside one in this process: bench/judging.json
 	$(BIN)/python -m bench.judging_server
+
+bench-tower: pull ## a fine-tuning step, a frozen tower that looks each time beside one that remembers: bench/tower.json
+	$(BIN)/python -m bench.tower
 
 bench-platform: pull ## what Prefect, DVC and MLflow cost beside a plain script: bench/platform.json
 	$(BIN)/python -m bench.platform

@@ -141,6 +141,16 @@ def judging_server(facts: dict) -> str:
     )
 
 
+def tower(facts: dict) -> str:
+    """Return what a frozen tower's memory brings."""
+    slow, fast = (facts["seconds"][name] for name in ("every step", "once"))
+    return (
+        f"A step of fine-tuning on traces about two pictures takes {fast:.2f} s and not "
+        f"{slow:.2f}: **{facts['ratio']:.2f}** times as fast (1.3\nwas wanted), the losses "
+        f"{facts['losses_apart']:.0e} apart at most (`make bench-tower`, `bench/tower.json`)."
+    )
+
+
 def early_exit(facts: dict) -> str:
     """Return how much faster sampling is where ended answers leave the batch."""
     found = facts["early_exit"]
@@ -344,6 +354,7 @@ TABLES: dict[str, tuple[str, Callable[[dict], str]]] = {
     "average precision": ("bench/detection.json", detection),
     "judging server": ("bench/judging.json", judging_server),
     "grpo": ("bench/grpo.json", grpo),
+    "frozen tower": ("bench/tower.json", tower),
     "early exit": ("bench/grpo.json", early_exit),
     "platform": ("bench/platform.json", platform),
     "asking": ("bench/asking.json", asking),

@@ -1,9 +1,12 @@
-"""An image processor that prepares each distinct picture of a step once.
+"""Pictures that are prepared once per step, and looked at once per training.
 
 TRL hands every row's picture to the processor, twice per step (for the prompt and for scoring). G
-answers to a prompt show the same picture, so all but one of those 2·G preparations are repeats.
+answers to a prompt show the same picture, so all but one of those 2·G preparations are repeats. And
+a vision tower that is not trained makes the same of a picture at every step.
 """
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +14,7 @@ import torch
 from PIL import Image
 from transformers import BatchFeature, ProcessorMixin
 
+MOST_BYTES = 512 * 2**20  # of towers' features: of the embedded model 20,000 pictures
 FAMILIES = ("Qwen2VL",)  # image processors whose pictures are independent rows of patches
 
 
@@ -61,3 +65,95 @@ def _flat(images: Any) -> Sequence[Any]:
 
 def _all_pillow(pictures: Sequence[Any]) -> bool:
     return bool(pictures) and all(isinstance(picture, Image.Image) for picture in pictures)
+
+
+class TowerMemory:
+    """What a frozen vision tower has made of the pictures so far, in place of its forward.
+
+    Attributes:
+        given: Pictures so far.
+        computed: Of those, the ones that the tower looked at.
+    """
+
+    def __init__(self, tower: torch.nn.Module, most: int):
+        self.forward, self.merged = tower.forward, tower.spatial_merge_size**2
+        self.most, self.held = most, 0
+        self.kept: OrderedDict[tuple, list[torch.Tensor]] = OrderedDict()
+        self.given = self.computed = 0
+
+    @torch.no_grad()
+    def __call__(self, hidden_states: torch.Tensor, grid_thw: torch.Tensor, **settings: Any) -> Any:
+        """Return what the tower would, but for the states inside of it, which nobody asks for.
+
+        Args:
+            hidden_states: Patches of all pictures, one after the other, [patches, numbers].
+            grid_thw: Of each picture, [pictures, 3].
+        """
+        sizes = grid_thw.prod(-1).tolist()
+        pictures, grids = hidden_states.split(sizes), grid_thw.tolist()
+        mixed = torch.is_autocast_enabled(hidden_states.device.type)
+        keys = [
+            (tuple(grid), picture.dtype, mixed, _sum(picture))
+            for grid, picture in zip(grids, pictures, strict=True)
+        ]
+        # one picture often stands in several rows
+        new = {key: i for i, key in enumerate(keys) if key not in self.kept}
+        made = {key: self.kept[key] for key in keys if key in self.kept}
+        if new:
+            places = list(new.values())
+            out = self.forward(
+                torch.cat([pictures[i] for i in places]), grid_thw=grid_thw[places], **settings
+            )
+            levels = [out.pooler_output, *(getattr(out, "deepstack_features", None) or [])]
+            parts = [level.split([sizes[i] // self.merged for i in places]) for level in levels]
+            for key, *found in zip(new, *parts, strict=True):
+                made[key] = [part.clone() for part in found]
+            self.last = out
+        self.given, self.computed = self.given + len(keys), self.computed + len(new)
+        for key in made:
+            self._keep(key, made[key])
+        together = [torch.cat(level) for level in zip(*(made[key] for key in keys), strict=True)]
+        return self._like(together)
+
+    def _like(self, levels: list[torch.Tensor]) -> Any:
+        """Return features in the class that the tower itself returns."""
+        more = (
+            {"deepstack_features": levels[1:]} if hasattr(self.last, "deepstack_features") else {}
+        )
+        return type(self.last)(last_hidden_state=None, pooler_output=levels[0], **more)
+
+    def _keep(self, key: tuple, levels: list[torch.Tensor]) -> None:
+        """Keep the last ones that were asked for, as many as there is room for."""
+        if key not in self.kept:
+            self.held += _bytes(levels)
+        self.kept[key] = levels
+        self.kept.move_to_end(key)
+        while self.held > self.most and len(self.kept) > 1:
+            self.held -= _bytes(self.kept.popitem(last=False)[1])
+
+
+def remember_tower(model: torch.nn.Module, most: int = MOST_BYTES) -> TowerMemory | None:
+    """Let a vision tower that is not trained look at each picture once.
+
+    Args:
+        model: Of Qwen's families; changed in place. Others stay as they are.
+        most: Bytes that are kept; what was asked for longest ago goes first.
+
+    Returns:
+        The memory; None for another family.
+    """
+    tower = getattr(getattr(model, "model", None), "visual", None)
+    if tower is None or not hasattr(tower, "spatial_merge_size"):
+        return None
+    memory = TowerMemory(tower, most)
+    tower.forward = memory
+    return memory
+
+
+def _sum(picture: torch.Tensor) -> bytes:
+    data = picture.detach().contiguous().view(torch.uint8).cpu().numpy()
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def _bytes(levels: Sequence[torch.Tensor]) -> int:
+    return sum(level.numel() * level.element_size() for level in levels)

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, TrainingArguments
 
 from models.engine.whole import write_whole
 from models.vlm.loading import save_model
-from models.vlm.picture_memory import remember_pictures
+from models.vlm.picture_memory import remember_pictures, remember_tower
 from tasks.asking.opening import open_model
 from tasks.asking.preparing import context_of
 from tasks.training.conversations import trainable
@@ -101,6 +101,8 @@ def build_trainer(
     dev = dev and trainable(dev, processor, context, objective.room)
     remember_pictures(processor)
     _prepare(network, plan)
+    if plan.freeze_vision or (plan.lora_rank and not plan.lora_vision):
+        remember_tower(network)
     common = {
         **TRL_DEFAULTS,
         "learning_rate": objective.learning_rate,
