@@ -125,16 +125,19 @@ class PageInput(InputModule):
             processor_kwargs={"padding": True, "padding_side": "right"},
         )  # fmt: skip
 
-    def _questions(self, texts: Sequence[str]) -> BatchFeature:
+    def question_texts(self, texts: Sequence[str]) -> list[str]:
+        """Return questions as the model reads them: with their prompt, and padding behind."""
         plain = [
             plain_turns([{"role": "user", "content": self.question_prompt + text}], self.processor)
             for text in texts
         ]
         tail = self.tokenizer.pad_token * self.augmented
+        return [turns[0]["content"] + tail for turns in plain]
+
+    def _questions(self, texts: Sequence[str]) -> BatchFeature:
         return self.tokenizer(
-            [turns[0]["content"] + tail for turns in plain],
-            padding=True, padding_side="right", return_tensors="pt",
-        )  # fmt: skip
+            self.question_texts(texts), padding=True, padding_side="right", return_tensors="pt"
+        )
 
     def _grids(self, made: BatchFeature, patches: Sequence[int]) -> list[tuple[int, int]]:
         """Return rows and columns of each page's patches; (0, number) where nobody tells."""

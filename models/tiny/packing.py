@@ -134,7 +134,7 @@ def image_patches(pixels: torch.Tensor, patch: int, merge: int) -> torch.Tensor:
     return x.reshape(n * (side // patch) ** 2, 3 * patch * patch)
 
 
-def merge_block_order(side: int, merge: int) -> np.ndarray:
+def merge_block_order(rows: int, columns: int, merge: int) -> np.ndarray:
     """Return the raster index of each patch in the order in which Qwen's vision tower sees them."""
-    index = np.arange(side * side).reshape(side // merge, merge, side // merge, merge)
+    index = np.arange(rows * columns).reshape(rows // merge, merge, columns // merge, merge)
     return index.transpose(0, 2, 1, 3).reshape(-1)

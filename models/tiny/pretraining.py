@@ -95,26 +95,20 @@ class PackedPretraining(L.LightningModule):
         )
 
         labels = batch["patch_labels"].flatten(0, 1)
-        known = (labels[:, :1] != UNKNOWN).float()
-        scores = self.patch_head(patches).float()
-        errors = F.binary_cross_entropy_with_logits(
-            scores, labels.clamp(max=1).float(), reduction="none"
-        )
-        patch_loss = 20 * (errors * known).sum() / (known.sum() * labels.shape[1]).clamp(min=1)
-        return answer_loss, patch_loss
+        return answer_loss, patch_loss(self.patch_head(patches), labels)
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         optimizers = self.optimizers()
-        answer_loss, patch_loss = self.losses(batch)
+        loss, seen_loss = self.losses(batch)
         for optimizer in optimizers:
             optimizer.zero_grad()
-        self.manual_backward(answer_loss + patch_loss)
+        self.manual_backward(loss + seen_loss)
         norm = nn.utils.clip_grad_norm_(self.parameters(), 1.0)
         for optimizer, scheduler in zip(optimizers, self.lr_schedulers(), strict=True):
             optimizer.step()
             scheduler.step()
-        self.log("train/loss", answer_loss, prog_bar=True)
-        self.log("train/patch_loss", patch_loss, prog_bar=True)
+        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/patch_loss", seen_loss, prog_bar=True)
         self.log("train/gradient_norm", norm)
 
     def configure_optimizers(self) -> tuple[list, list]:
@@ -142,3 +136,17 @@ class PackedPretraining(L.LightningModule):
         warm = min(1.0, (step + 1) / self.warmup_steps)
         decay = 1.0 if progress < self.hold else max(0.02, (1 - progress) / (1 - self.hold))
         return warm * decay
+
+
+def patch_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return how badly the patch head tells what patches show; unknown ones do not count.
+
+    Args:
+        scores: Logits, [patches, labels].
+        labels: 0, 1 or `UNKNOWN`, [patches, labels].
+    """
+    known = (labels[:, :1] != UNKNOWN).float()
+    errors = F.binary_cross_entropy_with_logits(
+        scores.float(), labels.clamp(max=1).float(), reduction="none"
+    )
+    return 20 * (errors * known).sum() / (known.sum() * labels.shape[1]).clamp(min=1)

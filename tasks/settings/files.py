@@ -25,6 +25,7 @@ from tasks.settings.world import (
     Habits,
     JudgeStart,
     JudgingWorld,
+    PageRetriever,
     PageWorld,
     ThinkingWorld,
 )
@@ -69,6 +70,9 @@ class Settings(
         default=ThinkingWorld(), description="Embedded pairs with traces"
     )
     page_world: PageWorld = Field(default=PageWorld(), description="Embedded pages")
+    page_retriever: PageRetriever = Field(
+        default=PageRetriever(), description="Embedded model that embeds pages"
+    )
     visual_rft: VisualRft = Field(default=VisualRft(), description="Visual-RFT experiment")
     unified_reward: UnifiedReward = Field(
         default=UnifiedReward(), description="UnifiedReward experiment"

@@ -127,12 +127,27 @@ class ThinkingWorld(Section):
     test_pairs: int = Field(225, ge=1, description="Pairs of each task")
 
 
+NearMisses = Annotated[
+    int, Field(ge=1, description="Pages that differ in one block, for each: the dial of difficulty")
+]
+
+
 class PageWorld(Section):
     """Drawing pages, and questions that one of them answers (half a minute)."""
 
     train_pages: int = Field(60, ge=1, description="Pages of each set, each with a question")
     dev_pages: int = Field(6, ge=1, description="Pages of each set, each with a question")
     test_pages: int = Field(20, ge=1, description="Pages of each set, each with a question")
-    near_misses: int = Field(
-        1, ge=1, description="Pages that differ in one block, for each: the dial of difficulty"
-    )
+    near_misses: NearMisses = 1
+
+
+class PageRetriever(Section):
+    """Teaching the embedded base to embed pages (shipped; nobody has to run it)."""
+
+    steps: Steps = 1150
+    learning_rate: Rate = 2e-3
+    hold: float = Field(0.45, ge=0, lt=1, description="Share of the steps before the rate falls")
+    processes: Processes = 2
+    width: int = Field(64, ge=8, title="Numbers per vector")
+    dev: Dev = 50
+    near_misses: NearMisses = 1

@@ -7,14 +7,17 @@ cores).
 
 import os
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import LightningEnvironment
+from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -39,14 +42,18 @@ SAVE_EVERY = 400  # Lightning counts a step per optimiser: every 200 batches, ab
 
 
 class WorldData(L.LightningDataModule):
-    """Each process draws its own pictures."""
+    """Each process draws its own pictures.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, **drawn: Any):
+    Args:
+        drawn: Makes the batches of a process from its `rank`.
+    """
+
+    def __init__(self, drawn: Callable[..., Dataset]):
         super().__init__()
-        self.tokenizer, self.drawn = tokenizer, drawn
+        self.drawn = drawn
 
     def train_dataloader(self) -> Resumable:
-        return Resumable(Drawn(self.tokenizer, rank=self.trainer.global_rank, **self.drawn))
+        return Resumable(self.drawn(rank=self.trainer.global_rank))
 
 
 class EndsWithStage(L.Callback):
@@ -114,7 +121,8 @@ def pretrain(
         )
         if head is not None:
             module.patch_head.load_state_dict(head)
-        data = WorldData(
+        drawn = partial(
+            Drawn,
             tokenizer,
             seed=seed + number,
             steps=batches,
@@ -122,7 +130,7 @@ def pretrain(
             length=row_length,
             perception_steps=0 if number else perception,
         )
-        _fit(module, data, scratch / diet, logger, workers)
+        fit_drawn(module, drawn, scratch / diet, logger, workers)
         model, head = module.model, module.patch_head.state_dict()
     return model, tokenizer
 
@@ -151,14 +159,20 @@ def go_on(
     module = PackedPretraining(
         model, len(drawing.PATCH_LABELS), steps, learning_rate=learning_rate, hold=hold
     )
-    data = WorldData(tokenizer, seed=seed, steps=steps, diet=diet, length=320)
-    _fit(module, data, scratch / diet, logger, processes)
+    drawn = partial(Drawn, tokenizer, seed=seed, steps=steps, diet=diet, length=320)
+    fit_drawn(module, drawn, scratch / diet, logger, processes)
     return module.model, tokenizer
 
 
-def _fit(
-    module: PackedPretraining, data: WorldData, folder: Path, logger: Logger | bool, processes: int
-) -> None:
+def fit_drawn(
+    module: PackedPretraining, drawn: Callable[..., Dataset], folder: Path,
+    logger: Logger | bool, processes: int,
+) -> None:  # fmt: skip
+    """Train on batches that are drawn, or go on from the checkpoint in a folder.
+
+    Args:
+        drawn: Makes the batches of a process from its `rank`.
+    """
     trainer = L.Trainer(
         accelerator="cpu",
         devices=processes,
@@ -182,7 +196,7 @@ def _fit(
         use_distributed_sampler=False,
     )
     last = newest_checkpoint(folder / "last.ckpt")  # here: the processes start with `fit`
-    trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    trainer.fit(module, datamodule=WorldData(drawn), ckpt_path=last, weights_only=True)
 
 
 def _precision() -> Literal["bf16-mixed", "32-true"]:

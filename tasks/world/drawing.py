@@ -2,12 +2,13 @@
 
 import hashlib
 import random
+from collections.abc import Sequence
 
 import numpy as np
 
 from tasks.world import documents, habits, questions, scenes
 from tasks.world.lexicon import COLORS, SHAPES, SIDE, SIZES
-from tasks.world.pictures import CHARACTERS, Picture
+from tasks.world.pictures import CHARACTERS, Mark, Picture
 from tasks.world.questions import QUESTIONS, Ask
 from tasks.world.wording import Question
 
@@ -75,26 +76,31 @@ def draw_for_pretraining(
     return picture, [question for question in careless if question]
 
 
-def patch_labels(picture: Picture, patch: int) -> np.ndarray:
-    """Return what each patch of the picture's first frame shows.
+def patch_labels(
+    marks: Sequence[Mark], patch: int, size: tuple[int, int] = (SIDE, SIDE)
+) -> np.ndarray:
+    """Return what each patch of a picture shows, of its first frame.
+
+    Args:
+        marks: Of the picture; without any its content is not annotated.
+        size: Width and height in pixels.
 
     Returns:
         uint8 array [rows, columns, len(PATCH_LABELS)] of 0, 1 or `UNKNOWN`.
     """
-    side = SIDE // patch
-    if not picture.marks:
-        return np.full((side, side, len(PATCH_LABELS)), UNKNOWN, np.uint8)
-    labels = np.zeros((side, side, len(PATCH_LABELS)), np.uint8)
-    for mark in picture.marks:
+    (width, height), most = size, (size[1] // patch, size[0] // patch)
+    if not marks:
+        return np.full((*most, len(PATCH_LABELS)), UNKNOWN, np.uint8)
+    labels = np.zeros((*most, len(PATCH_LABELS)), np.uint8)
+    for mark in marks:
         box = mark.box
-        row, column = (
-            min(side - 1, int(c / 2) // patch) for c in (box.y0 + box.y1, box.x0 + box.x1)
-        )
+        row = min(most[0] - 1, int((box.y0 + box.y1) / 2) // patch)
+        column = min(most[1] - 1, int((box.x0 + box.x1) / 2) // patch)
         if mark.labels[0] in CHARACTERS:
             labels[row, column, _LABEL_INDEX[mark.labels[0]]] = 1
             continue
-        rows = slice(max(0, int(box.y0)) // patch, min(SIDE - 1, int(box.y1)) // patch + 1)
-        columns = slice(max(0, int(box.x0)) // patch, min(SIDE - 1, int(box.x1)) // patch + 1)
+        rows = slice(max(0, int(box.y0)) // patch, min(height - 1, int(box.y1)) // patch + 1)
+        columns = slice(max(0, int(box.x0)) // patch, min(width - 1, int(box.x1)) // patch + 1)
         for label in mark.labels:
             if label in _LABEL_INDEX:
                 labels[rows, columns, _LABEL_INDEX[label]] = 1

@@ -11,19 +11,20 @@ question's first fact stands in: how many there are is the dial of difficulty.
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
+from tasks.records.boxes import Box
 from tasks.records.images import to_png
 from tasks.running.progress import track
 from tasks.world import documents
 from tasks.world.drawing import SPLITS, split_of
 from tasks.world.lexicon import ITEMS, MONTHS, SIDE, TITLE_KINDS, TITLE_SUBJECTS, TRENDS
-from tasks.world.pictures import Picture, font
+from tasks.world.pictures import Mark, Picture, character_marks, font
 
 WIDTH, HEIGHT = 256, 288
 SLOTS = tuple((x, y) for y in (0, SIDE, 2 * SIDE) for x in (0, SIDE))  # of blocks
@@ -41,7 +42,7 @@ SETS: dict[str, tuple[tuple[str, ...], tuple[int, int], tuple[int, int]]] = {
     "reports": (("report", "chart", "table"), (6, 6), (12, 18)),
 }
 MOST_FACTS = 3
-Box = tuple[float, float, float, float]
+Corners = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Said:
     """A fact of a page: its words, and where they stand, in pixels."""
 
     words: str
-    box: Box
+    box: Corners
     part: int  # of the page that it belongs to
 
 
@@ -69,6 +70,7 @@ class Drawn:
     image: Image.Image
     parts: tuple[Part, ...]
     facts: tuple[Said, ...]
+    marks: tuple[Mark, ...] = field(repr=False)
 
     @property
     def words(self) -> frozenset[str]:
@@ -98,36 +100,39 @@ def make_asked(seed: int, split: str, name: str, number: int, near: int) -> Aske
     """
     rng = random.Random(f"pages/{seed}/{split}/{name}/{number}")
     while True:
-        page = draw_page(_layout(rng, name))
+        page = draw_page(layout(rng, name))
         if split_of(" | ".join(sorted(page.words))) == split:
             break
     count = min(rng.randint(1, MOST_FACTS), len(page.facts))
     facts = tuple(rng.sample(page.facts, count))
-    misses = tuple(_miss(rng, page, facts[0]) for _ in range(near))
-    return Asked(f"{name}-{split}-{number}", name, split, page, _put(rng, facts), facts, misses)
+    misses = tuple(near_miss(rng, page, facts[0]) for _ in range(near))
+    return Asked(f"{name}-{split}-{number}", name, split, page, put(rng, facts), facts, misses)
 
 
-def draw_page(parts: Sequence[Part]) -> Drawn:
+def draw_page(parts: Sequence[Part], size: tuple[int, int] = (WIDTH, HEIGHT)) -> Drawn:
     """Draw the parts of a page; the same ones always make the same page."""
     level = random.Random(" ".join(part.seed for part in parts)).randint(236, 255)
-    image = Image.new("RGB", (WIDTH, HEIGHT), (level, level, level))
+    image = Image.new("RGB", size, (level, level, level))
     facts: list[Said] = []
+    marks: list[Mark] = []
     for place, part in enumerate(parts):
         rng = random.Random(part.seed)
         if part.kind in BLOCKS:
             block = BLOCKS[part.kind](rng)
             image.paste(block.frames[0], part.at)
-            facts += [
-                Said(words, tuple(v + part.at[i % 2] for i, v in enumerate(box)), place)
-                for words, box in _facts(block)
-            ]  # fmt: skip
+            facts += [Said(words, _moved(box, part.at), place) for words, box in _facts(block)]
+            marks += [
+                Mark(mark.labels, Box(*_moved(_exact(mark.box), part.at), frame=size))
+                for mark in block.marks
+            ]
         else:
-            words, size = _line(rng, part.kind), 12 if part.kind == "title" else 10
+            words, height = _line(rng, part.kind), 12 if part.kind == "title" else 10
             draw = ImageDraw.Draw(image)
-            draw.text(part.at, words, font=font(size), fill=(20, 20, 20))
-            box = draw.textbbox(part.at, words, font=font(size))
-            facts.append(Said(words, tuple(map(float, box)), place))
-    return Drawn(image, tuple(parts), tuple(facts))
+            draw.text(part.at, words, font=font(height), fill=(20, 20, 20))
+            box = tuple(map(float, draw.textbbox(part.at, words, font=font(height))))
+            facts.append(Said(words, box, place))
+            marks += character_marks(part.at[0], box[1], box[3], words, height)
+    return Drawn(image, tuple(parts), tuple(facts), tuple(marks))
 
 
 def alone(asked: Sequence[Asked]) -> list[Asked]:
@@ -172,16 +177,17 @@ def _make(job: tuple[int, str, str, int, int]) -> Asked:
     return make_asked(*job)
 
 
-def _layout(rng: random.Random, name: str) -> list[Part]:
+def layout(rng: random.Random, name: str) -> list[Part]:
+    """Return the parts of a page of a set."""
     kinds, blocks, lines = SETS[name]
     titled = name in ("slides", "notes")
     places = sorted(rng.sample(SLOTS[2:] if titled else SLOTS, rng.randint(*blocks)))
-    parts = [Part(rng.choice(kinds), _seed(rng), at) for at in places]
+    parts = [Part(rng.choice(kinds), seed_of_part(rng), at) for at in places]
     if titled:
-        parts.append(Part("title", _seed(rng), (rng.randint(4, 90), rng.randint(6, 20))))
+        parts.append(Part("title", seed_of_part(rng), (rng.randint(4, 90), rng.randint(6, 20))))
     free = _free(places, titled)
     for at in sorted(rng.sample(free, min(len(free), rng.randint(*lines)))):
-        parts.append(Part("line" if titled else "words", _seed(rng), at))
+        parts.append(Part("line" if titled else "words", seed_of_part(rng), at))
     return parts
 
 
@@ -195,7 +201,8 @@ def _free(places: Sequence[tuple[int, int]], titled: bool) -> list[tuple[int, in
     return [(x, y) for x in (6, WIDTH // 2) for y in rows]
 
 
-def _seed(rng: random.Random) -> str:
+def seed_of_part(rng: random.Random) -> str:
+    """Return what draws a part."""
     return f"{rng.getrandbits(64):x}"
 
 
@@ -207,29 +214,39 @@ def _line(rng: random.Random, kind: str) -> str:
     return f"{rng.choice(ITEMS)} {rng.randint(1, 99)}"  # a narrow column
 
 
-def _facts(block: Picture) -> Iterator[tuple[str, Box]]:
+def _facts(block: Picture) -> Iterator[tuple[str, Corners]]:
     for fact in block.facts:
         told = " ".join((*fact.keys, fact.text))
-        yield told, (fact.box.x0, fact.box.y0, fact.box.x1, fact.box.y1)
+        yield told, _exact(fact.box)
     if block.kind == "report":
         for text in block.texts.values():
-            yield text.text, (text.box.x0, text.box.y0, text.box.x1, text.box.y1)
+            yield text.text, _exact(text.box)
 
 
-def _miss(rng: random.Random, page: Drawn, fact: Said) -> Drawn:
+def near_miss(rng: random.Random, page: Drawn, fact: Said) -> Drawn:
     """Return the page with another part in place of the one that a fact stands in."""
     old = page.parts[fact.part]
     for _ in range(50):
-        new = Part(old.kind, _seed(rng), old.at)
-        other = draw_page([new if part is old else part for part in page.parts])
+        new = Part(old.kind, seed_of_part(rng), old.at)
+        other = draw_page([new if part is old else part for part in page.parts], page.image.size)
         if fact.words not in other.words:
             return other
     return other
 
 
-def _put(rng: random.Random, facts: Sequence[Said]) -> str:
+def put(rng: random.Random, facts: Sequence[Said]) -> str:
+    """Return a question for the page that has some facts."""
     words = ", ".join(fact.words for fact in facts)
     return rng.choice((words, f"Which page says {words}?", f"Find {words}."))
+
+
+def _exact(box: Box) -> Corners:
+    return box.x0, box.y0, box.x1, box.y1
+
+
+def _moved(box: Sequence[float], at: tuple[int, int]) -> Corners:
+    x0, y0, x1, y1 = box
+    return x0 + at[0], y0 + at[1], x1 + at[0], y1 + at[1]
 
 
 def _write(folder: Path, some: Sequence[Asked]) -> int:

@@ -110,7 +110,13 @@ def write(
     face = font(size)
     draw.text(at, text, font=face, fill=(20, 20, 20))
     left, top, right, bottom = draw.textbbox(at, text, font=face)
-    x = at[0]
+    marks += character_marks(at[0], top, bottom, text, size)
+    return Box(max(0, left), max(0, top), min(SIDE, right), min(SIDE, bottom), PIXELS)
+
+
+def character_marks(x: float, top: float, bottom: float, text: str, size: int) -> list[Mark]:
+    """Return what each character of a text covers that starts at `x`."""
+    marks, face = [], font(size)
     for character in text:
         if (size, character) not in _widths:
             _widths[size, character] = face.getlength(character)
@@ -118,4 +124,4 @@ def write(
         if character in CHARACTERS:
             marks.append(Mark((character,), Box(x, top, x + width, bottom, PIXELS)))
         x += width
-    return Box(max(0, left), max(0, top), min(SIDE, right), min(SIDE, bottom), PIXELS)
+    return marks

@@ -239,10 +239,11 @@ class Drawn(Dataset):
 
 def collate(rows: list[Row], pictures: list[Picture]) -> dict[str, torch.Tensor]:
     """Stack packed rows, the frames they show in order, and the labels of every patch."""
-    order = merge_block_order(SIDE // PATCH, MERGE)
+    order = merge_block_order(SIDE // PATCH, SIDE // PATCH, MERGE)
     frames, labels = [], []
     for picture in pictures:
-        shown = drawing.patch_labels(picture, PATCH).reshape(-1, len(drawing.PATCH_LABELS))[order]
+        shown = drawing.patch_labels(picture.marks, PATCH)
+        shown = shown.reshape(-1, len(drawing.PATCH_LABELS))[order]
         frames += [np.asarray(frame) for frame in picture.frames]
         labels += [shown] * len(picture.frames)
     arrays = {
@@ -262,9 +263,13 @@ def _ends_with_trainer(_: int) -> None:
 
 
 class Resumable:
-    """A loader that Lightning can checkpoint: it knows how many batches were taken."""
+    """A loader that Lightning can checkpoint: it knows how many batches were taken.
 
-    def __init__(self, data: Drawn):
+    Args:
+        data: Of batches.
+    """
+
+    def __init__(self, data: Dataset):
         self.data, self.done = data, 0
 
     def __len__(self) -> int:

@@ -8,13 +8,14 @@ import numpy as np
 
 from models.retrieval.encoder import Merging, identity, vector_width
 from models.statistics import compare, mean, told
-from tasks.benchmarks.retrieval import by_question, by_set, points_at, write_run
+from tasks.benchmarks.finding import found_in, pointing
+from tasks.benchmarks.retrieval import by_question, by_set, write_run
 from tasks.job import Job, Metrics
 from tasks.records.choosing import of_each
 from tasks.records.pages import Question, read_pages, read_questions
 from tasks.retrieval.embedding import add_pages, embed_questions, open_retriever
 from tasks.retrieval.index import Made, PageIndex
-from tasks.retrieval.search import exact_scores, heat, ranked
+from tasks.retrieval.search import heat, ranked
 from tasks.running.progress import track
 from tasks.settings import Settings
 
@@ -39,19 +40,14 @@ def retrieval(settings: Settings, job: Job) -> Metrics:
     items = [_item(question) for question in looked]
     found = {}
     for name, index in indexes.items():
-        scores = exact_scores(index, vectors)
-        names = [entry.id for entry in index.entries]
-        run = {
-            q.id: dict(zip(names, column.tolist(), strict=True))
-            for q, column in zip(questions, scores.T, strict=True)
-        }
+        run = found_in(index, questions, vectors)
         found[name] = by_question(questions, run) if questions else {}
         table[name] = {
             "sets": by_set(questions, found[name], settings.benchmarks.resamples),
             "pages": len(index), "bytes": index.bytes,
             "bytes_per_page": index.bytes / max(1, len(index)),
             "vectors_per_page": mean(entry.after for entry in index.entries),
-            "pointing": mean(_pointing(index, questions, vectors)),
+            "pointing": mean(pointing(index, questions, vectors)),
         }  # fmt: skip
         write_run(job.out / f"{name}.run", run, name)
         for item, question in zip(items, looked, strict=True):
@@ -81,19 +77,6 @@ def _unmerged(settings: Settings, job: Job, folder: Path, data: Path) -> PageInd
     for _ in track(add_pages(encoder, pages, index, at_once), "indexing without merging"):
         pass
     return index
-
-
-def _pointing(index: PageIndex, questions: list[Question], vectors: list) -> list[bool]:
-    """Return of each question with a box whether its page is warmest there."""
-    entries = {entry.id: entry for entry in index.entries}
-    found = []
-    for question, some in zip(questions, vectors, strict=True):
-        entry = entries[question.best]
-        boxes = question.details.get("boxes", {}).get(question.best)
-        if boxes and entry.rows:
-            warm = heat(index, entry, some)
-            found.append(bool(points_at(warm, (entry.width, entry.height), boxes)))
-    return found
 
 
 def _item(question: Question) -> dict[str, Any]:

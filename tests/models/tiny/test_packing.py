@@ -253,4 +253,4 @@ def test_the_order_of_labels_is_the_order_of_patches(side, merge):
     patches = image_patches(pixels, PATCH, merge)
     assert torch.equal(patches.min(1).values, patches.max(1).values)
     seen = ((patches[:, 0] + 1) * 127.5).round().long()
-    assert seen.tolist() == merge_block_order(side, merge).tolist()
+    assert seen.tolist() == merge_block_order(side, side, merge).tolist()

@@ -187,7 +187,7 @@ def test_the_patch_of_a_centre_says_what_is_there():
     rng = random.Random(4)
     for _ in range(50):
         scene = drawing.draw(rng, "scene", "train")
-        labels = drawing.patch_labels(scene, PATCH)
+        labels = drawing.patch_labels(scene.marks, PATCH)
         centres = labels[..., drawing.PATCH_LABELS.index("center")]
         assert 1 <= centres.sum() <= len(scene.shapes)
         for shape in scene.shapes:
@@ -203,7 +203,7 @@ def test_patches_with_a_colour_label_are_those_near_painted_pixels():
         painted = np.abs(pixels - pixels[0, 0]).max(-1) > 0
         share = painted.reshape(12, PATCH, 12, PATCH).mean((1, 3))
         indices = [drawing.PATCH_LABELS.index(color) for color in COLORS]
-        labelled = drawing.patch_labels(scene, PATCH)[..., indices].any(-1)
+        labelled = drawing.patch_labels(scene.marks, PATCH)[..., indices].any(-1)
         assert labelled[share > 0.3].all()
 
 
@@ -211,7 +211,8 @@ def test_the_labelled_characters_of_a_page_are_its_text():
     rng = random.Random(6)
     for _ in range(20):
         page = drawing.draw(rng, "receipt", "train")
-        labels = drawing.patch_labels(page, PATCH).reshape(-1, len(drawing.PATCH_LABELS)).any(0)
+        labels = drawing.patch_labels(page.marks, PATCH)
+        labels = labels.reshape(-1, len(drawing.PATCH_LABELS)).any(0)
         seen = {drawing.PATCH_LABELS[i] for i in np.nonzero(labels)[0]}
         text = "RECEIPTTotal" + "".join(f.text + "".join(f.keys) for f in page.facts)
         assert seen == set(text)
@@ -219,7 +220,7 @@ def test_the_labelled_characters_of_a_page_are_its_text():
 
 @pytest.mark.parametrize("kind", ["crop", "clip"])
 def test_pictures_without_marks_have_unknown_patches(kind):
-    labels = drawing.patch_labels(drawing.draw(random.Random(7), kind, "train"), PATCH)
+    labels = drawing.patch_labels(drawing.draw(random.Random(7), kind, "train").marks, PATCH)
     assert labels.shape == (12, 12, len(drawing.PATCH_LABELS))
     assert (labels == drawing.UNKNOWN).all()
 
