@@ -60,13 +60,25 @@ def _without_video(base: type[ProcessorMixin]) -> type[ProcessorMixin]:
         def get_attributes(cls):
             return ["image_processor", "tokenizer"]
 
+        def __reduce__(self):  # on its way to another process it is not found by its name
+            return _made_again, (
+                base, self.image_processor, self.tokenizer, self.chat_template
+            )  # fmt: skip
+
     ImageOnly.__name__ = ImageOnly.__qualname__ = base.__name__  # saved under the usual name
     return ImageOnly
 
 
 ImageOnlyQwen3VLProcessor = _without_video(Qwen3VLProcessor)
 ImageOnlyQwen2_5_VLProcessor = _without_video(Qwen2_5_VLProcessor)
+_BY_BASE = {
+    Qwen3VLProcessor: ImageOnlyQwen3VLProcessor, Qwen2_5_VLProcessor: ImageOnlyQwen2_5_VLProcessor
+}  # fmt: skip
 _IMAGE_ONLY = {"qwen3_vl": ImageOnlyQwen3VLProcessor, "qwen2_5_vl": ImageOnlyQwen2_5_VLProcessor}
+
+
+def _made_again(base: type[ProcessorMixin], *parts: object) -> ProcessorMixin:
+    return _BY_BASE[base](*parts)
 
 
 def load_processor(name: str) -> ProcessorMixin:

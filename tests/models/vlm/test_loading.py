@@ -121,3 +121,15 @@ def test_bounded_work_returns_its_result_or_says_what_stopped_it():
         bounded(lambda: 1 / 0, 5, 100)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)  # none is left behind
+
+
+def test_a_processor_travels_to_another_process():
+    processor = load_processor(str(BASE))
+    other = pickle.loads(pickle.dumps(processor))
+    picture = Image.effect_noise((96, 96), 40).convert("RGB")
+    turn = [{"role": "user", "content": [{"type": "image", "image": picture}]}]
+    one, two = (
+        made.apply_chat_template(turn, tokenize=True, return_dict=True, return_tensors="pt")
+        for made in (processor, other)
+    )
+    assert all(torch.equal(one[name], two[name]) for name in one)
