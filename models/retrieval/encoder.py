@@ -157,16 +157,20 @@ class Merging(BaseTokenPooling):
         strategy: How groups are made.
         factor: How many times fewer groups than patches there are.
         likeness: What patches of a cluster have in common.
+        prompt_rows: The rows of the prompt are kept; without them and with one group, a page is one
+            vector.
     """
 
-    config_keys: ClassVar[list[str]] = ["strategy", "factor", "likeness", "tasks"]
+    config_keys: ClassVar[list[str]] = ["strategy", "factor", "likeness", "prompt_rows", "tasks"]
 
     def __init__(
         self, strategy: Strategy = "clusters", factor: float = 9.0,
-        likeness: Likeness = "profile", tasks: Sequence[str] = ("document",),
+        likeness: Likeness = "profile", prompt_rows: bool = True,
+        tasks: Sequence[str] = ("document",),
     ):  # fmt: skip
         super().__init__(tasks=list(tasks))
         self.strategy, self.factor, self.likeness = strategy, factor, likeness
+        self.prompt_rows = prompt_rows
 
     def forward(self, features: dict[str, Any], task: str | None = None) -> dict[str, Any]:
         """Merge each page; `groups` tells the group of every patch."""
@@ -181,12 +185,14 @@ class Merging(BaseTokenPooling):
             page = states[patches]
             unit = torch.nn.functional.normalize(page.detach().float(), dim=-1)
             found = group(unit, self.strategy, self.factor, grid, self.likeness)
-            rows.append(torch.cat([merge(page, found), states[there & ~patches]]))
+            merged = merge(page, found)
+            prompt = states[there & ~patches]
+            rows.append(torch.cat([merged, prompt]) if self.prompt_rows else merged)
             groups.append(found)
         lengths = torch.tensor([len(some) for some in rows], device=features[ROWS].device)
-        merged = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        mask = torch.arange(merged.shape[1], device=lengths.device)[None] < lengths[:, None]
-        return features | {ROWS: merged, "attention_mask": mask, GROUPS: groups}
+        padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        mask = torch.arange(padded.shape[1], device=lengths.device)[None] < lengths[:, None]
+        return features | {ROWS: padded, "attention_mask": mask, GROUPS: groups}
 
     def pool_one(self, embedding: Tensor, **_: Any) -> Tensor:
         """Merge rows that are all patches, of one line."""

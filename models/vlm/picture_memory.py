@@ -8,11 +8,15 @@ a vision tower that is not trained makes the same of a picture at every step.
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import BatchFeature, ProcessorMixin
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 MOST_BYTES = 512 * 2**20  # of towers' features: of the embedded model 20,000 pictures
 FAMILIES = ("Qwen2VL",)  # image processors whose pictures are independent rows of patches
@@ -67,6 +71,13 @@ def _all_pillow(pictures: Sequence[Any]) -> bool:
     return bool(pictures) and all(isinstance(picture, Image.Image) for picture in pictures)
 
 
+@dataclass
+class Seen(BaseModelOutputWithPooling):
+    """What a tower returns, but for the states inside of it, which nobody asks for."""
+
+    deepstack_features: list[torch.Tensor] | None = None
+
+
 class TowerMemory:
     """What a frozen vision tower has made of the pictures so far, in place of its forward.
 
@@ -78,12 +89,13 @@ class TowerMemory:
     def __init__(self, tower: torch.nn.Module, most: int):
         self.forward, self.merged = tower.forward, tower.spatial_merge_size**2
         self.most, self.held = most, 0
-        self.kept: OrderedDict[tuple, list[torch.Tensor]] = OrderedDict()
+        self.kept: OrderedDict[str, list[torch.Tensor]] = OrderedDict()
+        self.read: dict[str, list[torch.Tensor]] = {}
         self.given = self.computed = 0
 
     @torch.no_grad()
     def __call__(self, hidden_states: torch.Tensor, grid_thw: torch.Tensor, **settings: Any) -> Any:
-        """Return what the tower would, but for the states inside of it, which nobody asks for.
+        """Return what the tower would.
 
         Args:
             hidden_states: Patches of all pictures, one after the other, [patches, numbers].
@@ -93,12 +105,15 @@ class TowerMemory:
         pictures, grids = hidden_states.split(sizes), grid_thw.tolist()
         mixed = torch.is_autocast_enabled(hidden_states.device.type)
         keys = [
-            (tuple(grid), picture.dtype, mixed, _sum(picture))
+            f"{grid} {picture.dtype} {mixed} {_sum(picture)}"
             for grid, picture in zip(grids, pictures, strict=True)
         ]
+        made = {}
+        for key in keys:
+            if found := self.read.get(key) or self.kept.get(key):
+                made[key] = found
         # one picture often stands in several rows
-        new = {key: i for i, key in enumerate(keys) if key not in self.kept}
-        made = {key: self.kept[key] for key in keys if key in self.kept}
+        new = {key: i for i, key in enumerate(keys) if key not in made}
         if new:
             places = list(new.values())
             out = self.forward(
@@ -108,21 +123,25 @@ class TowerMemory:
             parts = [level.split([sizes[i] // self.merged for i in places]) for level in levels]
             for key, *found in zip(new, *parts, strict=True):
                 made[key] = [part.clone() for part in found]
-            self.last = out
         self.given, self.computed = self.given + len(keys), self.computed + len(new)
-        for key in made:
+        for key in made.keys() - self.read.keys():
             self._keep(key, made[key])
         together = [torch.cat(level) for level in zip(*(made[key] for key in keys), strict=True)]
-        return self._like(together)
+        return Seen(pooler_output=together[0], deepstack_features=together[1:])
 
-    def _like(self, levels: list[torch.Tensor]) -> Any:
-        """Return features in the class that the tower itself returns."""
-        more = (
-            {"deepstack_features": levels[1:]} if hasattr(self.last, "deepstack_features") else {}
-        )
-        return type(self.last)(last_hidden_state=None, pooler_output=levels[0], **more)
+    def write(self, file: Path) -> None:
+        """Write what is kept, for another training that has the same frozen tower."""
+        levels = {f"{key} {n}": some for key, all_ in self.kept.items()
+                  for n, some in enumerate(all_)}  # fmt: skip
+        save_file(levels, file)
 
-    def _keep(self, key: tuple, levels: list[torch.Tensor]) -> None:
+    def take(self, files: Sequence[Path]) -> None:
+        """Read what was written, memory-mapped; the tower must be the one that made it."""
+        for file in files:
+            for name, level in sorted(load_file(file).items()):
+                self.read.setdefault(name.rpartition(" ")[0], []).append(level)
+
+    def _keep(self, key: str, levels: list[torch.Tensor]) -> None:
         """Keep the last ones that were asked for, as many as there is room for."""
         if key not in self.kept:
             self.held += _bytes(levels)
@@ -150,9 +169,9 @@ def remember_tower(model: torch.nn.Module, most: int = MOST_BYTES) -> TowerMemor
     return memory
 
 
-def _sum(picture: torch.Tensor) -> bytes:
+def _sum(picture: torch.Tensor) -> str:
     data = picture.detach().contiguous().view(torch.uint8).cpu().numpy()
-    return hashlib.blake2b(data, digest_size=16).digest()
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _bytes(levels: Sequence[torch.Tensor]) -> int:

@@ -7,21 +7,23 @@ from torch import Tensor
 from tasks.benchmarks.retrieval import points_at
 from tasks.records.pages import Question
 from tasks.retrieval.index import PageIndex
-from tasks.retrieval.search import exact_scores, heat
+from tasks.retrieval.search import How, heat, search
+
+MOST = 100  # pages of a question that are kept: measures look at ten
 
 
 def found_in(
-    index: PageIndex, questions: Sequence[Question], vectors: Sequence[Tensor]
+    index: PageIndex, questions: Sequence[Question], vectors: Sequence[Tensor], how: How = "exact"
 ) -> dict[str, dict[str, float]]:
-    """Return the score of every page, by question: what `by_question` measures.
+    """Return the scores of the best pages, by question: what `by_question` measures.
 
     Args:
         vectors: Of each question, [vectors, width].
+        how: As in `search`.
     """
-    names = [entry.id for entry in index.entries]
     return {
-        question.id: dict(zip(names, scores.tolist(), strict=True))
-        for question, scores in zip(questions, exact_scores(index, vectors).T, strict=True)
+        question.id: {one.page: one.score for one in found}
+        for question, found in zip(questions, search(index, vectors, MOST, how), strict=True)
     }
 
 

@@ -15,6 +15,7 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,6 +30,9 @@ from tasks.running.texts import printable
 # Vectors of a block and of the questions that are compared with it: in float32 4 MB of width 128,
 # and 32 MB of similarities.
 ROWS_AT_ONCE, WORDS_AT_ONCE = 2**13, 2**10
+How = Literal["auto", "exact", "fast"]
+MANY = 20_000  # pages: below, comparing all takes less than a second
+PROPOSED = 128  # pages whose exact scores are computed
 
 
 @dataclass(frozen=True)
@@ -43,18 +47,48 @@ class Found:
     score: float
 
 
-def search(index: PageIndex, questions: Sequence[Tensor], most: int) -> list[list[Found]]:
+def search(
+    index: PageIndex, questions: Sequence[Tensor], most: int, how: How = "auto"
+) -> list[list[Found]]:
     """Return the best pages for each question, the best first; of equal ones the later name.
 
     Args:
         questions: The vectors of each, [vectors, width].
         most: Pages for each.
+        how: All pages are compared, or those that faiss proposes.
+
+    Raises:
+        UserError: Pages are to be proposed, and faiss is not installed.
     """
+    if how == "fast" or (how == "auto" and len(index) >= MANY):
+        return _proposed(index, questions, most)
     names = [entry.id for entry in index.entries]
     return [
         [Found(*one) for one in ranked(dict(zip(names, scores.tolist(), strict=True)), most)]
         for scores in exact_scores(index, questions).T
     ]
+
+
+def _proposed(index: PageIndex, questions: Sequence[Tensor], most: int) -> list[list[Found]]:
+    """Return the best of the pages that are proposed, by their exact scores."""
+    try:
+        from tasks.retrieval.proposing import proposals_of
+    except ImportError:
+        raise UserError(
+            "Pages cannot be proposed",
+            "faiss is not installed",
+            "`pip install 'collimate[search]'`, or set the search to `exact`",
+        ) from None
+    proposals, found = proposals_of(index), []
+    for question in questions:
+        some = [index.entries[place] for place in proposals.pages(question, max(PROPOSED, most))]
+        rows = [index.vectors(entry) for entry in some]
+        near = torch.cat(rows).float() @ question.float().T
+        starts = np.cumsum([0, *(len(one) for one in rows[:-1])])
+        scores = np.maximum.reduceat(near.numpy(), starts).sum(axis=1)
+        named = dict(zip((entry.id for entry in some), scores.tolist(), strict=True))
+        found.append([Found(*one) for one in ranked(named, most)])
+    return found
 
 
 def ranked(scores: Mapping[str, float], most: int) -> list[tuple[str, float]]:

@@ -93,3 +93,6 @@ Seeds = Annotated[
 Processes = Annotated[
     int, Field(ge=1, le=256, description="At once on CPUs, each with a thread and a model")
 ]
+NearMisses = Annotated[
+    int, Field(ge=1, description="Pages that differ in one block, for each: the dial of difficulty")
+]

@@ -14,7 +14,7 @@ from tasks.settings.caption import CaptionSettings, ScaleCap
 from tasks.settings.ground import Gcot, GroundSettings
 from tasks.settings.judge import JudgeSettings, UnifiedReward
 from tasks.settings.reinforce import ReinforceSettings, VisualRft
-from tasks.settings.retrieve import RetrieveSettings
+from tasks.settings.retrieve import LightColpali, RetrieveSettings
 from tasks.settings.section import Form, lay_over
 from tasks.settings.shared import Shared
 from tasks.settings.think import ThinkSettings, UnifiedRewardThink
@@ -82,6 +82,9 @@ class Settings(
     )
     gcot: Gcot = Field(default=Gcot(), description="GCoT experiment")
     scalecap: ScaleCap = Field(default=ScaleCap(), description="ScaleCap experiment")
+    light_colpali: LightColpali = Field(
+        default=LightColpali(), description="Light-ColPali experiment"
+    )
 
     @model_validator(mode="after")
     def _batches_can_be_divided(self) -> "Settings":

@@ -4,7 +4,19 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.settings.fields import Batch, Data, Dev, LookEvery, Model, Patience, Rate, Share, Steps
+from tasks.settings.fields import (
+    Batch,
+    Data,
+    Dev,
+    LookEvery,
+    Model,
+    NearMisses,
+    Patience,
+    Rate,
+    Seeds,
+    Share,
+    Steps,
+)
 from tasks.settings.section import Section
 from tasks.settings.shared import Shared
 
@@ -71,10 +83,30 @@ class Retrieval(Section):
     per_set: int = Field(
         200, ge=1, title="Questions per set", description="Held out, at most so many of each"
     )
+    search: Literal["auto", "exact", "fast"] = Field(
+        "auto",
+        title="How to search",
+        description="Every page, or those that faiss proposes; by itself fast from 20,000 pages on",
+    )
     beside_unmerged: bool = Field(
         True,
         title="Measure without merging as well",
         description="What merging costs: the same pages with all their vectors",
+    )
+
+
+class LightColpali(Section):
+    """The experiment behind Light-ColPali's claims, on the embedded default."""
+
+    seeds: Seeds = 3
+    train_pages: int = Field(500, ge=2, description="Pages of each set, each with a question")
+    dev_pages: int = Field(50, ge=2, description="Pages of each set, each with a question")
+    test_pages: int = Field(200, ge=2, description="Pages of each set, each with a question")
+    near_misses: NearMisses = 1
+    steps: Steps = 80
+    batch: Batch = 16
+    rates: list[float] = Field(
+        [1e-4, 3e-4], min_length=1, description="Learning rates, of which dev chooses"
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks.settings.fields import Dev, PerTask, Processes, Rate, Steps
+from tasks.settings.fields import Dev, NearMisses, PerTask, Processes, Rate, Steps
 from tasks.settings.section import Section
 
 
@@ -125,11 +125,6 @@ class ThinkingWorld(Section):
     train_pairs: int = Field(2400, ge=1, description="Pairs of each task")
     dev_pairs: int = Field(100, ge=1, description="Pairs of each task")
     test_pairs: int = Field(225, ge=1, description="Pairs of each task")
-
-
-NearMisses = Annotated[
-    int, Field(ge=1, description="Pages that differ in one block, for each: the dial of difficulty")
-]
 
 
 class PageWorld(Section):

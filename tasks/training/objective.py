@@ -102,7 +102,9 @@ def build_trainer(
     remember_pictures(processor)
     _prepare(network, plan)
     if plan.freeze_vision or (plan.lora_rank and not plan.lora_vision):
-        remember_tower(network)
+        memory = remember_tower(network)
+        if memory and plan.tower_states:
+            memory.take(sorted(Path(plan.tower_states).glob("*.safetensors")))
     common = {
         **TRL_DEFAULTS,
         "learning_rate": objective.learning_rate,

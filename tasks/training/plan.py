@@ -22,6 +22,8 @@ class Plan(BaseModel):
         look_tokens: Longest answer of a look.
         section: The section of the settings that the training follows, for what users are told.
         keep_last: Folder for the last step's model, beside the best look's; empty for none.
+        tower_states: Folder of what a frozen vision tower has made of pictures before
+            (`TowerMemory.write`); empty for none.
         check: Train three steps only and forecast the rest (see `tasks/training/meter.py`).
 
     The other fields are those of `tasks.settings.Trainer`.
@@ -41,6 +43,7 @@ class Plan(BaseModel):
     look_tokens: int = 0
     section: str = ""
     keep_last: str = ""
+    tower_states: str = ""
     rate_per_hour: float = 0.0
     check: bool = False
     precision: str = "32-true"

@@ -51,7 +51,7 @@ class Contrastive(Objective):
     """The right page before all others of the batch.
 
     Attributes:
-        strategy, factor, likeness: How pages are merged.
+        strategy, factor, likeness, prompt_rows: How pages are merged.
         place: Where they are merged, where the start has no projection yet; `width` as well.
         pixels: Most of a page; 0 for what the processor allows.
         negatives: A row has another page as well, which is not the right one.
@@ -61,6 +61,7 @@ class Contrastive(Objective):
     strategy: Strategy = "clusters"
     factor: float = 9.0
     likeness: Likeness = "profile"
+    prompt_rows: bool = True
     place: Place = "vectors"
     width: int = 128
     pixels: int = 0
@@ -117,7 +118,7 @@ class Contrastive(Objective):
 
 def merging_of(told: Contrastive) -> Merging:
     """Return the merging that a retriever is trained with, and saved with."""
-    return Merging(told.strategy, told.factor, told.likeness)
+    return Merging(told.strategy, told.factor, told.likeness, told.prompt_rows)
 
 
 class QuietTrainer(MultiVectorEncoderTrainer):

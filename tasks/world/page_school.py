@@ -120,10 +120,13 @@ def draw_lesson(
     """Draw a page for training, a question, its facts, and a page that lacks the first of them."""
     while True:
         page = pages.draw_page(_layout(rng, size), size)
-        if drawing.split_of(" | ".join(sorted(page.words))) == "train":
+        if pages.belongs(page, "train"):
             break
     facts = rng.sample(page.facts, min(rng.randint(1, pages.MOST_FACTS), len(page.facts)))
-    return page, pages.put(rng, facts), facts, pages.near_miss(rng, page, facts[0])
+    while True:
+        near = pages.near_miss(rng, [page], facts[0].part)
+        if facts[0].words not in near.words:
+            return page, pages.put(rng, facts), facts, near
 
 
 def _layout(rng: random.Random, size: tuple[int, int]) -> list[Part]:

@@ -4,8 +4,9 @@ A page is 256 x 288 pixels, 16 x 18 cells of the embedded model: blocks of the d
 `tasks/world/documents.py` beside each other, lines of text, a title. Two sets are sparse (slides,
 notes), two are dense (ledgers, reports), as blank cells fall into one cluster and make merging look
 better than it is. A question names one to three facts of its page in words; no other page has them
-all, which is proved from the facts. Near misses differ from a page in one block, the one that the
-question's first fact stands in: how many there are is the dial of difficulty.
+all, which is proved from the facts. Near misses differ from a page in one part, the one that the
+question's first fact stands in, and have questions of their own: how many there are is the dial of
+difficulty.
 """
 
 import random
@@ -80,7 +81,13 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Asked:
-    """A page, a question about it, and its near misses."""
+    """A page with a question about it.
+
+    Attributes:
+        facts: Those that the question names; the first stands in the part that sets the page
+            apart from its family.
+        family: Ids of the pages that differ from it in one part: its near misses.
+    """
 
     id: str
     set: str
@@ -88,25 +95,37 @@ class Asked:
     page: Drawn
     question: str
     facts: tuple[Said, ...]
-    near: tuple[Drawn, ...]
+    family: tuple[str, ...]
 
 
-def make_asked(seed: int, split: str, name: str, number: int, near: int) -> Asked:
-    """Draw a page of a set with its question and near misses.
+def make_family(seed: int, split: str, name: str, number: int, near: int) -> list[Asked]:
+    """Draw a page of a set and its near misses, each with a question of its own.
 
-    >>> one = make_asked(0, "test", "slides", 0, 2)
-    >>> one.page.image.size, len(one.near), {fact.words for fact in one.facts} <= one.page.words
-    ((256, 288), 2, True)
+    >>> page, other = make_family(0, "test", "slides", 0, near=1)
+    >>> page.page.image.size, page.family == (other.id,), page.facts[0].words in other.page.words
+    ((256, 288), True, False)
     """
     rng = random.Random(f"pages/{seed}/{split}/{name}/{number}")
     while True:
         page = draw_page(layout(rng, name))
-        if split_of(" | ".join(sorted(page.words))) == split:
+        if belongs(page, split):
             break
-    count = min(rng.randint(1, MOST_FACTS), len(page.facts))
-    facts = tuple(rng.sample(page.facts, count))
-    misses = tuple(near_miss(rng, page, facts[0]) for _ in range(near))
-    return Asked(f"{name}-{split}-{number}", name, split, page, put(rng, facts), facts, misses)
+    part = rng.choice(page.facts).part
+    members = [page]
+    while len(members) <= near:
+        members.append(near_miss(rng, members, part, split))
+    ids = [f"{name}-{split}-{number}-{n}" for n in range(len(members))]
+    found = []
+    for n, page in enumerate(members):
+        facts = _facts_to_ask(rng, page, [p for p in members if p is not page], part)
+        family = tuple(other for other in ids if other != ids[n])
+        found.append(Asked(ids[n], name, split, page, put(rng, facts), facts, family))
+    return found
+
+
+def belongs(page: Drawn, split: str) -> bool:
+    """Return whether a page is of a split, which what it says decides."""
+    return split_of(" | ".join(sorted(page.words))) == split
 
 
 def draw_page(parts: Sequence[Part], size: tuple[int, int] = (WIDTH, HEIGHT)) -> Drawn:
@@ -136,14 +155,13 @@ def draw_page(parts: Sequence[Part], size: tuple[int, int] = (WIDTH, HEIGHT)) ->
 
 
 def alone(asked: Sequence[Asked]) -> list[Asked]:
-    """Return those whose question no other page answers, near misses among them.
+    """Return those whose question no other page answers.
 
     A page that is left out is no page of the world any more; what it answers is proved with it.
     """
-    pages = [page for one in asked for page in (one.page, *one.near)]
     by_word: dict[str, set[int]] = {}
-    for place, page in enumerate(pages):
-        for words in page.words:
+    for place, one in enumerate(asked):
+        for words in one.page.words:
             by_word.setdefault(words, set()).add(place)
     return [
         one for one in asked
@@ -151,30 +169,38 @@ def alone(asked: Sequence[Asked]) -> list[Asked]:
     ]  # fmt: skip
 
 
+def draw_sets(seed: int, sizes: dict[str, int], near: int) -> list[Asked]:
+    """Draw the pages of all sets and splits, and leave out those that are not alone.
+
+    Args:
+        sizes: Pages of each set, by split.
+        near: Near misses of each page.
+    """
+    jobs = [
+        (seed, split, name, number, near) for split in sizes for name in SETS
+        for number in range(-(-sizes[split] // (1 + near)))
+    ]  # fmt: skip
+    with ProcessPoolExecutor(2) as pool:
+        made = pool.map(_make, jobs, chunksize=20)
+        families = list(track(made, "drawing pages", len(jobs)))
+    return alone([one for family in families for one in family])  # an index holds all splits
+
+
 def write_page_world(folder: Path, seed: int, sizes: dict[str, int], near: int) -> int:
     """Write the sets in the layout of ViDoRe 2: pages, questions, and which answers which.
 
     Args:
-        sizes: Questions of each set, by split.
-        near: Near misses of each page.
+        sizes, near: As in `draw_sets`.
 
     Returns:
         How many pages those are.
     """
-    jobs = [
-        (seed, split, name, number, near) for split in SPLITS for name in SETS
-        for number in range(sizes[split])
-    ]  # fmt: skip
-    with ProcessPoolExecutor(2) as pool:
-        drawn = list(track(pool.map(_make, jobs, chunksize=20), "drawing pages", len(jobs)))
-    kept = alone(drawn)  # an index holds the pages of all splits
-    return sum(
-        _write(folder / split, [one for one in kept if one.split == split]) for split in SPLITS
-    )
+    kept = draw_sets(seed, sizes, near)
+    return sum(_write(folder / s, [one for one in kept if one.split == s]) for s in SPLITS)
 
 
-def _make(job: tuple[int, str, str, int, int]) -> Asked:
-    return make_asked(*job)
+def _make(job: tuple[int, str, str, int, int]) -> list[Asked]:
+    return make_family(*job)
 
 
 def layout(rng: random.Random, name: str) -> list[Part]:
@@ -223,15 +249,41 @@ def _facts(block: Picture) -> Iterator[tuple[str, Corners]]:
             yield text.text, _exact(text.box)
 
 
-def near_miss(rng: random.Random, page: Drawn, fact: Said) -> Drawn:
-    """Return the page with another part in place of the one that a fact stands in."""
-    old = page.parts[fact.part]
-    for _ in range(50):
+def near_miss(rng: random.Random, family: Sequence[Drawn], part: int, split: str = "") -> Drawn:
+    """Return a page that differs from the first of its family in one part.
+
+    Args:
+        family: So far; the new page has a fact in that part that none of them has, and each of
+            them one that it has not.
+        split: Of the page, if it matters.
+    """
+    first = family[0]
+    old = first.parts[part]
+    while True:
         new = Part(old.kind, seed_of_part(rng), old.at)
-        other = draw_page([new if part is old else part for part in page.parts], page.image.size)
-        if fact.words not in other.words:
-            return other
-    return other
+        parts = [new if one is old else one for one in first.parts]
+        page = draw_page(parts, first.image.size)
+        apart = all(_own(page, [p], part) and _own(p, [page], part) for p in family)
+        if apart and _own(page, family, part) and (not split or belongs(page, split)):
+            return page
+
+
+def _own(page: Drawn, others: Sequence[Drawn], part: int) -> list[Said]:
+    """Return the facts of a part that other pages have not."""
+    return [
+        fact for fact in page.facts
+        if fact.part == part and not any(fact.words in other.words for other in others)
+    ]  # fmt: skip
+
+
+def _facts_to_ask(
+    rng: random.Random, page: Drawn, others: Sequence[Drawn], part: int
+) -> tuple[Said, ...]:
+    """Return one to three facts, the first of which none of the others has."""
+    own = _own(page, others, part) or [fact for fact in page.facts if fact.part == part]
+    first = rng.choice(own)
+    more = [fact for fact in page.facts if fact != first]
+    return first, *rng.sample(more, min(rng.randint(1, MOST_FACTS) - 1, len(more)))
 
 
 def put(rng: random.Random, facts: Sequence[Said]) -> str:
@@ -252,14 +304,14 @@ def _moved(box: Sequence[float], at: tuple[int, int]) -> Corners:
 def _write(folder: Path, some: Sequence[Asked]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     corpus, queries, qrels = [], [], []
+    there = {one.id for one in some}
     for one in some:
-        misses = [f"{one.id}-near-{n}" for n in range(len(one.near))]
-        for name, page in zip((one.id, *misses), (one.page, *one.near), strict=True):
-            image = {"bytes": to_png(page.image), "path": f"{name}.png"}
-            corpus.append({"corpus-id": name, "doc-id": one.id, "image": image})
+        image = {"bytes": to_png(one.page.image), "path": f"{one.id}.png"}
+        corpus.append({"corpus-id": one.id, "doc-id": one.id, "image": image})
+        near = [other for other in one.family if other in there]
         queries.append({"query-id": one.id, "query": one.question, "set": one.set,
-                        "negatives": misses})  # fmt: skip
-        boxes = [list(map(float, fact.box)) for fact in one.facts]
+                        "negatives": near})  # fmt: skip
+        boxes = [list(fact.box) for fact in one.facts]
         qrels.append({"query-id": one.id, "corpus-id": one.id, "score": 1,
                       "bounding_boxes": boxes})  # fmt: skip
     for name, rows in (("corpus", corpus), ("queries", queries), ("qrels", qrels)):

@@ -40,7 +40,7 @@ def retrieval(settings: Settings, job: Job) -> Metrics:
     items = [_item(question) for question in looked]
     found = {}
     for name, index in indexes.items():
-        run = found_in(index, questions, vectors)
+        run = found_in(index, questions, vectors, s.search)
         found[name] = by_question(questions, run) if questions else {}
         table[name] = {
             "sets": by_set(questions, found[name], settings.benchmarks.resamples),

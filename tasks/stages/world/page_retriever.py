@@ -39,30 +39,25 @@ def page_retriever(settings: Settings, job: Job) -> Metrics:
 
 def _measured(settings: Settings, job: Job) -> Metrics:
     """Find dev pages among each other and their near misses, with all vectors."""
-    from tasks.world.pages import SETS, alone, make_asked
+    from tasks.world.pages import draw_sets
 
     s = settings.page_retriever
-    drawn = alone([make_asked(settings.seed + 1, "dev", name, number, s.near_misses)
-                   for name in SETS for number in range(s.dev)])  # fmt: skip
-    shown = {
-        f"{one.id}-{n}": page.image for one in drawn
-        for n, page in enumerate((one.page, *one.near))
-    }  # fmt: skip
+    drawn = draw_sets(settings.seed + 1, {"dev": s.dev}, s.near_misses)
     questions = [
-        Question(one.id, one.question, {f"{one.id}-0": 1}, one.set, "dev",
-                 {"boxes": {f"{one.id}-0": [fact.box for fact in one.facts]}})
+        Question(one.id, one.question, {one.id: 1}, one.set, "dev",
+                 {"boxes": {one.id: [fact.box for fact in one.facts]}})
         for one in drawn
     ]  # fmt: skip
     encoder = open_retriever(str(job.out), settings.device, Merging("none"))
     index = PageIndex.create(job.scratch / "dev", Made("dev", s.width))
-    pages = (Page(name, name, 1, to_png(image)) for name, image in shown.items())
+    pages = (Page(one.id, one.id, 1, to_png(one.page.image)) for one in drawn)
     for _ in track(add_pages(encoder, pages, index), "indexing dev pages"):
         pass
     vectors = embed_questions(encoder, [one.question for one in drawn])
     measured = by_question(questions, found_in(index, questions, vectors))
     found = {
         f"{name}/ndcg@5": mean(measured[q.id]["ndcg@5"] for q in questions if q.set == name)
-        for name in SETS
+        for name in dict.fromkeys(q.set for q in questions)
     }
     return found | {
         "ndcg@5": mean(found.values()), "pointing": mean(pointing(index, questions, vectors)),

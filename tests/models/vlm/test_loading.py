@@ -2,11 +2,14 @@
 
 import ast
 import os
+import pickle
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub import constants
+from PIL import Image
 
 from models.vlm import hub
 from models.vlm.bounded import BeyondBounds, Failed, bounded
@@ -123,8 +126,8 @@ def test_bounded_work_returns_its_result_or_says_what_stopped_it():
         os.waitpid(-1, os.WNOHANG)  # none is left behind
 
 
-def test_a_processor_travels_to_another_process():
-    processor = load_processor(str(BASE))
+def test_a_processor_travels_to_another_process(model_folder):
+    processor = load_processor(str(model_folder))
     other = pickle.loads(pickle.dumps(processor))
     picture = Image.effect_noise((96, 96), 40).convert("RGB")
     turn = [{"role": "user", "content": [{"type": "image", "image": picture}]}]
@@ -132,4 +135,5 @@ def test_a_processor_travels_to_another_process():
         made.apply_chat_template(turn, tokenize=True, return_dict=True, return_tensors="pt")
         for made in (processor, other)
     )
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert type(other) is type(processor)
+    assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)

@@ -23,7 +23,7 @@ from tasks.records.pages import (
     write_questions,
 )
 from tasks.running.errors import UserError
-from tasks.world.pages import SETS, make_asked, write_page_world
+from tasks.world.pages import SETS, belongs, draw_sets, write_page_world
 
 PIXELS = 256 * 288
 
@@ -201,19 +201,19 @@ def test_the_micro_worlds_pages_are_read_and_exactly_one_answers_each_question(t
     assert all(len(q.relevant) == 1 for q in questions)
     assert {q.set for q in questions} == set(SETS)
     # over the pages of all splits, as an index holds them all
-    says = {}
-    for split, most in sizes.items():
-        for name in SETS:
-            for number in range(most):
-                one = make_asked(0, split, name, number, near=2)
-                says[f"{split}/{one.id}"] = one.page.words
-                says |= {f"{split}/{one.id}-near-{n}": p.words for n, p in enumerate(one.near)}
+    drawn = {f"{one.split}/{one.id}": one for one in draw_sets(0, sizes, near=2)}
+    assert set(pages) <= drawn.keys()
     for question in questions:
-        name, split, number = question.best.partition("/")[2].rsplit("-", 2)
-        facts = {f.words for f in make_asked(0, split, name, int(number), near=2).facts}
-        assert [page for page in pages if facts <= says[page]] == [question.best]
+        facts = {fact.words for fact in drawn[question.best].facts}
+        assert [page for page in pages if facts <= drawn[page].page.words] == [question.best]
+    for one in drawn.values():
+        assert belongs(one.page, one.split)
+        for other in (drawn[n] for name in one.family if (n := f"{one.split}/{name}") in drawn):
+            assert one.facts[0].words not in other.page.words  # the near miss lacks it
+            kept = [a == b for a, b in zip(one.page.parts, other.page.parts, strict=True)]
+            assert kept.count(False) == 1 and not kept[one.facts[0].part]
     taught = [q for q in questions if q.split == "train"]
-    assert taught and all(len(q.details["negatives"]) == 2 for q in taught)
+    assert taught and any(len(q.details["negatives"]) == 2 for q in taught)
     for question in questions:  # the true box lies on the page
         for x0, y0, x1, y1 in question.details["boxes"][question.best]:
             assert 0 <= x0 < x1 <= 257 and 0 <= y0 < y1 <= 289
