@@ -1,4 +1,4 @@
-"""What Light-ColPali's experiment says: its table by set and density, its hypotheses, its curves."""
+"""What Light-ColPali's experiment says: its table by set and density, its tests, its curves."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -120,13 +120,15 @@ def draw_lesson(
     """Draw a page for training, a question, its facts, and a page that lacks the first of them."""
     while True:
         page = pages.draw_page(_layout(rng, size), size)
-        if pages.belongs(page, "train"):
+        if not pages.belongs(page, "train") or not (own := pages.said_once(page)):
+            continue
+        first = rng.choice(own)
+        near = pages.near_miss(rng, [page], first.part)
+        if near and first.words not in near.words:
             break
-    facts = rng.sample(page.facts, min(rng.randint(1, pages.MOST_FACTS), len(page.facts)))
-    while True:
-        near = pages.near_miss(rng, [page], facts[0].part)
-        if facts[0].words not in near.words:
-            return page, pages.put(rng, facts), facts, near
+    more = [fact for fact in page.facts if fact != first]
+    facts = [first, *rng.sample(more, min(rng.randint(1, pages.MOST_FACTS) - 1, len(more)))]
+    return page, pages.put(rng, facts), facts, near
 
 
 def _layout(rng: random.Random, size: tuple[int, int]) -> list[Part]:

@@ -43,6 +43,7 @@ SETS: dict[str, tuple[tuple[str, ...], tuple[int, int], tuple[int, int]]] = {
     "reports": (("report", "chart", "table"), (6, 6), (12, 18)),
 }
 MOST_FACTS = 3
+TRIES = 100  # at a near miss
 Corners = tuple[float, float, float, float]
 
 
@@ -108,12 +109,13 @@ def make_family(seed: int, split: str, name: str, number: int, near: int) -> lis
     rng = random.Random(f"pages/{seed}/{split}/{name}/{number}")
     while True:
         page = draw_page(layout(rng, name))
-        if belongs(page, split):
-            break
-    part = rng.choice(page.facts).part
-    members = [page]
-    while len(members) <= near:
-        members.append(near_miss(rng, members, part, split))
+        if belongs(page, split) and (own := said_once(page)):
+            part = rng.choice(own).part
+            members = [page]
+            while len(members) <= near and (other := near_miss(rng, members, part, split)):
+                members.append(other)
+            if len(members) > near:
+                break
     ids = [f"{name}-{split}-{number}-{n}" for n in range(len(members))]
     found = []
     for n, page in enumerate(members):
@@ -121,6 +123,14 @@ def make_family(seed: int, split: str, name: str, number: int, near: int) -> lis
         family = tuple(other for other in ids if other != ids[n])
         found.append(Asked(ids[n], name, split, page, put(rng, facts), facts, family))
     return found
+
+
+def said_once(page: Drawn) -> list[Said]:
+    """Return the facts that one part of a page says alone: without it the page has them not."""
+    parts: dict[str, set[int]] = {}
+    for fact in page.facts:
+        parts.setdefault(fact.words, set()).add(fact.part)
+    return [fact for fact in page.facts if len(parts[fact.words]) == 1]
 
 
 def belongs(page: Drawn, split: str) -> bool:
@@ -249,23 +259,30 @@ def _facts(block: Picture) -> Iterator[tuple[str, Corners]]:
             yield text.text, _exact(text.box)
 
 
-def near_miss(rng: random.Random, family: Sequence[Drawn], part: int, split: str = "") -> Drawn:
+def near_miss(
+    rng: random.Random, family: Sequence[Drawn], part: int, split: str = ""
+) -> Drawn | None:
     """Return a page that differs from the first of its family in one part.
 
     Args:
         family: So far; the new page has a fact in that part that none of them has, and each of
             them one that it has not.
+        part: One that says something alone (`said_once`).
         split: Of the page, if it matters.
+
+    Returns:
+        None if none is found: there are few titles, of which none need be of a split.
     """
     first = family[0]
     old = first.parts[part]
-    while True:
+    for _ in range(TRIES):
         new = Part(old.kind, seed_of_part(rng), old.at)
         parts = [new if one is old else one for one in first.parts]
         page = draw_page(parts, first.image.size)
         apart = all(_own(page, [p], part) and _own(p, [page], part) for p in family)
         if apart and _own(page, family, part) and (not split or belongs(page, split)):
             return page
+    return None
 
 
 def _own(page: Drawn, others: Sequence[Drawn], part: int) -> list[Said]:
