@@ -254,7 +254,7 @@ def train_trial(trial: Trial) -> Result:
     )  # fmt: skip
     pages = {page.id: page for page in trial.pages() if page.id in named}
     history = train_retriever(taught, pages, contrastive, plan, dev=dev)
-    looks = json.loads((folder / "model" / "looks.json").read_text())
+    looks = json.loads((folder / "scratch" / "looks.json").read_text())
     return facts | {
         "rate": trial.rate, "steps": trial.steps, "dev": looks,
         "training_seconds": time.process_time() - began,
