@@ -152,3 +152,24 @@ def test_gradients_reach_the_language_model_and_none_the_tower(processor, model_
 
 def test_another_family_stays_as_it_is():
     assert remember_tower(torch.nn.Linear(2, 2)) is None
+
+
+def test_what_a_tower_has_seen_is_read_by_another_model_with_the_same_tower(
+    model_and_processor, tmp_path
+):
+    model, processor = model_and_processor
+    a, b = picture(20), picture(90)
+    expected = model(**inputs_of(processor, a, b)).logits
+    tower, before = model.model.visual, model.model.visual.forward
+    try:
+        memory = remember_tower(model)
+        model(**inputs_of(processor, a))
+        memory.write(tmp_path / "seen.safetensors")
+        tower.forward = before
+        memory = remember_tower(model)
+        memory.take([tmp_path / "seen.safetensors"])
+        got = model(**inputs_of(processor, a, b)).logits
+    finally:
+        tower.forward = before
+    assert torch.allclose(got, expected, atol=1e-4)
+    assert (memory.given, memory.computed) == (2, 1) and len(memory.kept) == 1
