@@ -52,6 +52,8 @@ class PageInput(InputModule):
         page_prompt: The words behind a page's picture.
         question_prompt: The words before a question.
         augmented: Padding tokens behind a question, which the model may use as it likes.
+        question_end: What stands behind those.
+        page_text: A page's whole text, picture and all, in place of the chat template's.
         pixels: Most of a page, for Qwen's processors; 0 for what the processor allows.
 
     Raises:
@@ -59,18 +61,21 @@ class PageInput(InputModule):
     """
 
     config_file_name = "page_input.json"
-    config_keys: ClassVar[list[str]] = ["page_prompt", "question_prompt", "augmented", "pixels"]
+    config_keys: ClassVar[list[str]] = [
+        "page_prompt", "question_prompt", "augmented", "question_end", "page_text", "pixels",
+    ]  # fmt: skip
 
     def __init__(
         self, model: PreTrainedModel, processor: ProcessorMixin,
         page_prompt: str = "Describe the image.", question_prompt: str = "Query: ",
-        augmented: int = AUGMENTED, pixels: int = 0,
+        augmented: int = AUGMENTED, question_end: str = "", page_text: str = "", pixels: int = 0,
     ):  # fmt: skip
         super().__init__()
         self.model, self.processor = model, processor
         self.tokenizer = processor.tokenizer
         self.page_prompt, self.question_prompt = page_prompt, question_prompt
         self.augmented, self.pixels = augmented, pixels
+        self.question_end, self.page_text = question_end, page_text
         self.token = getattr(model.config, "image_token_id", None)
         if self.token is None:
             raise ValueError(
@@ -114,6 +119,11 @@ class PageInput(InputModule):
         self.save_config(output_path)
 
     def _pages(self, pictures: Sequence[Any]) -> BatchFeature:
+        if self.page_text:
+            return self.processor(
+                text=[self.page_text] * len(pictures), images=list(pictures), padding=True,
+                padding_side="right", return_tensors="pt",
+            )  # fmt: skip
         turns = [
             [{"role": "user", "content": [
                 {"type": "image", "image": picture}, {"type": "text", "text": self.page_prompt},
@@ -131,7 +141,7 @@ class PageInput(InputModule):
             plain_turns([{"role": "user", "content": self.question_prompt + text}], self.processor)
             for text in texts
         ]
-        tail = self.tokenizer.pad_token * self.augmented
+        tail = self.tokenizer.pad_token * self.augmented + self.question_end
         return [turns[0]["content"] + tail for turns in plain]
 
     def _questions(self, texts: Sequence[str]) -> BatchFeature:
@@ -222,7 +232,7 @@ def new_retriever(
         torch.manual_seed(seed)
         dense = Dense(hidden, width, bias=False, activation_function=None, module_input_name=ROWS)
     modules = [PageInput(model, processor, pixels=pixels), dense, Normalize(ROWS)]
-    return _encoder(modules, model, merging, place)
+    return encoder_of(modules, model, merging, place)
 
 
 def load_retriever(
@@ -261,7 +271,7 @@ def retriever_on(
         )
     settings = json.loads((place / PageInput.config_file_name).read_text())
     where: Place = "states" if names[1:2] == [Merging.__name__] else "vectors"
-    told = {key: settings[key] for key in PageInput.config_keys}
+    told = {key: settings[key] for key in PageInput.config_keys if key in settings}
     modules = [PageInput(model, processor, **told | ({"pixels": pixels} if pixels else {}))]
     for name, part in zip(names[1:], parts[1:], strict=True):
         if name == Dense.__name__:
@@ -270,7 +280,7 @@ def retriever_on(
             modules.append(PARTS[name].load(folder, subfolder=part["path"], local_files_only=True))
         elif merging is None:
             merging = Merging.load(folder, subfolder=part["path"], local_files_only=True)
-    return _encoder(modules, model, merging, where)
+    return encoder_of(modules, model, merging, where)
 
 
 def shape_of(folder: Path) -> tuple[int, Place]:
@@ -336,9 +346,11 @@ def save_retriever(encoder: MultiVectorEncoder, folder: Path) -> None:
     encoder.save(str(folder), create_model_card=False)
 
 
-def _encoder(
-    modules: list[torch.nn.Module], model: PreTrainedModel, merging: Merging | None, place: Place
-) -> MultiVectorEncoder:
+def encoder_of(
+    modules: list[torch.nn.Module], model: PreTrainedModel, merging: Merging | None = None,
+    place: Place = "vectors",
+) -> MultiVectorEncoder:  # fmt: skip
+    """Return a retriever of its parts, with the merging where it belongs."""
     if merging:
         modules.insert(len(modules) if place == "vectors" else 1, merging)
     return MultiVectorEncoder(modules=modules, device=str(model.device)).eval()

@@ -22,6 +22,7 @@ from transformers import (
     PreTrainedModel,
     ProcessorMixin,
     Qwen2_5_VLProcessor,
+    Qwen2VLProcessor,
     Qwen3VLProcessor,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
@@ -71,10 +72,16 @@ def _without_video(base: type[ProcessorMixin]) -> type[ProcessorMixin]:
 
 ImageOnlyQwen3VLProcessor = _without_video(Qwen3VLProcessor)
 ImageOnlyQwen2_5_VLProcessor = _without_video(Qwen2_5_VLProcessor)
+ImageOnlyQwen2VLProcessor = _without_video(Qwen2VLProcessor)
 _BY_BASE = {
-    Qwen3VLProcessor: ImageOnlyQwen3VLProcessor, Qwen2_5_VLProcessor: ImageOnlyQwen2_5_VLProcessor
+    Qwen3VLProcessor: ImageOnlyQwen3VLProcessor,
+    Qwen2_5_VLProcessor: ImageOnlyQwen2_5_VLProcessor,
+    Qwen2VLProcessor: ImageOnlyQwen2VLProcessor,
 }  # fmt: skip
-_IMAGE_ONLY = {"qwen3_vl": ImageOnlyQwen3VLProcessor, "qwen2_5_vl": ImageOnlyQwen2_5_VLProcessor}
+_IMAGE_ONLY = {
+    "qwen3_vl": ImageOnlyQwen3VLProcessor, "qwen2_5_vl": ImageOnlyQwen2_5_VLProcessor,
+    "qwen2_vl": ImageOnlyQwen2VLProcessor,
+}  # fmt: skip
 
 
 def _made_again(base: type[ProcessorMixin], *parts: object) -> ProcessorMixin:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from models.retrieval.encoder import load_retriever, save_retriever, shape_of
+from models.retrieval.published import convert, is_published
 from tasks.asking.opening import opened
 from tasks.asking.resolving import folder_of
 from tasks.benchmarks.retrieval import mean_ndcg
@@ -20,6 +21,9 @@ def retriever(settings: Settings, job: Job) -> Metrics:
     """Train a retriever with merging on, or take one as it is."""
     s, data = settings.retriever, job.input("pages")
     start = folder_of(s.model, job.root)
+    if is_published(start):
+        opened(start.name, lambda: convert(start, job.scratch / "published"))
+        start = job.scratch / "published"
     is_one = (start / "modules.json").exists()
     if is_one and (shape := opened(start.name, lambda: shape_of(start))) != (s.width, s.place):
         raise UserError(
