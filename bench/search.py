@@ -26,7 +26,7 @@ from torch.nn.functional import normalize
 from models.retrieval.merging import clusters, merge
 from tasks.retrieval.index import Embedded, Made, PageIndex
 from tasks.retrieval.proposing import proposals_of
-from tasks.retrieval.search import search
+from tasks.retrieval.scoring import search
 
 PAGES, GRID, PROMPT, WIDTH, FACTOR = 5000, (24, 32), 5, 128, 9.0
 TOPICS, OF_A_PAGE, SCATTER = 4000, 40, 0.9

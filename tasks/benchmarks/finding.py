@@ -7,7 +7,7 @@ from torch import Tensor
 from tasks.benchmarks.retrieval import points_at
 from tasks.records.pages import Question
 from tasks.retrieval.index import PageIndex
-from tasks.retrieval.search import How, heat, search
+from tasks.retrieval.scoring import How, heat, search
 
 MOST = 100  # pages of a question that are kept: measures look at ten
 

@@ -42,7 +42,7 @@ from tasks.reproduction.arms import Result, learnt, prepare, run_trials
 from tasks.reproduction.retrieval_ways import FACTORS, Seen, Way, stored
 from tasks.retrieval.embedding import embed_pages, embed_questions
 from tasks.retrieval.index import Made, PageIndex
-from tasks.retrieval.search import exact_scores
+from tasks.retrieval.scoring import exact_scores
 from tasks.training.plan import Plan
 from tasks.training.retriever import Contrastive, train_retriever
 

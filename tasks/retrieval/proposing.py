@@ -1,16 +1,17 @@
-"""Proposes pages that may answer, by faiss; their exact scores decide (`tasks.retrieval.search`).
+"""Proposes pages that may answer, by faiss; their exact scores decide (`tasks.retrieval.scoring`).
 
 >>> proposals = proposals_of(index)                                                # doctest: +SKIP
 >>> proposals.pages(question, most=128)                                            # doctest: +SKIP
 array([17, 4, ...])
 
 All vectors of an index lie in inverted lists, float16, memory-mapped: a word of a question looks
-into the lists nearest to it. They are made once for the pages that an index has now, beside its
-segments, and again when pages come or go.
+into the lists nearest to it. They are made once for the pages that an index has now, and again when
+pages come or go.
 """
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import faiss
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from models.engine.whole import discard
 from tasks.retrieval.index import PageIndex
+from tasks.running.private import runtime
 
 PROBED, NEIGHBOURS = 32, 256  # lists that a word looks into, and vectors that it brings back
 ROWS_AT_ONCE = 2**16
@@ -60,14 +62,24 @@ class Proposals:
 
 
 def proposals_of(index: PageIndex) -> Proposals:
-    """Open the lists of an index; make them where pages have come or gone."""
-    told = json.dumps([index.segments, sorted(index.deleted)]).encode()
-    file = index.folder / f"proposals-{hashlib.sha256(told).hexdigest()[:12]}.faiss"
+    """Open the lists of an index; make them where pages have come or gone.
+
+    They are kept in `.runtime/proposals`, as an index that a stage made may not change.
+    """
+    told = json.dumps([asdict(index.made), index.segments, sorted(index.deleted)])
+    place = runtime(Path.cwd()) / "proposals"
+    of_this = _sum(str(index.folder.resolve()))
+    file = place / f"{of_this}-{_sum(told)}.faiss"
     if not file.exists():
-        for old in index.folder.glob("proposals-*"):
+        place.mkdir(exist_ok=True)
+        for old in place.glob(f"{of_this}-*"):
             discard(old)
         _make(index, file)
     return Proposals(faiss.read_index(str(file), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY))
+
+
+def _sum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _make(index: PageIndex, file: Path) -> None:

@@ -23,7 +23,7 @@ from qdrant_client.http.exceptions import ApiException
 from torch import Tensor
 
 from tasks.retrieval.index import Entry, PageIndex
-from tasks.retrieval.search import Found
+from tasks.retrieval.scoring import Found
 from tasks.running.errors import UserError
 
 KEY = "QDRANT_API_KEY"

@@ -15,7 +15,7 @@ from tasks.records.choosing import of_each
 from tasks.records.pages import Question, read_pages, read_questions
 from tasks.retrieval.embedding import add_pages, embed_questions, open_retriever
 from tasks.retrieval.index import Made, PageIndex
-from tasks.retrieval.search import heat, ranked
+from tasks.retrieval.scoring import heat, ranked
 from tasks.running.progress import track
 from tasks.settings import Settings
 

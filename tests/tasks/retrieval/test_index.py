@@ -14,7 +14,7 @@ import torch
 from sentence_transformers.util import maxsim
 
 from tasks.retrieval.index import INDEX, SEGMENTS, Embedded, Made, PageIndex
-from tasks.retrieval.search import exact_scores, heat, search
+from tasks.retrieval.scoring import exact_scores, heat, search
 from tasks.running.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -65,8 +65,8 @@ def test_scores_are_those_of_sentence_transformers_alone_in_a_batch_and_from_dis
 def test_many_questions_are_put_in_parts_and_score_the_same(index, monkeypatch):
     questions = [rows_of(200 + n, 1 + n % 5) for n in range(40)]
     together = exact_scores(index, questions)
-    monkeypatch.setattr("tasks.retrieval.search.WORDS_AT_ONCE", 7)
-    monkeypatch.setattr("tasks.retrieval.search.ROWS_AT_ONCE", 6)
+    monkeypatch.setattr("tasks.retrieval.scoring.WORDS_AT_ONCE", 7)
+    monkeypatch.setattr("tasks.retrieval.scoring.ROWS_AT_ONCE", 6)
     assert np.allclose(exact_scores(index, questions), together, atol=1e-6)
 
 

@@ -14,7 +14,7 @@ from tasks.retrieval.qdrant import (
     search_collection,
     write_collection,
 )
-from tasks.retrieval.search import search
+from tasks.retrieval.scoring import search
 from tasks.running.errors import UserError
 from tests.tasks.retrieval.drawn import WIDTH, asked_about, drawn_index
 
