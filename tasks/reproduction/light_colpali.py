@@ -12,7 +12,6 @@ beats pruning by score is told, and not said before.
 
 import json
 import math
-import random
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,26 +27,21 @@ from models.retrieval.encoder import GRIDS, PATCHES, ROWS, Merging, load_retriev
 from models.retrieval.merging import Strategy
 from models.statistics import mean
 from models.vlm.picture_memory import remember_tower
+from tasks.asking.turns import asking
 from tasks.benchmarks.finding import pointing
 from tasks.benchmarks.retrieval import by_question, mean_ndcg
-from tasks.records.pages import (
-    Page,
-    Question,
-    read_pages,
-    read_questions,
-    write_pages,
-    write_questions,
-)
+from tasks.records.images import open_image
+from tasks.records.pages import Page, Question, read_pages, read_questions
 from tasks.reproduction.arms import Result, learnt, prepare, run_trials
-from tasks.reproduction.retrieval_ways import FACTORS, Seen, Way, stored
+from tasks.reproduction.retrieval_answers import right_answers
+from tasks.reproduction.retrieval_ways import FACTORS, PRUNED, Seen, Way, stored
 from tasks.retrieval.embedding import embed_pages, embed_questions
 from tasks.retrieval.index import Made, PageIndex
-from tasks.retrieval.scoring import exact_scores
+from tasks.retrieval.scoring import exact_scores, ranked
 from tasks.training.plan import Plan
 from tasks.training.retriever import Contrastive, train_retriever
 
 PIXELS = 256 * 288
-QUERIES = 5  # synthetic ones of a page, for pruning by score
 RANDOM_DRAWS = 5
 AT_ONCE, SHARDS = 8, 8
 PILOT_SEED = 1000
@@ -97,14 +91,18 @@ class Trial:
     """One arm with one seed, in plain values.
 
     Attributes:
-        work: Folder of the experiment: its world, and what the tower makes of it.
+        world: The stage `page_sets`.
+        work: Folder of the experiment, with what the tower makes of the pages.
+        reader: The model that answers from what is found.
         shard: Of the pages that the tower looks at before all arms.
     """
 
     arm: Arm
     seed: int
+    world: str
     work: str
     start: str
+    reader: str
     steps: int
     batch: int
     rate: float
@@ -130,53 +128,26 @@ class Trial:
     @cached_property
     def questions(self) -> list[Question]:
         """All questions of the world."""
-        return read_questions(Path(self.work) / "questions")
+        return read_questions(Path(self.world) / "questions")
 
     def pages(self) -> Iterable[Page]:
         """All pages of the world."""
-        return read_pages(Path(self.work) / "pages")
-
-
-def draw(work: Path, seed: int, sizes: dict[str, int], near: int) -> dict[str, int]:
-    """Draw the world of the experiment, once; returns how many questions each split has."""
-    from tasks.world.pages import draw_sets, put
-
-    if not (work / "questions").exists():
-        drawn = draw_sets(seed, sizes, near)
-        pages, questions = [], []
-        for one in drawn:
-            rng = random.Random(f"synthetic/{seed}/{one.id}")
-            asked = {fact.words for fact in one.facts}
-            others = [fact for fact in one.page.facts if fact.words not in asked]
-            synthetic = [
-                put(rng, rng.sample(others, min(len(others), rng.randint(1, 3))))
-                for _ in range(QUERIES) if others
-            ]  # fmt: skip
-            pages.append(_page(one, synthetic))
-            questions.append(Question(
-                one.id, one.question, {one.id: 1}, one.set, one.split,
-                {"boxes": {one.id: [list(fact.box) for fact in one.facts]},
-                 "negatives": [o for o in one.family if o in {d.id for d in drawn}]},
-            ))  # fmt: skip
-        write_pages(pages, work / "pages")
-        write_questions(questions, work / "questions.new")
-        (work / "questions.new").rename(work / "questions")
-    held = read_questions(work / "questions")
-    return {split: sum(q.split == split for q in held) for split in sizes}
-
-
-def _page(one: Any, synthetic: list[str]) -> Page:
-    from tasks.records.images import to_png
-
-    return Page(one.id, one.id, 1, to_png(one.page.image),
-                {"split": one.split, "synthetic": synthetic})  # fmt: skip
+        return read_pages(Path(self.world) / "pages")
 
 
 def run(
-    work: Path, start: str, *, seeds: int, steps: int, batch: int, rates: Sequence[float]
+    world: Path,
+    work: Path,
+    start: str,
+    reader: str,
+    *,
+    seeds: int,
+    steps: int,
+    batch: int,
+    rates: Sequence[float],
 ) -> dict[str, Any]:
     """Look at all pages, choose rates on dev, train all arms and ask them test questions once."""
-    base = Trial(SHIPPED, 0, str(work), start, steps, batch, 0.0)
+    base = Trial(SHIPPED, 0, str(world), str(work), start, reader, steps, batch, 0.0)
     prepare([replace(base, shard=n + 1) for n in range(SHARDS)], look_trial, TOWER)
     pilots = [
         replace(base, arm=arm, seed=PILOT_SEED, rate=rate, split="dev")
@@ -279,11 +250,20 @@ def ask_trial(trial: Trial) -> Result:
     vectors = embed_questions(encoder, [q.text for q in questions])
     trees: list[dict] = [{} for _ in seen]
     found = []
-    for way in trial.arm.ways:
-        index = PageIndex.create(Path(trial.folder) / "index", Made(way.name, 64))
-        index.add([stored(one, way, held) for one, held in zip(seen, trees, strict=True)])
-        found += measured(index, questions, vectors, trial, way)
-        shutil.rmtree(index.folder)
+    by_name = {page.id: page for page in pages}
+    with asking(trial.reader, Path(trial.folder), "cpu") as reader:
+        for way in trial.arm.ways:
+            index = PageIndex.create(Path(trial.folder) / "index", Made(way.name, 64))
+            index.add([stored(one, way, held) for one, held in zip(seen, trees, strict=True)])
+            told, first = measured(index, questions, vectors, way)
+            points = way.kind not in PRUNED and trial.seed == 0
+            if points:
+                right = right_answers(reader, index, by_name, questions, vectors, first)
+                for one in told:
+                    mine = [right[id] for id in one["best/test"]["items"] if id in right]
+                    one["best/test"] |= {"answers": mean(mine)} if mine else {}
+            found += told
+            shutil.rmtree(index.folder)
     return {"asked": found}
 
 
@@ -304,8 +284,6 @@ def look_at(encoder: MultiVectorEncoder, pages: Sequence[Page], ways: Sequence[W
 
 def attended(encoder: MultiVectorEncoder, pages: Sequence[Page]) -> list[torch.Tensor]:
     """Return what the last token of each page looks at in the last layer, [heads, patches]."""
-    from tasks.records.images import open_image
-
     features = encoder[0].preprocess([open_image(p.image) for p in pages], task="document")
     left = (PATCHES, GRIDS)
     inputs = {k: v for k, v in features.items() if k not in left and torch.is_tensor(v)}
@@ -322,8 +300,6 @@ def attended(encoder: MultiVectorEncoder, pages: Sequence[Page]) -> list[torch.T
 
 def merged_states(encoder: MultiVectorEncoder, pages: Sequence[Page]) -> list[torch.Tensor]:
     """Return the vectors of clusters that are made of states, before the projection, at 9."""
-    from tasks.records.images import open_image
-
     features = encoder[0].preprocess([open_image(p.image) for p in pages], task="document")
     made = Merging("clusters", 9, prompt_rows=False)(encoder[0](features), task="document")
     for part in list(encoder)[1:]:
@@ -334,10 +310,13 @@ def merged_states(encoder: MultiVectorEncoder, pages: Sequence[Page]) -> list[to
 
 
 def measured(
-    index: PageIndex, questions: Sequence[Question], vectors: Sequence[torch.Tensor],
-    trial: Trial, way: Way,
-) -> list[Result]:  # fmt: skip
-    """Return what questions find among the pages of their own set, and among all."""
+    index: PageIndex, questions: Sequence[Question], vectors: Sequence[torch.Tensor], way: Way
+) -> tuple[list[Result], dict[str, str]]:
+    """Return what questions find among the pages of their own set, and among all.
+
+    Returns:
+        A result for each set, and the page of its set that each question found first.
+    """
     scores = exact_scores(index, vectors)
     names = [entry.id for entry in index.entries]
     runs: dict[str, dict[str, dict[str, float]]] = {"own": {}, POOLED: {}}
@@ -364,7 +343,7 @@ def measured(
             } | ({"pointing": mean(hits)} if hits else {}),
             "best/pooled": _scored(pooled, mine),
         })  # fmt: skip
-    return found
+    return found, {id: ranked(scores, 1)[0][0] for id, scores in runs["own"].items()}
 
 
 def _scored(rows: Mapping[str, Mapping[str, float]], ids: Sequence[str]) -> Result:

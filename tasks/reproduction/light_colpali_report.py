@@ -18,7 +18,7 @@ TOGETHER = "all four sets"
 COLUMNS = Columns(
     parts={SCORE: "test", "pool": "pooled"},
     against=(ALL, ALL + WITHOUT),
-    shown=("recall@1", "recall@5", "pointing", "vectors", "bytes"),
+    shown=("recall@1", "recall@5", "pointing", "answers", "vectors", "bytes"),
 )
 CLAIM = Claim(
     "light_colpali",

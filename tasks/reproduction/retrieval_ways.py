@@ -22,6 +22,7 @@ Kind = Literal[
     "all", "clusters", "distance", "windows", "runs", "one", "states", "random", "score",
     "attention",
 ]  # fmt: skip
+PRUNED = ("random", "score", "attention", "states")  # of those no patch has a vector to point with
 SAID = {
     "all": "all vectors", "clusters": "clusters", "distance": "clusters by distance",
     "windows": "windows", "runs": "runs", "one": "one vector", "states": "clusters of states",

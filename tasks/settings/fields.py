@@ -47,6 +47,10 @@ Share = Annotated[
 ]
 Steps = Annotated[int, Field(ge=1, description="Optimiser steps")]
 Rate = Annotated[float, Field(gt=0, le=1, description="Of AdamW, at its peak")]
+Rates = Annotated[
+    list[Rate],
+    Field(min_length=1, description="Of AdamW; each sort of arm takes the best one on dev"),
+]
 Batch = Annotated[
     int, Field(ge=1, title="Batch size", description="Examples per step (of DPO: pairs)")
 ]

@@ -70,6 +70,10 @@ class Settings(
         default=ThinkingWorld(), description="Embedded pairs with traces"
     )
     page_world: PageWorld = Field(default=PageWorld(), description="Embedded pages")
+    page_sets: PageWorld = Field(
+        default=PageWorld(train_pages=500, dev_pages=30, test_pages=200),
+        description="Pages of Light-ColPali's experiment",
+    )
     page_retriever: PageRetriever = Field(
         default=PageRetriever(), description="Embedded model that embeds pages"
     )

@@ -15,6 +15,7 @@ from tasks.settings.fields import (
     Model,
     Patience,
     Rate,
+    Rates,
     Seeds,
     Share,
     Steps,
@@ -119,9 +120,7 @@ class Gcot(Section):
     seeds: Seeds = 2
     steps: Steps = 20
     batch: Batch = 16
-    rates: list[Rate] = Field(
-        [2e-4, 8e-4], min_length=1, description="Of learning; each sort of arm takes one"
-    )
+    rates: Rates = [2e-4, 8e-4]
     rounds: int = Field(3, ge=0, le=20, description="Trainings; a last pass follows them")
     round_steps: int = Field(15, ge=1, description="Steps of each round's training")
     round_rate: float = Field(4e-4, gt=0, description="Rate of each round's training")

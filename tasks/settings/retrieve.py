@@ -10,9 +10,9 @@ from tasks.settings.fields import (
     Dev,
     LookEvery,
     Model,
-    NearMisses,
     Patience,
     Rate,
+    Rates,
     Seeds,
     Share,
     Steps,
@@ -99,15 +99,9 @@ class LightColpali(Section):
     """The experiment behind Light-ColPali's claims, on the embedded default."""
 
     seeds: Seeds = 3
-    train_pages: int = Field(500, ge=2, description="Pages of each set, each with a question")
-    dev_pages: int = Field(50, ge=2, description="Pages of each set, each with a question")
-    test_pages: int = Field(200, ge=2, description="Pages of each set, each with a question")
-    near_misses: NearMisses = 1
     steps: Steps = 80
     batch: Batch = 16
-    rates: list[float] = Field(
-        [1e-4, 3e-4], min_length=1, description="Learning rates, of which dev chooses"
-    )
+    rates: Rates = [1e-4, 3e-4]
 
 
 class RetrieveSettings(Shared):

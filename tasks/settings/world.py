@@ -143,6 +143,6 @@ class PageRetriever(Section):
     learning_rate: Rate = 2e-3
     hold: float = Field(0.45, ge=0, lt=1, description="Share of the steps before the rate falls")
     processes: Processes = 2
-    width: int = Field(64, ge=8, title="Numbers per vector")
+    width: int = Field(64, ge=8, title="Numbers per vector", description="The paper's: 128")
     dev: Dev = 50
     near_misses: NearMisses = 1

@@ -26,7 +26,10 @@ def locate(rng: random.Random, page: Picture) -> Question | None:
 
 
 def value(rng: random.Random, page: Picture) -> Question:
-    fact = rng.choice(page.facts)
+    return value_of(page, rng.choice(page.facts))
+
+
+def value_of(page: Picture, fact: Fact) -> Question:
     return Question(f"{_family(page)}_value", _ask_value(page, fact), fact.text)
 
 

@@ -23,9 +23,11 @@ from tasks.records.boxes import Box
 from tasks.records.images import to_png
 from tasks.running.progress import track
 from tasks.world import documents
+from tasks.world.document_questions import value_of
 from tasks.world.drawing import SPLITS, split_of
 from tasks.world.lexicon import ITEMS, MONTHS, SIDE, TITLE_KINDS, TITLE_SUBJECTS, TRENDS
 from tasks.world.pictures import Mark, Picture, character_marks, font
+from tasks.world.wording import Question
 
 WIDTH, HEIGHT = 256, 288
 SLOTS = tuple((x, y) for y in (0, SIDE, 2 * SIDE) for x in (0, SIDE))  # of blocks
@@ -307,6 +309,16 @@ def put(rng: random.Random, facts: Sequence[Said]) -> str:
     """Return a question for the page that has some facts."""
     words = ", ".join(fact.words for fact in facts)
     return rng.choice((words, f"Which page says {words}?", f"Find {words}."))
+
+
+def value_asked(page: Drawn, fact: Said) -> Question | None:
+    """Return the question for a fact's value, as the base knows it; None of lines and titles."""
+    part = page.parts[fact.part]
+    if part.kind not in BLOCKS:
+        return None
+    block = BLOCKS[part.kind](random.Random(part.seed))
+    found = [one for one in block.facts if " ".join((*one.keys, one.text)) == fact.words]
+    return value_of(block, found[0]) if found else None
 
 
 def _exact(box: Box) -> Corners:

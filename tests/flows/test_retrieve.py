@@ -103,10 +103,13 @@ def test_a_killed_index_goes_on_and_the_flow_ends_with_scores_and_a_page(checkou
 
 def test_the_index_is_searched_from_a_shell_with_the_model_that_made_it(checkout):
     found = run(
-        checkout, "tasks.retrieval.search", "outputs/page_index", "Total 41", "--number", "3"
-    )
+        checkout, "tasks.retrieval.search", "outputs/page_index", "Total <b>41", "--number", "3",
+        "--no-open",
+    )  # fmt: skip
     assert found.returncode == 0, found.stderr
-    assert len(found.stdout.strip().splitlines()) == 3 and "warmest: row" in found.stdout
+    assert len(found.stdout.strip().splitlines()) == 4 and "warmest: row" in found.stdout
+    page = (checkout / ".runtime" / "found.html").read_text()
+    assert page.count("<figure>") == 3 and page.count("<img") == 6 and "Total &lt;b&gt;41" in page
     other = run(checkout, "tasks.retrieval.search", "outputs/page_index", "?", "--retriever",
                 "outputs/base")  # fmt: skip
     assert other.returncode and "did not make the index" in other.stderr

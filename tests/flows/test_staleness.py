@@ -19,10 +19,12 @@ THINK = {"traces", "cold_start", "think_sft", "thinker", "unified_reward_think_a
 TRAIN = (THINK - {"traces"}) | {
     "reward_model", "policy_sft", "policy_dpo", "policy_grpo", "reinforced", "visual_rft_arms",
     "judge", "scalar_judge", "retriever", "boxes", "reasoner", "unified_reward_arms", "gcot_arms",
-    "scalecap_arms",
+    "scalecap_arms", "light_colpali_arms",
 }  # fmt: skip
 # what draws the micro-world
-WORLDS = {"judging_world", "grounding_world", "caption_world", "thinking_world", "page_world"}
+WORLDS = {
+    "judging_world", "grounding_world", "caption_world", "thinking_world", "page_world", "page_sets",
+}  # fmt: skip
 # stages that know the kinds of questions, and by them the rewards
 ANSWERS = {"answers_base", "answers_policy_sft", "answers_policy_dpo", "answers_policy_grpo"}
 KNOW_KINDS = ANSWERS | THINK | {

@@ -22,7 +22,6 @@ def light_colpali(settings: Settings, job: Job) -> Metrics:
     tests = hypotheses(results, resamples)
     told = {
         "hypotheses": tests, "pilot": found["pilot"], "rates": found["rates"],
-        "drawn": found["drawn"],
         "trained": [{n: v for n, v in one.items() if n != "history"} for one in found["trained"]],
     }  # fmt: skip
     (job.out / "retrievers.json").write_text(json.dumps(told, indent=1) + "\n")

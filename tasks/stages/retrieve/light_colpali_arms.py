@@ -10,11 +10,9 @@ from tasks.settings import Settings
 def light_colpali_arms(settings: Settings, job: Job) -> Metrics:
     """Train and ask every retriever of the experiment behind Light-ColPali's claims."""
     s = settings.light_colpali
-    sizes = {"train": s.train_pages, "dev": s.dev_pages, "test": s.test_pages}
-    drawn = experiment.draw(job.scratch, settings.seed + 2, sizes, s.near_misses)
     found = experiment.run(
-        job.scratch, str(job.input("page_retriever")), seeds=s.seeds, steps=s.steps, batch=s.batch,
-        rates=s.rates,
+        job.input("page_sets"), job.scratch, str(job.input("page_retriever")),
+        str(job.input("base")), seeds=s.seeds, steps=s.steps, batch=s.batch, rates=s.rates,
     )  # fmt: skip
-    (job.out / "found.json").write_text(json.dumps(found | {"drawn": drawn}) + "\n")
+    (job.out / "found.json").write_text(json.dumps(found) + "\n")
     return {"results": float(len(found["results"]))}

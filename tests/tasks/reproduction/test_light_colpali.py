@@ -2,17 +2,22 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from models.retrieval.merging import remaining
+from tasks.records.images import open_image, to_png
 from tasks.records.pages import read_pages, read_questions
 from tasks.reproduction import light_colpali as experiment
 from tasks.reproduction import light_colpali_report as report
 from tasks.reproduction.light_colpali import CONTROL, SHIPPED, TUNED
 from tasks.reproduction.outcome import experiment_table
+from tasks.reproduction.retrieval_answers import hottest
 from tasks.reproduction.retrieval_ways import FACTORS, Seen, Way, stored
 from tasks.retrieval.index import Embedded
+from tasks.world.page_sets import write_page_sets
 
 GRID, PROMPT, WIDTH = (18, 16), 11, 32
 
@@ -65,7 +70,7 @@ def test_the_arms_are_asked_in_the_ways_that_their_hypotheses_name():
 
 
 def test_synthetic_questions_never_name_what_is_asked_later(tmp_path):
-    counts = experiment.draw(tmp_path, 0, {"train": 2, "test": 4}, near=1)
+    counts = write_page_sets(tmp_path, 0, {"train": 2, "test": 4}, near=1)
     questions = {q.best: q for q in read_questions(tmp_path / "questions")}
     assert sum(counts.values()) == len(questions)
     for page in read_pages(tmp_path / "pages"):
@@ -74,7 +79,6 @@ def test_synthetic_questions_never_name_what_is_asked_later(tmp_path):
             for synthetic in page.details["synthetic"]:
                 said = synthetic.removeprefix("Which page says ").removeprefix("Find ")
                 assert fact not in said.rstrip("?.").split(", ")
-    assert experiment.draw(tmp_path, 9, {"train": 2, "test": 4}, near=1) == counts  # once
 
 
 def drawn_results() -> list[dict]:
@@ -116,9 +120,20 @@ def test_sparse_and_dense_pages_are_told_apart_and_differences_are_paired():
 
 
 def test_a_trial_has_a_folder_of_its_own():
-    one = experiment.Trial(CONTROL, 0, "w", "s", 2, 4, 1e-4)
+    one = experiment.Trial(CONTROL, 0, "p", "w", "s", "r", 2, 4, 1e-4)
     others = [
         replace(one, seed=1), replace(one, rate=2e-4), replace(one, arm=TUNED[0]),
         replace(one, split="dev"), replace(one, shard=1),
     ]  # fmt: skip
     assert len({trial.folder for trial in (one, *others)}) == 6
+
+
+def test_a_page_is_cut_around_its_hottest_cell_and_never_beyond_its_edge():
+    page = Image.new("RGB", (256, 288))
+    page.putpixel((200, 100), (255, 0, 0))
+    for cell in ((6, 12), (0, 0), (17, 15)):
+        warm = np.zeros((18, 16))
+        warm[cell] = 1
+        cut = open_image(hottest(to_png(page), warm))
+        assert cut.size == (96, 96)
+        assert (cut.getextrema()[0][1] == 255) == (cell == (6, 12))
