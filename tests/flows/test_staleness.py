@@ -23,7 +23,8 @@ TRAIN = (THINK - {"traces"}) | {
 }  # fmt: skip
 # what draws the micro-world
 WORLDS = {
-    "judging_world", "grounding_world", "caption_world", "thinking_world", "page_world", "page_sets",
+    "judging_world", "grounding_world", "caption_world", "thinking_world", "page_world",
+    "page_sets",
 }  # fmt: skip
 # stages that know the kinds of questions, and by them the rewards
 ANSWERS = {"answers_base", "answers_policy_sft", "answers_policy_dpo", "answers_policy_grpo"}
