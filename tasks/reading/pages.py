@@ -13,13 +13,16 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from tasks.reading.checks import SPLITS, Unusable, is_unicode, picture_size
-from tasks.reading.files import PICTURE, lines_in, open_data, read_record_file
-from tasks.reading.page_tables import graded, pages_of, questions_of, tables_in
-from tasks.reading.pdfs import rendered
+from tasks.reading.files import lines_in, open_data
+from tasks.reading.long_documents import long_documents_in
+from tasks.reading.page_rows import page_rows_in
+from tasks.reading.page_tables import graded, page_tables_in
+from tasks.reading.pdfs import pages_of_pdf
 from tasks.reading.pictures import is_picture, read_picture
 from tasks.reading.preview import Preview
 from tasks.records.choosing import spread
@@ -53,7 +56,10 @@ class PageReader:
 
     def __init__(self, folder: Path, pixels: int, most: int):
         self.folder, self.pixels, self.most = folder, pixels, most
-        self.tables = tables_in(folder)
+        found = (
+            long_documents_in(folder, pixels, most), page_tables_in(folder), page_rows_in(folder)
+        )  # fmt: skip
+        self.public = [layout for layout in found if layout]
         self.names: dict[str, str] = {}
         self.aside: list[dict[str, str]] = []
         self.lost = 0
@@ -61,8 +67,8 @@ class PageReader:
 
     def pages(self) -> Iterator[Page]:
         """Yield the pages, each picture once."""
-        found = pages_of(self.tables, self._lose) if self.tables else self._files()
-        for page in found:
+        public = chain.from_iterable(layout.pages(self._lose) for layout in self.public)
+        for page in public if self.public else self._files():
             if page.id in self.names:
                 self._lose(page.id, "page of a name that is there already")
                 continue
@@ -84,9 +90,9 @@ class PageReader:
 
     def questions(self) -> Iterator[Question]:
         """Yield the questions that can be asked; after the pages."""
-        found = questions_of(self.tables, self._set_aside) if self.tables else self._lines()
+        public = chain.from_iterable(layout.questions(self._set_aside) for layout in self.public)
         seen: set[str] = set()
-        for question in found:
+        for question in public if self.public else self._lines():
             try:
                 yield self._checked(question, seen)
             except Unusable as reason:
@@ -100,7 +106,7 @@ class PageReader:
             for q in spread(questions, number, kind=lambda q: (q.split, q.set))
         ]  # fmt: skip
         pages = f"{len(set(self.names.values()))} pages"
-        layout = "ViDoRe" if self.tables else "PDFs and pictures"
+        layout = " and ".join(one.layout for one in self.public) or "PDFs and pictures"
         reasons = Counter(one["reason"] for one in self.aside)
         return Preview(layout, rows or [{"pages": pages}], dict(reasons), pages)
 
@@ -137,23 +143,12 @@ class PageReader:
         for file in sorted(self.folder.rglob("*")):
             name = file.relative_to(self.folder).as_posix()
             if file.suffix.lower() == ".pdf":
-                yield from self._pdf(name)
+                yield from pages_of_pdf(self.folder, name, self.pixels, self.most, self._lose)
             elif is_picture(file):
                 try:
                     yield Page(name, name, 1, read_picture(self.folder, name))
                 except Unusable as reason:
                     self._lose(name, str(reason))
-
-    def _pdf(self, name: str) -> Iterator[Page]:
-        try:
-            data = read_record_file(self.folder, name, "PDF", PICTURE)
-            for number, page in rendered(data, self.pixels, self.most):
-                if isinstance(page, Unusable):
-                    self._lose(f"{name}#{number}", str(page))
-                else:
-                    yield Page(f"{name}#{number}", name, number, page)
-        except Unusable as reason:
-            self._lose(name, str(reason))
 
     def _lines(self) -> Iterator[Question]:
         if not (self.folder / QUESTIONS).is_file():

@@ -10,16 +10,38 @@ time and memory, as a PDF comes from a stranger: what a flaw of it might do ends
 import base64
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pypdfium2 as pdfium
 
 from models.vlm.bounded import BeyondBounds, Failed, bounded
 from tasks.reading.checks import Unusable
+from tasks.reading.files import PICTURE, read_record_file
 from tasks.records.images import ASPECT_RATIO
+from tasks.records.pages import Page
 
 SECONDS, MEGABYTES = 60, 2048  # for the pages that are drawn at once
 AT_ONCE = 8
+
+
+def pages_of_pdf(
+    folder: Path, path: str, pixels: int, most: int, aside: Callable[[str, str], None]
+) -> Iterator[Page]:
+    """Yield the pages of a file in a folder, `sales.pdf#1` and on.
+
+    Args:
+        aside: Is told the name of what cannot be used, a page or the file, and why.
+    """
+    try:
+        data = read_record_file(folder, path, "PDF", PICTURE)
+        for number, page in rendered(data, pixels, most):
+            if isinstance(page, Unusable):
+                aside(f"{path}#{number}", str(page))
+            else:
+                yield Page(f"{path}#{number}", path, number, page)
+    except Unusable as reason:
+        aside(path, str(reason))
 
 
 def rendered(data: bytes, pixels: int, most: int) -> Iterator[tuple[int, bytes | Unusable]]:
