@@ -65,7 +65,7 @@ class LongDocuments:
             try:
                 document = self._document(row.get("doc_id"))
                 numbers = _numbers(row.get("evidence_pages"))
-                if (document, text) in seen:
+                if (document, text) in seen:  # `samples.json` and Parquet of it side by side
                     raise Unusable("the same question about the same document")
             except Unusable as reason:
                 aside(f"question {name}", str(reason))
@@ -113,10 +113,10 @@ def long_documents_in(folder: Path, pixels: int, most: int) -> LongDocuments | N
     Raises:
         UserError: Its `samples.json` is damaged.
     """
-    files = [file for file, _ in parquet_in(folder) if NEEDED <= set(columns_of(folder, file))]
+    files = [file for file, _ in parquet_in(folder) if set(columns_of(folder, file)) >= NEEDED]
     for file in sorted(folder.rglob(SAMPLES)):
         held = read_json(folder, file, ANNOTATIONS)
-        if isinstance(held, list) and any(isinstance(r, dict) and NEEDED <= r.keys() for r in held):
+        if isinstance(held, list) and any(isinstance(r, dict) and r.keys() >= NEEDED for r in held):
             files.append(file)
     return LongDocuments(folder, files, pixels, most) if files else None
 

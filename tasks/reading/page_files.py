@@ -23,7 +23,9 @@ from tasks.reading.splits import IN_FILE_NAME, NAMES
 from tasks.running.errors import UserError
 
 PARTS = ("corpus", "queries", "qrels")
-BELOW = {"data", "default", *NAMES}  # folders that are no name of a set
+# Of a folder. `eval` is what sentence-transformers' own sets of triplets call what chooses a step.
+SPLIT_OF = NAMES | {"eval": "dev"}
+BELOW = {"data", "default", *SPLIT_OF}  # folders that are no name of a set
 ROWS = 32  # read at a time, as they hold pictures
 Row = dict[str, Any]
 Aside = Callable[[str, str], None]  # notes what is set aside: its name and why
@@ -58,7 +60,7 @@ def shelf_of(words: Sequence[str]) -> Shelf:
     """
     low = [word.lower() for word in words]
     found = IN_FILE_NAME.search(low[-1])
-    split = next((NAMES[word] for word in low[:-1] if word in NAMES), None)
+    split = next((SPLIT_OF[word] for word in low[:-1] if word in SPLIT_OF), None)
     split = split or (NAMES[found[1]] if found else "test")
     depth = next(
         (n for n, word in enumerate(low[:-1]) if word in BELOW or word.startswith(PARTS)),
@@ -84,7 +86,7 @@ def parquet_in(folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
 
 
 def columns_of(folder: Path, file: Path) -> list[str]:
-    """Return the columns of a file; none of one that is no table, which is nobody's page then."""
+    """Return the columns of a file; none of one that is damaged or no Parquet."""
     with open_data(folder, file) as opened, contextlib.suppress(pa.ArrowException, OSError):
         return pq.ParquetFile(opened).schema_arrow.names
     return []
@@ -101,7 +103,7 @@ def rows_in(
     number = -1
     for file in files:
         with open_data(folder, file) as opened:
-            for batch in _batches(opened, file):
+            for batch in _batches(opened, file, columns):
                 for row, odd in rows_of(batch, columns):
                     number += 1
                     if odd:
@@ -110,15 +112,24 @@ def rows_in(
                         yield number, row
 
 
-def _batches(opened: BinaryIO, file: Path) -> Iterator[pa.RecordBatch]:
+def _batches(opened: BinaryIO, file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a file; other columns are not read, as questions have pictures beside."""
     try:
-        yield from pq.ParquetFile(opened).iter_batches(ROWS)
+        table = pq.ParquetFile(opened)
+        there = [name for name in columns if name in table.schema_arrow.names]
+        yield from table.iter_batches(ROWS, columns=there)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            f"{file.name} cannot be read",
-            f"it is damaged, or no Parquet ({first_line(error)})",
-            "get the file again, or take it out of the folder",
-        ) from None
+        raise damaged([file], first_line(error)) from None
+
+
+def damaged(files: Sequence[Path], detail: str = "") -> UserError:
+    """Return the message about files that cannot be read, all of them at once."""
+    others = f", nor can {', '.join(file.name for file in files[1:])}" if files[1:] else ""
+    return UserError(
+        f"{files[0].name} cannot be read{others}",
+        "damaged, or no Parquet" + (f" ({detail})" if detail else ""),
+        "get what is damaged again, or take it out of the folder",
+    )
 
 
 def first_of(row: Row, *names: str) -> Any:

@@ -3,16 +3,16 @@
     {"query": "What was sold in May?", "image": …, "image_filename": "sales.pdf", "source": "pdf"}
 
 is the layout of ViDoRe 1, of the ColPali training set (huggingface.co/datasets/vidore/
-colpali_train_set, columns as in the card of nomic-ai/colpali_train_set_split_by_source: `image`,
-`image_filename`, `query`, `answer`, `source`, `options`, `page`, `model`, `prompt`, `answer_type`)
+colpali_train_set, which has `answer`, `options`, `page`, `model`, `prompt` and `answer_type` too)
 and of VisRAG's training sets (`query`, `image`, `source`). A page that several questions are about
 stands in several rows and is read once, by its file name *and* its picture: a file name of another
 picture is another page. Measures are told by `source`.
 
     {"query": …, "image": …, "negative_0": …, "negative_1": …}
 
-are triplets as sentence-transformers trains on (`docs/multi_vector_encoder/training_overview.md`,
-"Multimodal"; also `positive` and `negative`); each negative is a picture and becomes a page.
+are triplets as sentence-transformers trains on ("Multimodal" in the training overview of its
+multi-vector encoders); also `positive` with `negative`, the paper's `neg_image`, or a list of
+pictures, `negatives`. Each negative is a picture and so a page.
 
     {"id": "a1", "query": …, "image": …, "negatives": ["b7", "c3"]}
 
@@ -33,6 +33,7 @@ from tasks.reading.page_files import (
     Row,
     Shelf,
     columns_of,
+    damaged,
     first_of,
     parquet_in,
     part_of,
@@ -42,8 +43,9 @@ from tasks.reading.page_files import (
 )
 from tasks.records.pages import Page, Question
 
-PICTURES = ("image", "positive")
-NEGATIVE = re.compile(r"negative(_\d+)?")
+ANSWERS = ("image", "positive")  # columns of the page that answers
+TOLD = ("set", "source", "negatives")  # beside a question
+NEGATIVE = re.compile(r"negatives|negative(_\d+)?|neg_image")
 
 
 class PageRows:
@@ -51,85 +53,105 @@ class PageRows:
 
     Args:
         shelves: The files of each split of each set.
-        negatives: Columns with pictures that do not answer the question of their row.
+        negatives: Columns of what does not answer the question of its row.
     """
 
     def __init__(self, folder: Path, shelves: dict[Shelf, list[Path]], negatives: Collection[str]):
         self.folder, self.shelves, self.negatives = folder, shelves, sorted(negatives)
         self.layout = "triplets" if negatives else "ViDoRe 1 or the ColPali training set"
         # by the number of a row: the page that answers its question, and those that do not
-        self._pages: dict[Shelf, dict[int, str]] = defaultdict(dict)
+        self._answers: dict[Shelf, dict[int, str]] = defaultdict(dict)
         self._others: dict[Shelf, dict[int, list[str]]] = defaultdict(dict)
 
     def pages(self, aside: Aside) -> Iterator[Page]:
         """Yield the pages of all splits."""
+        columns = ("id", "image_filename", *ANSWERS, *self.negatives)
         for shelf, files in self.shelves.items():
-            known: dict[tuple[str, bytes], str] = {}
-            columns = ("id", "image_filename", "negatives", *PICTURES, *self.negatives)
+            known: dict[tuple[str, bytes], str] = {}  # by what rows call a page, and its picture
+            taken: set[str] = set()
             for number, row in rows_in(self.folder, files, columns, aside):
-                base = _name(row, number)
-                name = shelf.named(base)
-                try:
-                    image = content(self.folder, first_of(row, *PICTURES), "picture", PICTURE)
-                except Unusable as reason:
-                    aside(f"{name} (row {number})", str(reason))
-                else:
-                    key = (base, hashlib.sha256(image).digest())
+                for place, called, value in self._pictures(row):
+                    name = shelf.named(called or f"{number}{place}")
+                    try:
+                        image = content(self.folder, value, "picture", PICTURE)
+                    except Unusable as reason:
+                        aside(f"{name} (row {number})", str(reason))
+                        continue
+                    key = (called, hashlib.sha256(image).digest())
                     if key not in known:
-                        taken = any(other == base for other, _ in known)
-                        known[key] = f"{name} (row {number})" if taken else name
+                        known[key] = f"{name} (row {number})" if name in taken else name
+                        taken.add(name)
                         yield Page(known[key], known[key], 1, image)
-                    self._pages[shelf][number] = known[key]
-                yield from self._negatives(shelf, number, row, aside)
+                    if place:
+                        self._others[shelf].setdefault(number, []).append(known[key])
+                    else:
+                        self._answers[shelf][number] = known[key]
 
-    def _negatives(self, shelf: Shelf, number: int, row: Row, aside: Aside) -> Iterator[Page]:
+    def _pictures(self, row: Row) -> Iterator[tuple[str, str, Any]]:
+        """Yield where the pictures of a row stand, what it calls each, and each.
+
+        Nowhere is the one that answers.
+        """
+        yield "", _called(row), first_of(row, *ANSWERS)
         for column in self.negatives:
-            if row.get(column) is None:
-                continue
-            name = shelf.named(f"{number}/{column}")
-            try:
-                image = content(self.folder, row[column], "picture", PICTURE)
-            except Unusable as reason:
-                aside(name, str(reason))
-                continue
-            self._others[shelf].setdefault(number, []).append(name)
-            yield Page(name, name, 1, image)
+            held = row.get(column)
+            if isinstance(held, list):
+                pictures = [(n, one) for n, one in enumerate(held) if isinstance(one, dict | bytes)]
+                yield from ((f"/{column}/{n}", "", one) for n, one in pictures)
+            elif held is not None:
+                yield f"/{column}", "", held
 
     def questions(self, aside: Aside) -> Iterator[Question]:
         """Yield the questions of all splits, each with its page; after the pages."""
-        columns = ("query", "set", "source", "negatives")
         for shelf, files in self.shelves.items():
-            for number, row in rows_in(self.folder, files, columns, aside):
+            for number, row in rows_in(self.folder, files, ("query", *TOLD), aside):
                 if row.get("query") is None:
                     continue  # a page that nobody asks about
-                page = self._pages[shelf].get(number)
-                others = [*self._others[shelf].get(number, ())]
-                if isinstance(row.get("negatives"), list):
-                    others += [shelf.named(one) for one in row["negatives"]]
+                page = self._answers[shelf].get(number)
+                others = [*self._others[shelf].get(number, ()), *_named(row, shelf)]
                 details: dict[str, Any] = {"negatives": others} if others else {}
                 yield Question(
                     shelf.named(number), text_of(row["query"]), {page: 1} if page else {},
-                    str(row.get("set") or row.get("source") or shelf.set), shelf.split, details,
+                    text_of(row.get("set")) or text_of(row.get("source")) or shelf.set,
+                    shelf.split, details,
                 )  # fmt: skip
 
 
 def page_rows_in(folder: Path) -> PageRows | None:
-    """Return the rows of a folder, or None where it has none."""
+    """Return the rows of a folder, or None where it has none.
+
+    Raises:
+        UserError: A file beside others of the set is damaged.
+    """
     shelves: dict[Shelf, list[Path]] = defaultdict(list)
     negatives: set[str] = set()
+    unreadable = []
     for file, words in parquet_in(folder):
-        columns = columns_of(folder, file)
-        if part_of(words) or "query" not in columns:
+        if part_of(words):
             continue
+        columns = columns_of(folder, file)
         beside = set(filter(NEGATIVE.fullmatch, columns))
-        if "image" in columns or ("positive" in columns and beside):
+        if not columns:
+            unreadable.append(file)
+        elif "query" in columns and ("image" in columns or ("positive" in columns and beside)):
             shelves[shelf_of(words)].append(file)
             negatives |= beside
+    places = {file.parent for files in shelves.values() for file in files}
+    if parts := [file for file in unreadable if file.parent in places]:
+        raise damaged(parts)
     return PageRows(folder, shelves, negatives) if shelves else None
 
 
-def _name(row: Row, number: int) -> str:
-    """Return how a row calls its page."""
-    if row.get("image_filename") is not None:
-        return str(row["image_filename"])
-    return str(number if row.get("negatives") is None or row.get("id") is None else row["id"])
+def _called(row: Row) -> str:
+    """Return what a row calls its page, or nothing; its `id`, where negatives are told by it."""
+    name = row.get("image_filename")
+    if name is None and "negatives" in row:
+        name = row.get("id")
+    return "" if name is None else str(name)
+
+
+def _named(row: Row, shelf: Shelf) -> list[str]:
+    """Return the pages that a row names as negatives."""
+    held = row.get("negatives")
+    named = held if isinstance(held, list) else []
+    return [shelf.named(one) for one in named if isinstance(one, str | int)]

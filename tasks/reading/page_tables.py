@@ -24,9 +24,9 @@ from tasks.reading.files import PICTURE, content
 from tasks.reading.page_files import (
     PARTS,
     Aside,
-    Row,
     Shelf,
     columns_of,
+    damaged,
     first_of,
     is_number,
     parquet_in,
@@ -90,7 +90,7 @@ class PageTables:
                     details["negatives"] = [shelf.named(page) for page in row["negatives"]]
                 yield Question(
                     shelf.named(name), text_of(row.get("query")), relevant.get(str(name), {}),
-                    str(row.get("set") or shelf.set), shelf.split, details,
+                    text_of(row.get("set")) or shelf.set, shelf.split, details,
                 )  # fmt: skip
 
 
@@ -98,15 +98,19 @@ def page_tables_in(folder: Path) -> PageTables | None:
     """Return the tables of a folder, or None where it has none.
 
     Raises:
-        UserError: Tables are missing.
+        UserError: Tables are missing or damaged.
     """
     found: dict[Shelf, Files] = defaultdict(dict)
+    unreadable = []
     for file, words in parquet_in(folder):
         if not (part := part_of(words)):
             continue
-        columns = columns_of(folder, file)
-        if not columns or COLUMNS[part] & set(columns):  # a damaged one is named when it is read
+        if not (columns := columns_of(folder, file)):
+            unreadable.append(file)
+        elif COLUMNS[part] & set(columns):
             found[shelf_of(words)].setdefault(part, []).append(file)
+    if unreadable:
+        raise damaged(unreadable)
     lacking = []
     for shelf, files in found.items():
         questions = files.keys() - {"corpus"}
@@ -136,7 +140,7 @@ def _renamed(folder: Path, found: dict[Shelf, Files]) -> dict[Shelf, Files]:
 
 
 def _is_visrag(folder: Path, files: Files) -> bool:
-    return any(OF_VISRAG <= set(columns_of(folder, file)) for file in files.get("queries", ()))
+    return any(set(columns_of(folder, file)) >= OF_VISRAG for file in files.get("queries", ()))
 
 
 def _judged(

@@ -136,6 +136,8 @@ class PageReader:
             }  # fmt: skip
         if "negatives" in details:
             named = [self.names[page] for page in details["negatives"] if page in self.names]
+            if len(named) < len(details["negatives"]):
+                self._set_aside(f"question {question.id}", "a negative that is not there")
             details["negatives"] = [page for page in named if page not in relevant]
         return replace(question, relevant=relevant, details=details)
 

@@ -1,19 +1,12 @@
 """Pages of PDFs, pictures and public tables; what cannot be used is set aside with its reason."""
 
-import io
 import json
 import os
-from collections import Counter
-from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-import pypdfium2 as pdfium
 import pytest
-from PIL import Image
 
 from tasks.reading.pages import PageReader
-from tasks.records.images import open_image, to_png
+from tasks.records.images import open_image
 from tasks.records.pages import (
     Page,
     Question,
@@ -24,28 +17,7 @@ from tasks.records.pages import (
 )
 from tasks.running.errors import UserError
 from tasks.world.pages import SETS, belongs, draw_sets, write_page_world
-
-PIXELS = 256 * 288
-
-
-def pdf(*sizes: tuple[float, float]) -> bytes:
-    document = pdfium.PdfDocument.new()
-    for width, height in sizes:
-        document.new_page(width, height)
-    stream = io.BytesIO()
-    document.save(stream)
-    return stream.getvalue()
-
-
-def png(level: int, size: tuple[int, int] = (64, 64)) -> bytes:
-    return to_png(Image.new("RGB", size, (level, 0, level)))
-
-
-def read(folder: Path, most: int = 50) -> tuple[dict[str, Page], list[Question], Counter]:
-    reader = PageReader(folder, PIXELS, most)
-    pages = {page.id: page for page in reader.pages()}
-    questions = list(reader.questions())
-    return pages, questions, Counter(one["reason"] for one in reader.aside)
+from tests.tasks.reading.page_folders import PIXELS, image, pdf, png, read, table
 
 
 def test_pdfs_and_pictures_become_pages_of_one_size(tmp_path):
@@ -113,16 +85,6 @@ def test_questions_of_a_folder_are_checked_one_by_one(tmp_path):
         "line has no text": 1, "relevant is neither a list of pages nor a grade for each": 1,
         "split is none of train, dev, test": 1, "line is not JSON": 1,
     }  # fmt: skip
-
-
-def table(folder: Path, name: str, rows: list[dict]) -> None:
-    file = folder / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows), file)
-
-
-def image(level: int) -> dict:
-    return {"bytes": png(level), "path": None}
 
 
 def test_vidore_1_has_a_page_once_by_its_file_name(tmp_path):
