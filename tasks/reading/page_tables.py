@@ -6,9 +6,9 @@
 
 is the layout of ViDoRe 2 and 3 (hyphens or underscores, graded scores, boxes), and of VisRAG's six
 test sets (huggingface.co/datasets/openbmb/VisRAG-Ret-Test-ChartQA and its like: names of files as
-`corpus-id`, scores of 1, `answer`, `options` and `is_numerical` beside a query). Their only split
-is called `train`, and is what VisRAG and others test on: it is read as the test split. The files,
-or the folders that they are in, are named by their split.
+`corpus-id`, scores of 1, `answer` beside a query). Their only split is called `train`, and is what
+VisRAG and others test on: it is read as the test split. The files, or the folders that they are in,
+are named by their split.
 
 Pages without questions are taken as well: they can be indexed.
 """
@@ -42,7 +42,7 @@ from tasks.running.errors import UserError
 MOST_GRADE = 100  # trec_eval keeps a list as long as the highest one
 # What a file must have, one of it, to be a part; another of such a name is nobody's.
 COLUMNS = {"corpus": {"image"}, "queries": {"query"}, "qrels": {"query-id", "query_id"}}
-OF_VISRAG = {"options", "is_numerical"}  # columns of its queries
+OF_VISRAG = {"query-id", "query", "answer"}  # columns of its queries
 Files = dict[str, list[Path]]  # of a split, by the part that they hold
 
 
@@ -51,12 +51,11 @@ class PageTables:
 
     Args:
         shelves: The files of each split of each set.
+        layout: What the tables are, for people.
     """
 
-    def __init__(self, folder: Path, shelves: dict[Shelf, Files]):
-        self.folder, self.shelves = folder, shelves
-        visrag = [_is_visrag(folder, files) for files in shelves.values()]
-        self.layout = "VisRAG" if all(visrag) else "ViDoRe 2 or 3"
+    def __init__(self, folder: Path, shelves: dict[Shelf, Files], layout: str):
+        self.folder, self.shelves, self.layout = folder, shelves, layout
 
     def pages(self, aside: Aside) -> Iterator[Page]:
         """Yield the pages of all splits."""
@@ -123,20 +122,21 @@ def page_tables_in(folder: Path) -> PageTables | None:
             "; ".join(lacking),
             "get what is missing of the same split, or take the others out of the folder",
         )
-    return PageTables(folder, _renamed(folder, found)) if found else None
+    tests = _tests_called_train(folder, found)
+    shelves = {Shelf(k.set, "test") if k in tests else k: files for k, files in found.items()}
+    layout = "VisRAG" if tests == found.keys() else "ViDoRe 2 or 3"
+    return PageTables(folder, shelves, layout) if found else None
 
 
-def _renamed(folder: Path, found: dict[Shelf, Files]) -> dict[Shelf, Files]:
-    """Return the splits by what they are: the only one of a test set may be called `train`."""
-    alone = {shelf.set for shelf in found if shelf.split == "train"}
-    alone -= {shelf.set for shelf in found if shelf.split != "train"}
-    shelves = {}
+def _tests_called_train(folder: Path, found: dict[Shelf, Files]) -> set[Shelf]:
+    """Return the splits called `train` of test sets: their only one, and VisRAG's, or so called."""
+    tests = set()
     for shelf, files in found.items():
+        alone = shelf.split == "train" and [other.set for other in found].count(shelf.set) == 1
         called = split_in(Path(shelf.set or folder.resolve()).name)
-        if shelf.set in alone and (called == "test" or _is_visrag(folder, files)):
-            shelf = Shelf(shelf.set, "test")
-        shelves[shelf] = files
-    return shelves
+        if alone and (called == "test" or _is_visrag(folder, files)):
+            tests.add(shelf)
+    return tests
 
 
 def _is_visrag(folder: Path, files: Files) -> bool:

@@ -7,13 +7,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pypdfium2 as pdfium
-from PIL import Image
+from datasets import Dataset, Features, Image, Value
+from PIL import Image as Pillow
 
 from tasks.reading.pages import PageReader
 from tasks.records.images import to_png
 from tasks.records.pages import Page, Question
 
 PIXELS = 256 * 288
+TEXT, PICTURE = Value("string"), Image()  # features of public sets
 
 
 def pdf(*sizes: tuple[float, float]) -> bytes:
@@ -26,7 +28,7 @@ def pdf(*sizes: tuple[float, float]) -> bytes:
 
 
 def png(level: int, size: tuple[int, int] = (64, 64)) -> bytes:
-    return to_png(Image.new("RGB", size, (level, 0, level)))
+    return to_png(Pillow.new("RGB", size, (level, 0, level)))
 
 
 def read(folder: Path, most: int = 50) -> tuple[dict[str, Page], list[Question], Counter]:
@@ -44,3 +46,11 @@ def table(folder: Path, name: str, rows: list[dict]) -> None:
 
 def image(level: int) -> dict:
     return {"bytes": png(level), "path": None}
+
+
+def public(folder: Path, name: str, features: dict, rows: list[dict]) -> None:
+    """Write a table as `datasets` uploads it, with the features that a set's card names."""
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    columns = {column: [row[column] for row in rows] for column in features}
+    Dataset.from_dict(columns, features=Features(features)).to_parquet(file)
