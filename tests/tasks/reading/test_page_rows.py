@@ -207,6 +207,6 @@ def test_any_row_is_read_or_set_aside_with_a_reason(tmp_path_factory, data):
     reader = PageReader(folder, PIXELS, 9)
     pages, questions = list(reader.pages()), list(reader.questions())
     assert not pages and not questions  # none of these is a picture
-    assert reader.lost >= 2 and all(0 < len(one["reason"]) < 120 for one in reader.aside)
+    assert reader.lost and all(0 < len(one["reason"]) < 120 for one in reader.aside)
     asked = [one for one in reader.aside if one["id"].startswith("question train/")]
     assert len(asked) >= (0 if row["query"] is None else 2)
