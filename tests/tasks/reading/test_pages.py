@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tasks.reading.pages import PageReader
+from tasks.reading.pages import PageReader, look
 from tasks.records.images import open_image
 from tasks.records.pages import (
     Page,
@@ -127,6 +127,33 @@ def test_vidore_2_and_3_have_pages_questions_and_grades(tmp_path, mark):
         "a page that is not there answers it": 1, "question that no page answers": 1,
         "judgement without a question, a page or a grade": 1,
     }  # fmt: skip
+
+
+def test_public_sets_of_all_forms_are_read_side_by_side(tmp_path):
+    table(tmp_path, "DocVQA/data/test.parquet", [
+        {"query": "a?", "image": image(1), "image_filename": "1.png"}
+    ])  # fmt: skip
+    for name, rows in {
+        "corpus": {"corpus-id": "1.png", "image": image(2)},
+        "queries": {"query-id": "1", "query": "b?", "answer": "2"},
+        "qrels": {"query-id": "1", "corpus-id": "1.png", "score": 1},
+    }.items():
+        table(tmp_path, f"ChartQA/{name}/train.parquet", [rows])
+    (tmp_path / "MMLongBench-Doc").mkdir()
+    (tmp_path / "MMLongBench-Doc" / "1.pdf").write_bytes(pdf((9, 9)))
+    sample = {"doc_id": "1.pdf", "question": "c?", "answer": "3", "evidence_pages": "[1]"}
+    (tmp_path / "MMLongBench-Doc" / "samples.json").write_text(json.dumps([sample]))
+    (tmp_path / "cover.png").write_bytes(png(9))  # beside public sets, and nobody's
+    pages, questions, aside = read(tmp_path)
+    assert list(pages) == ["MMLongBench-Doc/1.pdf#1", "ChartQA/test/1.png", "DocVQA/test/1.png"]
+    assert not aside and {q.set: (q.text, q.best, q.split) for q in questions} == {
+        "MMLongBench-Doc": ("c?", "MMLongBench-Doc/1.pdf#1", "test"),
+        "ChartQA": ("b?", "ChartQA/test/1.png", "test"),
+        "DocVQA": ("a?", "DocVQA/test/1.png", "test"),
+    }
+    assert look(tmp_path).layout == (
+        "MMLongBench-Doc and VisRAG and ViDoRe 1 or the ColPali training set"
+    )
 
 
 def test_names_and_texts_that_no_table_can_hold_are_set_aside(tmp_path):
