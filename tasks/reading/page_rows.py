@@ -88,9 +88,9 @@ class PageRows:
                         self._answers[shelf][number] = known[key]
 
     def _pictures(self, row: Row) -> Iterator[tuple[str, str, Any]]:
-        """Yield where the pictures of a row stand, what it calls each, and each.
+        """Yield the pictures of a row, each with its place and what the row calls it, if it does.
 
-        Nowhere is the one that answers.
+        The one that answers comes first, and its place is empty.
         """
         yield "", _called(row), first_of(row, *ANSWERS)
         for column in self.negatives:
