@@ -11,7 +11,7 @@ PACKAGES := chromium chromium-driver postgresql
 NGINX := .venv/nginx/usr/sbin/nginx
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: bench-asking bench-caption bench-demo bench-detection bench-grounding bench-grpo bench-judging bench-platform bench-tower demo demote deps doctor down packages promote pull repro reproduce serve test \
+.PHONY: bench-asking bench-caption bench-demo bench-detection bench-grounding bench-grpo bench-judging bench-platform bench-search bench-tower demo demote deps doctor down packages promote pull repro reproduce serve test \
   test-attack test-night test-ui up world
 
 demo: pull ## the main job on the embedded default
@@ -50,7 +50,7 @@ packages:
 	echo "Without $(PACKAGES) the tests that drive them are skipped."
 
 pull: $(STAMP) ## the data and the embedded models, from store/
-	@$(BIN)/python -m tasks.running.pull data.dvc base few_shot_world habits grounding_habits caption_habits judge_start
+	@$(BIN)/python -m tasks.running.pull data.dvc base few_shot_world habits grounding_habits caption_habits judge_start page_retriever
 
 SYSTEM ?= visual_rft
 reproduce: pull ## a paper's claim on the embedded default: make reproduce SYSTEM=visual_rft (45 minutes)
@@ -115,6 +115,9 @@ bench-demo: pull ## the demo, twice: its figures and its time: bench/demo.json
 
 bench-judging: pull ## a judge behind its endpoint beside one in this process: bench/judging.json
 	$(BIN)/python -m bench.judging_server
+
+bench-search: $(TESTING) ## searching an index, ours beside colpali-engine or transformers: bench/search.json
+	$(BIN)/python -m bench.search
 
 bench-tower: pull ## a fine-tuning step, a frozen tower that looks each time beside one that remembers: bench/tower.json
 	$(BIN)/python -m bench.tower

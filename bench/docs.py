@@ -8,10 +8,13 @@ import json
 import re
 from pathlib import Path
 
-from bench import caption_tables, gcot_tables, tables, think_tables
+from bench import caption_tables, gcot_tables, retrieval_tables, tables, think_tables
 from tasks.running.errors import UserError, without_trace
 
-TABLES = tables.TABLES | caption_tables.TABLES | gcot_tables.TABLES | think_tables.TABLES
+TABLES = (
+    tables.TABLES | caption_tables.TABLES | gcot_tables.TABLES | retrieval_tables.TABLES
+    | think_tables.TABLES
+)  # fmt: skip
 ROOT = Path(__file__).resolve().parents[1]
 MARKED = re.compile(r"(<!-- measured: ([^>]+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
 

@@ -39,7 +39,7 @@ class Pages(Section):
 class Retriever(Section):
     """Training a retriever with merging on, or taking one as it is."""
 
-    model: Model = "outputs/base"
+    model: Model = "outputs/page_retriever"
     trains: bool = Field(
         True, title="Train it", description="On the data's training questions, if there are any"
     )
@@ -99,8 +99,8 @@ class LightColpali(Section):
     """The experiment behind Light-ColPali's claims, on the embedded default."""
 
     seeds: Seeds = 3
-    steps: Steps = 80
-    batch: Batch = 16
+    steps: Steps = 60
+    batch: Batch = 12
     rates: Rates = [1e-4, 3e-4]
 
 

@@ -18,7 +18,7 @@ from tasks.world.shards import write_world
 
 ROOT = Path(__file__).resolve().parents[2]
 # what checkouts begin with; the school of grounding is shipped, too, but only for its experiment
-SHIPPED = ("base", "few_shot_world", "habits", "caption_habits", "judge_start")
+SHIPPED = ("base", "few_shot_world", "habits", "caption_habits", "judge_start", "page_retriever")
 
 
 @pytest.fixture(scope="session")

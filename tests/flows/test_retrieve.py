@@ -22,7 +22,10 @@ from tests.flows.servers import wait_until
 # pages as small as the pictures that the base knows: a stage takes seconds
 SMALL = {
     "pages": {"data": "mine", "pixels": 96 * 96},
-    "retriever": {"steps": 4, "batch": 2, "look_every": 2, "dev": 4, "factor": 4.0, "width": 32},
+    "retriever": {
+        "model": "outputs/base", "steps": 4, "batch": 2, "look_every": 2, "dev": 4, "factor": 4.0,
+        "width": 32,
+    },  # fmt: skip
     "page_index": {"at_once": 2},
     "benchmarks": {"resamples": 100},
 }  # fmt: skip

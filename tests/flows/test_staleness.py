@@ -92,13 +92,13 @@ CHANGES = {
         appended("tasks/reporting/page.css.j2", "\n"), 
         {"report", "few_shot_page", "visual_rft", "judge_sheet", "reasoning_page",
          "unified_reward", "gcot", "scalecap", "caption_page", "think_sheet",
-         "unified_reward_think", "retrieval_page"},
+         "unified_reward_think", "retrieval_page", "light_colpali"},
     ),
     "weights under the same name": (
         heavier, {"synthesis", "reward_model", "policy_sft", "answers_base", "judge",
                   "scalar_judge", "judge_answers", "preferred", "lessons", "boxes", "reasoner",
                   "reasoning", "unified_reward_arms", "scalecap_arms", "traces",
-                  "retriever"},
+                  "light_colpali_arms"},
     ),
     "the data": (
         appended("data/summary.json", "\n"),
@@ -118,7 +118,7 @@ CHANGES = {
         {"benchmarks", "report", "perception", "few_shot_page", "visual_rft", "judge_answers",
          "judge_sheet", "reasoning", "reasoning_page", "unified_reward", "gcot",
          "scalecap", "caption_answers", "caption_page", "think_answers", "think_sheet",
-         "unified_reward_think", "retrieval", "retrieval_page"},
+         "unified_reward_think", "retrieval", "retrieval_page", "light_colpali"},
     ),
     "the seed": (
         setting("", "seed", 7),
@@ -127,7 +127,7 @@ CHANGES = {
          "judge", "scalar_judge", "judge_answers", "judge_sheet", "preferred", "lessons", "boxes",
          "reasoner", "reasoning", "reasoning_page", "drafts", "objects", "captions",
          "caption_answers", "caption_page", "sampled", "think_answers", "think_sheet", "retriever",
-         "retrieval_page"} | WORLDS | THINK - {"unified_reward_think_arms"},
+         "retrieval_page", "light_colpali_arms"} | WORLDS | THINK - {"unified_reward_think_arms"},
     ),
 }  # fmt: skip
 
