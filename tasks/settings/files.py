@@ -71,7 +71,7 @@ class Settings(
     )
     page_world: PageWorld = Field(default=PageWorld(), description="Embedded pages")
     page_sets: PageWorld = Field(
-        default=PageWorld(train_pages=500, dev_pages=30, test_pages=200),
+        default=PageWorld(train_pages=500, dev_pages=30, test_pages=200, near_misses=0),
         description="Pages of Light-ColPali's experiment",
     )
     page_retriever: PageRetriever = Field(

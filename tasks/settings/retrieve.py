@@ -100,7 +100,7 @@ class LightColpali(Section):
 
     seeds: Seeds = 3
     steps: Steps = 60
-    batch: Batch = 12
+    batch: Batch = 24
     rates: Rates = [1e-4, 3e-4]
 
 
