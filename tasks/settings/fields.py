@@ -98,5 +98,5 @@ Processes = Annotated[
     int, Field(ge=1, le=256, description="At once on CPUs, each with a thread and a model")
 ]
 NearMisses = Annotated[
-    int, Field(ge=1, description="Pages that differ in one block, for each: the dial of difficulty")
+    int, Field(ge=0, description="Pages that differ in one block, for each: the dial of difficulty")
 ]
