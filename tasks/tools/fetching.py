@@ -13,7 +13,6 @@ few bytes could otherwise become gigabytes.
 
 import contextlib
 import hashlib
-import ipaddress
 import json
 import random
 from dataclasses import dataclass, field
@@ -28,6 +27,8 @@ from tasks.running.errors import UserError
 
 AGAIN = (408, 409, 425, 429)  # and 5xx, and 3xx; what else is refused would be so another time
 NO_ENTRY = (401, 403)
+# asked without a proxy, which would look for them on its own machine
+THIS_MACHINE = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 MB = 2**20
 
 
@@ -41,7 +42,7 @@ class Limits:
         first_wait, longest_wait: Seconds before asking again; doubled each time. A server that
             wants to be left alone for longer than the longest is not.
         bytes: Of an answer; those of ten hits have some ten thousand.
-        per_minute: Requests, attempts counted; 0 is no limit.
+        per_minute: Requests, attempts counted, evenly apart; 0 is no limit.
     """
 
     attempts: int = 4
@@ -94,18 +95,21 @@ class Fetcher:
 
     def __init__(self, limits: Limits, headers: dict[str, str] | None = None, key: str = ""):
         self.limits, self.headers, self.key = limits, headers or {}, key
-        self._pace = AsyncLimiter(limits.per_minute, 60) if limits.per_minute else None
+        # one after the other: servers that allow one a second refuse sixty at once
+        self._pace = AsyncLimiter(1, 60 / limits.per_minute) if limits.per_minute else None
 
     def __enter__(self) -> "Fetcher":
         with contextlib.ExitStack() as stack:
             # waiting in a thread of its own: only there an attempt can be stopped, wherever it is
             self._portal = stack.enter_context(start_blocking_portal())
-            self._clients: dict[bool, httpx.AsyncClient] = {
-                proxies: stack.enter_context(
-                    self._portal.wrap_async_context_manager(self._client(proxies))
-                )
-                for proxies in (False, True)
-            }
+            client = httpx.AsyncClient(
+                headers={
+                    "Accept": "application/json", "Accept-Encoding": "identity", **self.headers
+                },
+                follow_redirects=False, timeout=httpx.Timeout(self.limits.seconds),
+                mounts=dict.fromkeys(THIS_MACHINE),
+            )  # fmt: skip
+            self._client = stack.enter_context(self._portal.wrap_async_context_manager(client))
             self._stack = stack.pop_all()
         return self
 
@@ -120,12 +124,6 @@ class Fetcher:
             UserError: The server does not let this program in.
         """
         return self._portal.call(self._fetch, request)
-
-    def _client(self, proxies: bool) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            headers={"Accept": "application/json", "Accept-Encoding": "identity", **self.headers},
-            follow_redirects=False, trust_env=proxies, timeout=httpx.Timeout(self.limits.seconds),
-        )  # fmt: skip
 
     async def _fetch(self, request: Request) -> dict[str, Any]:
         for attempt in range(1, self.limits.attempts + 1):
@@ -151,9 +149,7 @@ class Fetcher:
             sent: dict[str, Any] = {"url": address.copy_merge_params(told)}
         else:
             sent = {"url": address, "json": told}
-        # a proxy would look for this machine's own servers on its own
-        client = self._clients[not is_loopback(address.host)]
-        async with client.stream(request.method, **sent) as answer:
+        async with self._client.stream(request.method, **sent) as answer:
             self._check(answer)
             body = bytearray()
             async for part in answer.aiter_raw():
@@ -196,18 +192,6 @@ class Fetcher:
         """Return the seconds before the next attempt; drawn apart, so that not all come at once."""
         doubled = self.limits.first_wait * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)
         return min(self.limits.longest_wait, max(told, doubled))
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("example.org")
-    (True, True, False)
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _seconds(answer: httpx.Response) -> float:

@@ -197,7 +197,8 @@ def test_a_search_imports_no_jax(folder, tmp_path):
     (tmp_path / "jax.py").write_text("raise SystemExit('jax was imported')")
     code = (
         "import sys; from pathlib import Path; from tasks.tools.passages import PassageIndex;"
-        f"PassageIndex.open(Path({str(folder)!r})).search('tea', 1); assert 'jax' not in sys.modules"
+        f"PassageIndex.open(Path({str(folder)!r})).search('tea', 1);"
+        "assert 'jax' not in sys.modules"
     )
     paths = os.environ | {"PYTHONPATH": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=paths, check=True)
