@@ -200,7 +200,8 @@ def _write_scores(folder: Path) -> None:
     if not numbers.stems:  # pictures of words, or signs only: nothing is found, and it is an index
         numbers["a"]
     made = _bm25s().BM25(k1=HOW["k1"], b=HOW["b"], method=HOW["method"], backend="numpy")
-    made.index((words, numbers.stems), create_empty_token=False, show_progress=False)
+    with np.errstate(invalid="ignore"):  # where no passage has a word, their mean length is 0
+        made.index((words, numbers.stems), create_empty_token=False, show_progress=False)
     made.save(folder, show_progress=False)
 
 
