@@ -89,8 +89,7 @@ class PassageReader:
                 f"{lost} of {self.kept + lost} rows of {self.corpus} are no passages",
                 "; ".join(f"{n}x {why}" for why, n in reasons.most_common())
                 + f" (the first: {self.aside[0]['id']})",
-                "mend the corpus, or raise `max_rejected_share` "
-                f"(now {self.max_rejected_share:g})",
+                f"mend the corpus, or raise `max_rejected_share` (now {self.max_rejected_share:g})",
             )
 
 
