@@ -1,1 +1,1 @@
-"""Tools that a model uses: programs that run, and searches that can be had again."""
+"""Tools that models use: programs that really run, searches that can be had again."""

@@ -12,6 +12,7 @@ from werkzeug import Response
 
 from tasks.running.errors import UserError
 from tasks.tools.fetching import Fetcher, Limits, NoAnswer, Request
+from tests.tasks.tools.bad_servers import raw_server  # noqa: F401
 
 TEA = {"results": [{"url": "http://tea/", "title": "Tea", "content": "It grows in May."}]}
 QUICK = Limits(attempts=3, seconds=0.5, first_wait=0.01, longest_wait=0.05, bytes=20_000)
