@@ -70,7 +70,7 @@ def test_mlflow_is_the_library_and_not_our_folder():
 # inside tasks/: a package imports from those before it, and from itself
 LAYERS = (
     ("running",), ("records",), ("settings", "job"), ("prompts", "asking"),
-    ("judging", "retrieval"), ("rewards",), ("questions",),
+    ("judging", "retrieval"), ("tools",), ("rewards",), ("questions",),
     ("benchmarks", "reading", "synthesis", "world"), ("reporting", "training"),
     ("reproduction",), ("stages",), ("run", "retrieval.search"),
 )  # fmt: skip
