@@ -19,7 +19,7 @@ FILE = "program.py"  # as tracebacks call it
 ONLY_TREE = 0x400  # ast.PyCF_ONLY_AST
 SYS_LANDLOCK = {"create": 444, "add": 445, "restrict": 446}  # on all machines
 SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 22, 24
 PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, CLEAR_ALL, FILTER, SIGKILL = 38, 47, 4, 2, 9
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -91,7 +91,6 @@ def main() -> None:
         os.chdir(told["folder"])
         os.setsid()
         drop_capabilities()
-    checked(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
     checked(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     if told["landlock"]:
         restrict_files(*told["landlock"])

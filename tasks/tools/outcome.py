@@ -9,10 +9,11 @@ from tasks.running.errors import UserError
 from tasks.running.texts import printable
 from tasks.tools.folders import read_output, run_folder
 from tasks.tools.walls import OUTPUT, Wall
-from tasks.tools.watching import Ended, watch
+from tasks.tools.watching import Ended, Text, watch
 
 Status = Literal["ok", "invalid", "failed", "crashed", "time", "refused"]
 LONGEST = 500_000  # bytes of a program; models write a few thousand
+ROOM = 400  # bytes of what we say ourselves: what was left out, how it ended
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,11 @@ def run_behind(wall: Wall, code: str | bytes, picture: bytes, limits: Limits) ->
                     check_from_tool(written)
             except (ValueError, BadPicture) as error:
                 status, remark, written = "refused", str(error), None
-    text = printable(str(ended.text)) + (f"\n[{remark}]" if remark else "")
-    return Outcome(status, text, written, ended.seconds, ended.memory, wall.name)
+    # what cannot be printed is spelt out, which takes up to ten times the room: cut again
+    text = Text(limits.text - ROOM)
+    text.add(printable(str(ended.text)).encode())
+    said = str(text) + (f"\n[{printable(remark)}]" if remark else "")
+    return Outcome(status, said, written, ended.seconds, ended.memory, wall.name)
 
 
 def _judged(ended: Ended, limits: Limits) -> tuple[Status, str]:
