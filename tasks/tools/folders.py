@@ -76,10 +76,13 @@ def read_output(path: Path, most: int) -> bytes:
         place = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise ValueError(f"its output cannot be opened: {os.strerror(error.errno or 0)}") from None
-    with os.fdopen(place, "rb") as file:
+    try:
         facts = os.fstat(place)
         if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
             raise ValueError("its output is no file of its own")
         if facts.st_size > most:
             raise ValueError(f"its output has {facts.st_size} bytes, {most} is the most")
-        return file.read(most)
+        with os.fdopen(place, "rb", closefd=False) as file:
+            return file.read(most)
+    finally:
+        os.close(place)

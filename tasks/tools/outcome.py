@@ -104,7 +104,8 @@ def _judged(ended: Ended, limits: Limits) -> tuple[Status, str]:
         return "invalid", "it is no program"
     if ended.overtime:
         return "time", f"stopped after {limits.seconds:g} s"
-    if ended.code == -signal.SIGKILL and ended.cpu >= 0.9 * limits.cpu:
+    # half: the kernel counts for its limit in ticks, which say more than it computed when many wait
+    if ended.code == -signal.SIGKILL and ended.cpu >= limits.cpu / 2:
         return "time", f"stopped after {limits.cpu} s of computing"
     if ended.code < 0:
         name = signal.Signals(-ended.code).name if -ended.code in set(signal.Signals) else ""

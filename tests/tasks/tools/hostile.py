@@ -43,7 +43,7 @@ for folder in ["/etc", "/home", "/root", "/tmp", "/proc", "/sys", "/dev", "/usr"
                "/run", "/mnt", "/boot", "/", "..", "../..", *T["folders"]]:
     if os.path.exists(folder):
         tries(f"list {folder}", lambda: [name for name in os.listdir(folder) if name not in
-            ("null", "urandom", "work", "packages", "inside.py", "lib", "lib64", *way)][0])
+            ("null", "urandom", "dev", "work", "packages", "inside.py", "lib", "lib64", *way)][0])
 '''
 DESCRIPTORS = '''
 for number in range(3, 1024):
@@ -279,7 +279,7 @@ TABLE = [
            "def start():\n    threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\n"
            "for i in range(10_000): tries('thread', start)", limits=SMALL),
     Attack("memory", "recursion", "sys.setrecursionlimit(10 ** 9)\ndef f(): f()\nf()",
-           ("failed", "crashed", "time"), SMALL),
+           ("failed", "crashed", "time"), Limits(cpu=1, seconds=2, memory=400_000_000)),
     Attack("memory", "a huge picture", "from PIL import Image\n"
            "Image.open('input.png').resize((100_000, 100_000))", ("failed",), SMALL),
     Attack("memory", "pipes", "x = []\nfor i in range(10_000): tries('', os.pipe)", limits=SMALL),
