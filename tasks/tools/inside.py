@@ -101,7 +101,7 @@ def main() -> None:
     try:
         tree = compile(code, FILE, "exec", ONLY_TREE, dont_inherit=True)
         program = compile(tree, FILE, "exec", dont_inherit=True)
-    except Exception as error:  # what is no program raises SyntaxError, ValueError, MemoryError, ...
+    except Exception as error:  # SyntaxError, ValueError, MemoryError, RecursionError, ...
         sys.exit(f"{type(error).__name__}: {error}")
     if not tree.body:
         sys.exit("there is no statement in it")

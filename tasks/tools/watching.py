@@ -68,9 +68,7 @@ class Text:
         return bytes(self.first + notice + self.last).decode("utf-8", "replace")
 
 
-def watch(
-    start: Start, code: bytes, rlimits: dict[str, int], seconds: float, text: int
-) -> Ended:
+def watch(start: Start, code: bytes, rlimits: dict[str, int], seconds: float, text: int) -> Ended:
     """Run a program behind a wall and return how it ended; nothing of it is left then.
 
     Args:

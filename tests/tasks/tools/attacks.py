@@ -24,7 +24,7 @@ from tasks.tools.walls import Wall
 
 SHORT = Limits(cpu=1, seconds=2)
 # Every hostile program begins with this: what works is told, what is refused is not.
-BEGINNING = '''
+BEGINNING = """
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
 def tries(name, attack, *arguments):
@@ -38,7 +38,7 @@ def call(number, *arguments):
     if result < 0:
         raise OSError(ctypes.get_errno(), "refused")
     return result
-'''
+"""
 ENDING = '\nprint("the end")\n'
 
 
@@ -52,6 +52,7 @@ class Targets:
         watched: Folders and files that stay as they are.
         other: The folder of another run.
         visitors: Who came to a server.
+        created: Files that a program would make if it could.
     """
 
     told: dict
@@ -60,6 +61,7 @@ class Targets:
     other: Path
     sibling: subprocess.Popen
     visitors: list[str] = field(default_factory=list)
+    created: list[Path] = field(default_factory=list)
 
     def fingerprint(self) -> str:
         """Return a hash of all names, contents, modes and times that are watched."""
@@ -121,6 +123,7 @@ def noticed(attack: Attack, wall: Wall, targets: Targets, picture: bytes) -> str
         (targets.sibling.poll() is not None, "a sibling is gone"),
         (bool(left := _left_over()), f"processes are left: {left}"),
         (list(folders.root(os.getpid()).glob("tmp*")) != [targets.other], "a folder is left"),
+        (bool(made := _unmade(targets.created)), f"it made {made}"),
         (bool(told := attack.also(outcome)), told),
     ]  # fmt: skip
     return "; ".join(str(what) for broken, what in wrong if broken)
@@ -130,6 +133,14 @@ def _shared_memory() -> float:
     """Return the bytes that tmpfs, memfd and System V keep, which no process's limit bounds."""
     facts = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     return 1024.0 * int(facts["Shmem"].split()[0])
+
+
+def _unmade(files: list[Path]) -> list[str]:
+    """Remove what should not be there, and return it."""
+    made = [file for file in files if file.exists()]
+    for file in made:
+        file.unlink()
+    return list(map(str, made))
 
 
 def _left_over() -> list[str]:
@@ -168,9 +179,14 @@ def targets() -> Iterator[Targets]:
         sibling = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", token])
         stack.callback(sibling.wait)
         stack.callback(sibling.kill)
+        name = f"new-{token[:8]}"
+        around = (*places, other, "/", "/etc", "/tmp", "/var/tmp", "/dev", "/dev/shm", "/work",
+                  "/packages", Path(os.__file__).parent, Path(numpy.__file__).parent)  # fmt: skip
         library = [Path(os.__file__), Path(numpy.__file__), folders.root(os.getpid()) / "empty"]
         world = Targets({}, token, [*places, other, *library], other, sibling)
+        world.created = [Path(place, name) for place in around]
         world.told = {
+            "created": [name, f"../{name}", *map(str, world.created)],
             "canaries": [str(f / name) for f in places for name in ("canary", "link")]
             + [str(other / "input.png")],
             "folders": [str(folder) for folder in (*places, other)],

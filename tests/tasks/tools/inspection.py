@@ -1,6 +1,7 @@
 """What the kernel says of a program's locks, seen from outside while it runs."""
 
 import contextlib
+import multiprocessing
 import os
 import threading
 import time
@@ -21,13 +22,15 @@ NAMES = {
     "RLIMIT_STACK": "Max stack size", "RLIMIT_MEMLOCK": "Max locked memory",
     "RLIMIT_MSGQUEUE": "Max msgqueue size", "RLIMIT_SIGPENDING": "Max pending signals",
 }  # fmt: skip
+EXPECTED = Limits().of_process()  # before anybody takes one away
+NEVER_ENDS = "import ctypes; ctypes.CDLL(None).prctl(1, 0)\nwhile True: pass"
 
 
 @contextlib.contextmanager
-def sleeping(wall: Wall, limits: Limits = Limits()) -> Iterator[psutil.Process]:
+def sleeping(wall: Wall) -> Iterator[psutil.Process]:
     """Yield the process of a program that waits behind this wall."""
     code = "import time; print('asleep', flush=True); time.sleep(60)"
-    thread = threading.Thread(target=run_behind, args=(wall, code, b"", limits))
+    thread = threading.Thread(target=run_behind, args=(wall, code, b"", Limits()))
     thread.start()
     try:
         yield _wait_for_it()
@@ -60,11 +63,13 @@ def _waits_in(process: int) -> str:
     return "clock_nanosleep" if number in ("230", "115") else ""
 
 
-def open_locks(process: psutil.Process, wall: Wall, limits: Limits = Limits()) -> list[str]:
+def open_locks(process: psutil.Process, wall: Wall) -> list[str]:
     """Return the locks that are not shut, by what the kernel tells; none is expected."""
     place = Path(f"/proc/{process.pid}")
     status = dict(
-        line.split(":\t", 1) for line in (place / "status").read_text().splitlines() if ":\t" in line
+        line.split(":\t", 1)
+        for line in (place / "status").read_text().splitlines()
+        if ":\t" in line
     )
     wrong = [
         f"{name} is {status[name]}"
@@ -81,7 +86,7 @@ def open_locks(process: psutil.Process, wall: Wall, limits: Limits = Limits()) -
         if status[name].strip() != value
     ]
     told = (place / "limits").read_text().splitlines()
-    for name, most in limits.of_process().items():
+    for name, most in EXPECTED.items():
         row = next(line for line in told if line.startswith(NAMES[name]))
         if row[len(NAMES[name]) :].split()[:2] != [str(most)] * 2:
             wrong.append(f"{name} is not {most}: {row}")
@@ -117,3 +122,40 @@ def _writable(place: Path) -> list[str]:
         if not ours and "ro" not in words[5].split(","):
             found.append(f"{words[4]} can be written")
     return found
+
+
+def outlives_its_parent(wall: Wall) -> bool:
+    """Return whether a program goes on for more than two seconds after its parent was killed."""
+    fork = multiprocessing.get_context("fork")
+    limits = Limits(cpu=20, seconds=20)
+    parent = fork.Process(target=run_behind, args=(wall, NEVER_ENDS, b"", limits))
+    parent.start()
+    started = _descendants(parent.pid or 0)
+    parent.kill()
+    parent.join()
+    until = time.monotonic() + 2
+    while time.monotonic() < until and any(_alive(process) for process in started):
+        time.sleep(0.02)
+    left = [process for process in started if _alive(process)]
+    for process in left:
+        process.kill()
+    return bool(left)
+
+
+def _descendants(number: int) -> list[psutil.Process]:
+    """Return what a process has started, once a program of it computes."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        found = psutil.Process(number).children(recursive=True)
+        with contextlib.suppress(psutil.Error):
+            if found and found[-1].cpu_times().user > 0.3:
+                return found
+        time.sleep(0.05)
+    return []
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

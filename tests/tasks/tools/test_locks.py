@@ -1,22 +1,19 @@
 """Protects the locks themselves, as the kernel tells of them, and what happens without a wall."""
 
 import os
-import signal
 import stat
-import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tasks.running.errors import UserError
 from tasks.tools import folders, probing, syscalls, walls
 from tasks.tools.outcome import run_behind
 from tasks.tools.python import DEFAULT, run
-from tasks.tools.walls import BUBBLEWRAP, LANDLOCK
-from tests.tasks.tools.inspection import open_locks, sleeping
+from tests.tasks.tools.alone import landlock_alone
+from tests.tasks.tools.inspection import open_locks, outlives_its_parent, sleeping
 
 
 def test_the_kernel_says_that_every_lock_is_shut(wall, world):
@@ -92,6 +89,12 @@ def test_without_seccomp_nothing_is_run(untried, monkeypatch, picture):
         run("print(1)", picture)
 
 
+def test_landlock_keeps_files_network_and_signals_by_itself(world, picture):
+    if walls.landlock_version() < 6:
+        pytest.skip("this kernel's Landlock does not know signals")
+    assert landlock_alone(world, picture) == ""
+
+
 def test_a_beginning_that_fails_runs_nothing(monkeypatch, wall, picture, tmp_path):
     monkeypatch.setitem(walls.ENVIRONMENT, "PYTHONHASHSEED", "no number")
     with pytest.raises(UserError, match="no program was run"):
@@ -100,45 +103,12 @@ def test_a_beginning_that_fails_runs_nothing(monkeypatch, wall, picture, tmp_pat
 
 # ---- nothing outlives its parent ----
 
-PARENT = """
-import sys
-from tasks.tools.outcome import Limits, run_behind
-from tasks.tools import walls
-print("up", flush=True)
-code = "import ctypes; ctypes.CDLL(None).prctl(1, 0)\\nwhile True: pass"
-run_behind(getattr(walls, sys.argv[1]), code, b"", Limits(cpu=60, seconds=60))
-"""
 
-
-def test_a_killed_parent_leaves_no_process_and_the_next_start_no_folder(wall, tmp_path):
-    name = {BUBBLEWRAP: "BUBBLEWRAP", LANDLOCK: "LANDLOCK"}[wall]
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, name], stdout=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )  # fmt: skip
-    parent.stdout.readline()
-    runs = _descendants(parent.pid)
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    parent.stdout.close()
-    until = time.monotonic() + 2
-    while (left := [run for run in runs if run.is_running()]) and time.monotonic() < until:
-        time.sleep(0.02)
-    assert left == []
+def test_a_killed_parent_leaves_no_process_and_the_next_start_no_folder(
+    wall, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert not outlives_its_parent(wall)
     assert len(list(tmp_path.glob(f"{folders.NAME}*"))) == 1
-    again = subprocess.run(
-        [sys.executable, "-c", "from tasks.tools.folders import clear_away; clear_away()"],
-        env={**os.environ, "TMPDIR": str(tmp_path)}, check=True,
-    )  # fmt: skip
-    assert again.returncode == 0 and list(tmp_path.iterdir()) == []
-
-
-def _descendants(number: int) -> list[psutil.Process]:
-    """Return what a process has started, once a program of it computes."""
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        found = psutil.Process(number).children(recursive=True)
-        if found and found[-1].cpu_times().user > 0.3:
-            return found
-        time.sleep(0.05)
-    raise TimeoutError("no program was started")
+    folders.clear_away()
+    assert list(tmp_path.iterdir()) == []
