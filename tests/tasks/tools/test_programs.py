@@ -114,8 +114,8 @@ def test_32_at_once_see_only_their_own_and_one_that_crashes_disturbs_none(wall):
     def one(number: int):
         mine = to_png(Image.new("RGB", (4, 4), (number, number, number)))
         code = (
-            "import os, time\nfrom PIL import Image\nim = Image.open('input.png')\ntime.sleep(0.3)\n"
-            "print(im.getpixel((0, 0))[0], len(os.listdir('.')))\nim.save('output.png')\n"
+            "import os, time\nfrom PIL import Image\nim = Image.open('input.png')\n"
+            "time.sleep(0.3)\nprint(im.getpixel((0, 0))[0], len(os.listdir('.')))\nim.save('output.png')\n"
         ) + ("import ctypes; ctypes.string_at(0)" if number == 7 else "")
         return run_behind(wall, code + ("1/0" if number == 9 else ""), mine, Limits(seconds=30))
 
