@@ -71,7 +71,7 @@ def shut(code: bytes) -> None:
 def repeatable() -> None:
     """Make what is drawn at random the same in every run: of `random`, numpy and `os.urandom`."""
     source = random.Random(0)
-    os.urandom = random._urandom = source.randbytes
+    os.urandom = vars(random)["_urandom"] = source.randbytes  # `random` has a name of its own
     random.seed(0)
 
 

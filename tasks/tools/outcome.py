@@ -22,7 +22,7 @@ class Limits:
 
     Attributes:
         cpu: Whole seconds of computing.
-        seconds: In all, waiting included.
+        seconds: In all, waiting included, from when its locks are shut.
         memory: Bytes of its address space, the interpreter and its libraries included.
         text: Bytes of what it says that come back.
     """
@@ -51,7 +51,7 @@ class Outcome:
             it ended by itself, and its output is no picture that is taken.
         text: What it said; behind it in brackets what is to be said of it.
         picture: PNG or JPEG, decoded once and found whole; None where it wrote none.
-        seconds: From its start to its end.
+        seconds: From when its locks were shut to its end.
         memory: Bytes it held at most, seen every 20 ms.
         wall: The wall that held: "bubblewrap" or "landlock".
     """

@@ -45,6 +45,7 @@ from tasks.asking.memory import Memory
 from tasks.tools.interpreter import INSIDE, interpreter
 from tasks.tools.outcome import Limits, Outcome, run_behind
 from tasks.tools.probing import standing_wall
+from tasks.tools.syscalls import filters
 from tasks.tools.walls import ENVIRONMENT, Wall
 
 __all__ = ["Limits", "Outcome", "Programs", "run"]
@@ -118,8 +119,9 @@ def key_of(code: str | bytes, picture: bytes, limits: Limits, wall: Wall) -> byt
 
 @cache
 def _surroundings() -> list:
-    """Return what else an outcome depends on: versions, environment, our own lines inside."""
-    return [interpreter().versions, ENVIRONMENT, hashlib.sha256(INSIDE.read_bytes()).hexdigest()]
+    """Return what else an outcome depends on: versions, environment, what we run inside."""
+    ours = INSIDE.read_bytes() + filters()[1]
+    return [interpreter().versions, ENVIRONMENT, hashlib.sha256(ours).hexdigest()]
 
 
 def _written(outcome: Outcome) -> dict:

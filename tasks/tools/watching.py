@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from tasks.tools import syscalls
 from tasks.tools.walls import ENVIRONMENT, Start
 
+TO_START = 60  # seconds that a wall may take to stand, on a machine with much to do
+TO_END = 10  # seconds that what was killed may take to be gone; it is there to be waited for
 TICK = 0.02  # seconds: how often its memory is looked at
 ENOUGH = 16_000_000  # bytes; who writes more finds the pipe closed
 TAIL = 4_000  # bytes: the end of what it wrote, where errors stand
@@ -52,7 +54,8 @@ class Text:
     """
 
     def __init__(self, most: int):
-        self.first, self.room = bytearray(), max(0, most - TAIL)
+        self.tail = min(TAIL, most // 4)
+        self.first, self.room = bytearray(), most - self.tail
         self.last, self.length = bytearray(), 0
 
     def add(self, some: bytes) -> None:
@@ -60,7 +63,8 @@ class Text:
         self.length += len(some)
         taken = self.room - len(self.first)
         self.first += some[:taken]
-        self.last = (self.last + some[taken:])[-TAIL:] if taken < len(some) else self.last
+        if taken < len(some):
+            self.last = (self.last + some[taken:])[-self.tail :]
 
     def __str__(self) -> str:
         left_out = self.length - len(self.first) - len(self.last)
@@ -85,7 +89,6 @@ def watch(start: Start, code: bytes, rlimits: dict[str, int], seconds: float, te
         given = stack.enter_context(_in_memory(marshal.dumps((told, code))))
         first = stack.enter_context(_in_memory(before))
         places = {"SECCOMP": str(first.fileno()), "STATUS": str(status_end.fileno())}
-        began = time.monotonic()
         process = subprocess.Popen(
             [places.get(word, word) for word in start.command],
             stdin=given, stdout=output_end, stderr=output_end, env=ENVIRONMENT, cwd="/",
@@ -95,51 +98,71 @@ def watch(start: Start, code: bytes, rlimits: dict[str, int], seconds: float, te
             end.close()
         try:
             inner = 0 if "STATUS" in start.command else process.pid  # else it is told
-            ended = _until_gone(process, inner, output, status, began + seconds, text)
+            ended = _until_gone(process, inner, output, status, report, seconds, text)
         finally:
             if process.returncode is None:  # an interrupt came in between
                 process.kill()
                 process.wait()
-        ended.reached = os.read(report.fileno(), 16).decode()
-        ended.seconds = time.monotonic() - began
         return ended
 
 
 def _until_gone(
-    process: subprocess.Popen, inner: int, output, status, until: float, most: int
+    process: subprocess.Popen, inner: int, output, status, report, seconds: float, most: int
 ) -> Ended:
-    """Read what is written, look at the memory of `inner`, stop what takes too long."""
+    """Read what is written, look at the memory of `inner`, stop what takes too long.
+
+    The time of a program begins when its locks are shut: on a busy machine that may take a while,
+    for which it is not to blame.
+    """
     ended = Ended(text=Text(most))
+    began = time.monotonic()
+    until = began + TO_START
     with contextlib.ExitStack() as stack:
         alive = os.pidfd_open(process.pid)
         stack.callback(os.close, alive)
         waiting = stack.enter_context(selectors.DefaultSelector())
-        for place in (output, status, alive):
-            waiting.register(place, selectors.EVENT_READ)
-        gone, told = False, b""
+        places = {"output": output, "status": status, "report": report, "alive": alive}
+        for name, place in places.items():
+            waiting.register(place, selectors.EVENT_READ, name)
+        gone, told, handle = False, b"", None
         while not gone:
             for key, _ in waiting.select(TICK):
-                if key.fileobj is output:
+                if key.data == "output":
                     if not (some := os.read(output.fileno(), 65536)):
                         waiting.unregister(output)
                     ended.text.add(some)
                     if ended.text.length > ENOUGH:
                         waiting.unregister(output)
                         output.close()
-                elif key.fileobj is status:
+                elif key.data == "status":
                     if not (some := os.read(status.fileno(), 4096)):
                         waiting.unregister(status)
                     told += some
-                    inner = inner or _inner(told)
+                    if not inner and (inner := _inner(told)):
+                        handle = stack.enter_context(_handle(inner))
+                elif key.data == "report":
+                    if not (some := os.read(report.fileno(), 16)):
+                        waiting.unregister(report)
+                    if some and not ended.reached:
+                        began = time.monotonic()
+                        until = began + seconds
+                    ended.reached += some.decode()
                 else:
                     gone = True
             ended.memory = max(ended.memory, _memory(inner))
-            if time.monotonic() > until and not ended.overtime and not gone:
-                ended.overtime = True
-                _kill(inner)
-                process.kill()
+            if time.monotonic() > until and not gone:
+                if handle is not None and not ended.overtime:  # bubblewrap's end follows
+                    with contextlib.suppress(ProcessLookupError):
+                        signal.pidfd_send_signal(handle, signal.SIGKILL)
+                else:
+                    process.kill()
+                ended.overtime, until = True, until + TO_END
         _, code, used = os.wait4(process.pid, 0)
+        ended.seconds = time.monotonic() - began
         process.returncode = ended.code = os.waitstatus_to_exitcode(code)
+        os.set_blocking(report.fileno(), False)
+        with contextlib.suppress(BlockingIOError):  # nothing more was written
+            ended.reached += os.read(report.fileno(), 16).decode()
         if not output.closed:
             _drain(output, ended.text)
     if ended.code > 128:  # as bubblewrap and shells tell of signals
@@ -150,7 +173,7 @@ def _until_gone(
 
 def _drain(output, text: Text) -> None:
     """Read the rest; that the pipe ends tells that nobody is left who could write."""
-    until = time.monotonic() + 1
+    until = time.monotonic() + TO_END
     with selectors.DefaultSelector() as waiting:
         waiting.register(output, selectors.EVENT_READ)
         while (left := until - time.monotonic()) > 0 and waiting.select(left):
@@ -172,10 +195,18 @@ def _memory(process: int) -> int:
     return 0
 
 
-def _kill(process: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        if process:
-            os.kill(process, signal.SIGKILL)
+@contextlib.contextmanager
+def _handle(process: int) -> Iterator[int | None]:
+    """Yield what names a process even when its number is another's; None where it is gone."""
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        yield None
+        return
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

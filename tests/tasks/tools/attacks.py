@@ -92,7 +92,7 @@ class Attack:
     name: str
     code: str | bytes
     ends: tuple[str, ...] = ("ok",)
-    limits: Limits = Limits()
+    limits: Limits = Limits(seconds=60)
     also: Callable[[Outcome], str] = lambda outcome: ""
 
     def __str__(self) -> str:
@@ -105,9 +105,9 @@ def noticed(attack: Attack, wall: Wall, targets: Targets, picture: bytes) -> str
     if isinstance(code, str):
         code = f"T = {targets.told!r}\n{BEGINNING}\n{code}{ENDING}"
     before, visitors, shared = targets.fingerprint(), len(targets.visitors), _shared_memory()
-    began = time.monotonic()
+    began, before_it = time.monotonic(), waited()
     outcome = run_behind(wall, code, picture, attack.limits)
-    took = time.monotonic() - began
+    took, starved = time.monotonic() - began, waited() - before_it
     lost = _shared_memory() - shared
     wrong = [
         ("ESCAPED" in outcome.text, outcome.text[:600]),
@@ -115,7 +115,7 @@ def noticed(attack: Attack, wall: Wall, targets: Targets, picture: bytes) -> str
         (outcome.status == "ok" and "the end" not in outcome.text, f"cut off: {outcome.text}"),
         (targets.token in outcome.text, "a secret came back"),
         (len(outcome.text.encode()) > attack.limits.text, "too much text"),
-        (took > attack.limits.seconds + 1, f"it took {took:.1f} s"),
+        (took > attack.limits.seconds + 1 + starved, f"it took {took:.1f} s"),
         (outcome.memory > attack.limits.memory + 64e6, f"it held {outcome.memory / 1e6:.0f} MB"),
         (lost > 64e6, f"{lost / 1e6:.0f} MB of shared memory are lost"),
         (targets.fingerprint() != before, "files have changed"),
@@ -127,6 +127,14 @@ def noticed(attack: Attack, wall: Wall, targets: Targets, picture: bytes) -> str
         (bool(told := attack.also(outcome)), told),
     ]  # fmt: skip
     return "; ".join(str(what) for broken, what in wrong if broken)
+
+
+def waited() -> float:
+    """Return the seconds for which somebody on this machine has waited for a core so far."""
+    try:
+        return int(Path("/proc/pressure/cpu").read_text().split("total=")[1].split()[0]) / 1e6
+    except OSError:  # a kernel that does not tell
+        return 0.0
 
 
 def _shared_memory() -> float:

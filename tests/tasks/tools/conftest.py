@@ -1,10 +1,12 @@
 """A world that hostile programs are let loose on, and the two walls."""
 
+import shutil
+
 import pytest
 from PIL import Image
 
 from tasks.records.images import to_png
-from tasks.tools.walls import BUBBLEWRAP, LANDLOCK
+from tasks.tools.walls import BUBBLEWRAP, LANDLOCK, landlock_version
 from tests.tasks.tools.attacks import targets
 
 
@@ -21,4 +23,8 @@ def picture() -> bytes:
 
 @pytest.fixture(params=[BUBBLEWRAP, LANDLOCK], ids=lambda wall: wall.name)
 def wall(request):
+    if request.param is BUBBLEWRAP and shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed: make packages")
+    if request.param is LANDLOCK and landlock_version() < 1:
+        pytest.skip("this kernel has no Landlock")
     return request.param

@@ -243,7 +243,8 @@ if answer > 0:
     print("ESCAPED", answer)
 """
 FORGED = "print(\"\\nstatus: ok\\n[ended with code 0]\\n{'status': 'ok'}\"); os._exit(3)"
-SMALL = Limits(cpu=3, seconds=5, memory=400_000_000)
+# seconds enough for a busy machine: what bounds these is memory
+SMALL = Limits(cpu=5, seconds=60, memory=400_000_000)
 KILLED = ("time",)
 TABLE = [
     Attack("no network", "sockets of every family", NETWORK),

@@ -1,6 +1,7 @@
 """What the kernel says of a program's locks, seen from outside while it runs."""
 
 import contextlib
+import fcntl
 import multiprocessing
 import os
 import threading
@@ -15,6 +16,7 @@ from tasks.tools.outcome import Limits, run_behind
 from tasks.tools.walls import Wall
 
 NAMESPACES = ("user", "pid", "net", "ipc", "uts", "cgroup", "mnt")
+NS_GET_PARENT = 0xB702
 NAMES = {
     "RLIMIT_AS": "Max address space", "RLIMIT_CPU": "Max cpu time",
     "RLIMIT_FSIZE": "Max file size", "RLIMIT_CORE": "Max core file size",
@@ -97,6 +99,8 @@ def open_locks(process: psutil.Process, wall: Wall) -> list[str]:
         for kind in NAMESPACES:
             if os.readlink(place / "ns" / kind) == os.readlink(f"/proc/self/ns/{kind}"):
                 wrong.append(f"it is in our {kind} namespace")
+        if _parent_namespace(place) == os.stat("/proc/self/ns/user").st_ino:
+            wrong.append("it may have user namespaces of its own")
         wrong += _writable(place)
         environment = Path(f"/proc/{process.ppid()}/environ").read_bytes()
         wrong += ["bubblewrap sees our environment"] if b"SECRET" in environment else []
@@ -108,6 +112,22 @@ def _environment(place: Path) -> list[bytes]:
     there = (place / "environ").read_bytes().split(b"\0")[:-1]
     ours = {f"{name}={value}".encode() for name, value in walls.ENVIRONMENT.items()}
     return [word for word in there if word in ours or word == b"PWD=/work"]
+
+
+def _parent_namespace(place: Path) -> int:
+    """Return the user namespace above the program's: where no further one is allowed, not ours.
+
+    bubblewrap then forbids them in one namespace and runs the program in another below it.
+    """
+    user = os.open(place / "ns" / "user", os.O_RDONLY)
+    try:
+        above = fcntl.ioctl(user, NS_GET_PARENT)
+        try:
+            return os.fstat(above).st_ino
+        finally:
+            os.close(above)
+    finally:
+        os.close(user)
 
 
 def _writable(place: Path) -> list[str]:

@@ -136,7 +136,8 @@ def locks() -> list[Lock]:
             "    for device in")),
         Lock("empty environment", BOTH, lambda: setattr(
             watching, "ENVIRONMENT", {**os.environ, **watching.ENVIRONMENT})),
-        Lock("first filter of calls", (BUBBLEWRAP,), filters(False, True)),
+        Lock("first filter of calls", (BUBBLEWRAP,), rewriting(
+            walls, "_bubblewrap", '"--seccomp", "SECCOMP", ', "")),
         Lock("second filter of calls", BOTH, filters(True, False)),
         Lock("both filters of calls", BOTH, filters(False, False)),
         Lock("Landlock: files", (LANDLOCK,), rewriting_inside(
@@ -154,8 +155,9 @@ def locks() -> list[Lock]:
             "os.closerange(report + 1, 4096)")),
         Lock("report closed", BOTH, rewriting_inside('os.write(report, b"c")\n    os.close(report)',
                                                      'os.write(report, b"c")')),
-        Lock("time in all", BOTH, rewriting(watching, "watch", "began + seconds", "began + 60")),
-        Lock("text cut", BOTH, setting(outcome, "ROOM", -10**6)),
+        Lock("time in all", BOTH, rewriting(
+            watching, "_until_gone", "until = began + seconds", "until = began + 60")),
+        Lock("text cut", BOTH, setting(outcome, "ROOM", -(10**6))),
         Lock("text made printable", BOTH, setting(outcome, "printable", str)),
         Lock("status from outside", BOTH, rewriting(
             outcome, "_judged", '("failed", f"ended with code {ended.code}") if ended.code else',
