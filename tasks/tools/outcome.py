@@ -13,7 +13,7 @@ from tasks.tools.watching import Ended, Text, watch
 
 Status = Literal["ok", "invalid", "failed", "crashed", "time", "refused"]
 LONGEST = 500_000  # bytes of a program; models write a few thousand
-ROOM = 400  # bytes of what we say ourselves: what was left out, how it ended
+ROOM, LONGEST_REMARK = 400, 300  # bytes of what we say ourselves: what was left out, how it ended
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def run_behind(wall: Wall, code: str | bytes, picture: bytes, limits: Limits) ->
     # what cannot be printed is spelt out, which takes up to ten times the room: cut again
     text = Text(limits.text - ROOM)
     text.add(printable(str(ended.text)).encode())
-    said = str(text) + (f"\n[{printable(remark)}]" if remark else "")
+    said = str(text) + (f"\n[{printable(remark)[:LONGEST_REMARK]}]" if remark else "")
     return Outcome(status, said, written, ended.seconds, ended.memory, wall.name)
 
 
