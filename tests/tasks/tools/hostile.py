@@ -93,7 +93,7 @@ with open("output.png", "r+b") as file:
     tries("fchown", os.fchown, file.fileno(), os.getuid(), os.getgid())
     tries("futime", os.utime, file.fileno(), (1, 1))
     tries("fsetxattr", os.setxattr, file.fileno(), "user.x", b"y")
-    tries("flags", call, 16, file.fileno(), 0x40086602, ctypes.byref(ctypes.c_long(0x10)))
+    tries("flags", call, 16, file.fileno(), 0x40086602, ctypes.byref(ctypes.c_long(0x40)))
 for path in ["output.png", *T["folders"]]:
     tries(f"unlink {path}", os.unlink, path)
     tries(f"rmdir {path}", os.rmdir, path)
@@ -177,9 +177,13 @@ for target in {T["parent"], T["sibling"], os.getppid(), -1, -T["parent"], 1, 2} 
     tries(f"session of {target}", os.getsid, abs(target))
     tries(f"compare {target}", call, 312, target, target, 0, 0, 0)
 tries("nice", os.nice, 0)
-tries("terminal", call, 16, 0, 0x5412, b"x")
-tries("terminal 1", call, 16, 1, 0x5412, b"x")
-tries("terminal, high bits", call, 16, 0, 0x100005412, b"x")
+for place, number in ((0, 0x5412), (1, 0x5412), (0, 0x100005412), (0, 0x5415), (1, 0x541D)):
+    try:
+        call(16, place, number, b"x")
+    except OSError as error:
+        if error.errno == 1:  # and not that it is no terminal
+            continue
+    print("ESCAPED terminal", place, number)
 tries("owner of signals", call, 72, 1, 8, T["parent"])
 tries("signals of a pipe", call, 72, 1, 4, 0o20000)
 tries("pipe's size", call, 72, 1, 1031, 2**20)
@@ -187,6 +191,7 @@ tries("session", os.setsid)
 tries("limit", resource.setrlimit, resource.RLIMIT_AS, (-1, -1))
 tries("limit of time", resource.setrlimit, resource.RLIMIT_CPU, (-1, -1))
 tries("limit by number", call, 160, 9, (ctypes.c_uint64 * 2)(2**40, 2**40))
+tries("limit as it is", call, 160, 7, (ctypes.c_uint64 * 2)(64, 64))
 tries("death of the parent", call, 157, 1, 0, 0, 0, 0)
 """
 # Numbers of x86-64. Each asks for something impossible: who is let through is told so, and who is
@@ -212,7 +217,7 @@ numbers = dict(mount=165, umount=166, unshare=272, setns=308, chroot=161, pivot_
     setitimer=38, getitimer=36, alarm=37, times_of_files=280, umask=95, wait=61, waitid=247,
     io_setup=206, remap=216, readahead=187, fadvise=221, sync=162, syncfs=306, flock=73, dup2=33,
     dup3=292, close_range=436, openat2=437, execve=59, execveat=322, rt_sigtimedwait=128,
-    sched_setattr=314, kcmp=312, getgroups=115, setfsuid=122, setreuid=113, getpgrp=111)
+    sched_setattr=314, kcmp=312, getgroups=115, ptrace=101, setfsuid=122, setreuid=113, getpgrp=111)
 for name, number in numbers.items():
     for argument in (0, -1, 0x10000000, 0x20000000):
         try:
