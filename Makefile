@@ -5,13 +5,13 @@ STAMP := .venv/installed
 TESTING := .venv/installed-for-tests
 export DVC_NO_ANALYTICS := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# what tests drive besides Python: a browser, and a database server for the team set-up
-PACKAGES := chromium chromium-driver postgresql
+# what tests drive besides Python: a browser, a database server for the team set-up, the sandbox's walls
+PACKAGES := chromium chromium-driver postgresql bubblewrap libseccomp2
 # unpacked and not installed: Debian's package would start a server on port 80
 NGINX := .venv/nginx/usr/sbin/nginx
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: bench-asking bench-caption bench-demo bench-detection bench-grounding bench-grpo bench-judging bench-platform bench-search bench-tower demo demote deps doctor down packages promote pull repro reproduce serve test \
+.PHONY: attack bench-asking bench-caption bench-demo bench-detection bench-grounding bench-grpo bench-judging bench-platform bench-search bench-tools bench-tower demo demote deps doctor down packages promote pull repro reproduce serve test \
   test-attack test-night test-ui up world
 
 demo: pull ## the main job on the embedded default
@@ -32,7 +32,10 @@ test-attack: $(TESTING) pull packages ## what a stranger would try: web pages, u
 	$(PYTEST) -m attack $(ATTACKS)
 # named, as to collect all tests takes 20 s; the longest first
 ATTACKS := tests/flows/test_attacks.py tests/tasks/reading/test_hostile_data.py tests/models/vlm tests/flows/test_gate.py \
-  tests/tasks/running/test_texts.py
+  tests/tasks/running/test_texts.py tests/tasks/tools
+
+attack: $(TESTING) packages ## the sandbox without each of its locks in turn: lock x promise (15 minutes)
+	$(BIN)/python -m tests.tasks.tools.teeth
 
 deps: $(STAMP) ## the code dependencies of dvc.yaml, from what the stages import
 	$(BIN)/python -m tasks.running.closure
@@ -118,6 +121,9 @@ bench-judging: pull ## a judge behind its endpoint beside one in this process: b
 
 bench-search: $(TESTING) ## searching an index, ours beside colpali-engine or transformers: bench/search.json
 	$(BIN)/python -m bench.search
+
+bench-tools: $(TESTING) packages ## what a sandbox costs, a program behind each wall beside a bare interpreter: bench/tools.json
+	$(BIN)/python -m bench.tools
 
 bench-tower: pull ## a fine-tuning step, a frozen tower that looks each time beside one that remembers: bench/tower.json
 	$(BIN)/python -m bench.tower

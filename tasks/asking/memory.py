@@ -26,9 +26,10 @@ class Memory:
 
     Args:
         folder: Where its file is, or is made.
+        most: Answers; beyond, the oldest are let go.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, most: int = MOST):
         folder.mkdir(parents=True, exist_ok=True)
         self.file = folder / FILE
         self._database = sqlite3.connect(self.file, timeout=60, isolation_level=None)
@@ -37,7 +38,7 @@ class Memory:
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.execute(TABLES)
         self._database.execute(
-            "DELETE FROM answers WHERE id <= (SELECT max(id) FROM answers) - ?", (MOST,)
+            "DELETE FROM answers WHERE id <= (SELECT max(id) FROM answers) - ?", (most,)
         )
 
     def known(self, keys: Sequence[bytes]) -> dict[bytes, list[Any]]:

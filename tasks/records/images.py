@@ -32,6 +32,8 @@ SECONDS = 10  # a picture of MAX_PIXELS takes one or two
 # A JPEG is decoded once for each of its scans, of which others have 10, and no signal comes between
 # scans that are a few bytes each: 64 million pixels take 0.17 s a scan.
 SCANNED_PIXELS = 40 * MAX_PIXELS
+# What a tool returns was made by a program that nobody has read: two formats, and smaller.
+TOOLS_FORMATS, TOOLS_PIXELS, TOOLS_BYTES = ("PNG", "JPEG"), 16_000_000, 16_000_000
 
 
 class BadPicture(ValueError):
@@ -69,6 +71,29 @@ def open_image(data: bytes) -> Image.Image:
             `SECONDS` (in a main thread).
     """
     return _opened(data)[0]
+
+
+def check_from_tool(data: bytes) -> None:
+    """Refuse, before it is decoded, what a tool should not return as a picture; then decode it.
+
+    Raises:
+        BadPicture: It is neither PNG nor JPEG whatever it is called, too large, several pictures
+            in one, or one that `open_image` does not open.
+    """
+    if len(data) > TOOLS_BYTES:
+        raise BadPicture("picture too large", f"{len(data)} bytes")
+    try:
+        with Image.open(io.BytesIO(data), formats=TOOLS_FORMATS) as image:
+            size, frames = image.size, getattr(image, "n_frames", 1)
+    except Image.DecompressionBombError as error:
+        raise BadPicture("picture too large", str(error)) from error
+    except Exception as error:  # see `_opened`
+        raise BadPicture("neither a PNG nor a JPEG picture", type(error).__name__) from error
+    if size[0] * size[1] > TOOLS_PIXELS:
+        raise BadPicture("picture too large", f"{size[0]} x {size[1]} pixels")
+    if frames > 1:
+        raise BadPicture("several pictures in one", f"{frames} frames")
+    open_image(data)
 
 
 def kept(data: bytes) -> tuple[bytes, tuple[int, int]]:
