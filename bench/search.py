@@ -153,6 +153,9 @@ def measure() -> dict[str, Any]:
             len({o.page for o in a} & {o.page for o in b}) / 5
             for a, b in zip(best, fast, strict=True)
         ),
+        "same_first": statistics.fmean(
+            a[0].page == b[0].page for a, b in zip(best, fast, strict=True)
+        ),
         "scores_apart": apart, "bytes": index.bytes, "memory": memory,
         "similarities": _similarities(whole), "pages": PAGES, "torch": torch.__version__,
         "threads": torch.get_num_threads(),

@@ -46,8 +46,8 @@ HYPOTHESES = (
     ("told: clusters 49 against one vector, both tuned", "clusters 49" + WITH,
      "one vector" + WITH),
 )  # fmt: skip
-LINES = ("clusters", "windows", "runs", "random pruning", "pruning by score",
-         "pruning by attention")  # fmt: skip
+LINES = ("clusters", "clusters by distance", "windows", "runs", "random pruning",
+         "pruning by score", "pruning by attention")  # fmt: skip
 
 
 def questions_of(results: Sequence[Result]) -> dict[str, dict[str, Runs]]:

@@ -17,6 +17,7 @@ from mlflow.entities import Metric
 import mlflow
 from models.statistics import Comparison, compare, interval, told
 from tasks.reproduction.arms import BASE, Result
+from tasks.running.texts import metric_name
 
 Row = dict[str, Any]
 Table = dict[str, list[Row]]
@@ -270,7 +271,7 @@ def log_arms(results: Sequence[Result], run_id: str, parts: set[str]) -> None:
         tags = {"mlflow.parentRunId": run_id, "kind": "arm"} | facts
         run = client.create_run(experiment, run_name=name, tags=tags)
         metrics = [
-            Metric(f"{part}/{name}", value, 0, 0)
+            Metric(metric_name(f"{part}/{name}"), value, 0, 0)
             for part in sorted(f"best/{part}" for part in parts)
             for name, value in result[part].items()
             if name != "items"

@@ -1,7 +1,7 @@
 """Proposes pages that may answer, by faiss; their exact scores decide (`tasks.retrieval.scoring`).
 
 >>> proposals = proposals_of(index)                                                # doctest: +SKIP
->>> proposals.pages(question, most=128)                                            # doctest: +SKIP
+>>> proposals.pages(question, most=256)                                            # doctest: +SKIP
 array([17, 4, ...])
 
 All vectors of an index lie in inverted lists, float16, memory-mapped: a word of a question looks
@@ -22,7 +22,7 @@ from models.engine.whole import discard
 from tasks.retrieval.index import PageIndex
 from tasks.running.private import runtime
 
-PROBED, NEIGHBOURS = 32, 256  # lists that a word looks into, and vectors that it brings back
+PROBED, NEIGHBOURS = 32, 512  # lists that a word looks into, and vectors that it brings back
 ROWS_AT_ONCE = 2**16
 SEED = 0
 

@@ -27,7 +27,7 @@ from tasks.running.errors import UserError
 ROWS_AT_ONCE, WORDS_AT_ONCE = 2**13, 2**10
 How = Literal["auto", "exact", "fast"]
 MANY = 20_000  # pages: below, comparing all takes less than a second
-PROPOSED = 128  # pages whose exact scores are computed
+PROPOSED = 256  # pages whose exact scores are computed
 
 
 @dataclass(frozen=True)
