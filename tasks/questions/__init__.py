@@ -20,6 +20,7 @@ from tasks.questions.point import Point
 from tasks.questions.relaxed import Relaxed
 from tasks.questions.tagged_box import TaggedBox
 from tasks.questions.tagged_detections import TaggedDetections
+from tasks.questions.typed import Typed
 from tasks.questions.verdict import Verdict
 from tasks.questions.vqa import Vqa
 from tasks.records.rows import Sample
@@ -28,8 +29,8 @@ from tasks.rewards.reward import Reward
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Exact(), Number(), Relaxed(), Anls(), Vqa(), Final(), Caption(), Box(), TaggedBox(),
-        Detections(), TaggedDetections(), Pair(), Point(), Verdict(),
+        Exact(), Number(), Relaxed(), Anls(), Vqa(), Final(), Typed(), Caption(), Box(),
+        TaggedBox(), Detections(), TaggedDetections(), Pair(), Point(), Verdict(),
     )
 }  # fmt: skip
 

@@ -47,6 +47,11 @@ RENDERED = {
         "Think first, then answer with the name of the class alone, exactly like this: "
         "<think>your thoughts</think><answer>class name</answer>",
     ),
+    "reason/plain_instructions": (
+        {},
+        "Think first, then answer with a word, a number or a short phrase, exactly like this: "
+        "<think>your thoughts</think><answer>your answer</answer>",
+    ),
     "reinforce/find": ({"label": "circle"}, "Find every circle."),
     "ground/read_box": ({"box": "[1, 2, 3, 4]"}, "Read the text in the box [1, 2, 3, 4]."),
     "ground/reason": (

@@ -40,6 +40,7 @@ def prepare(folder: Path, model: str) -> Path:
     samples.append(point_sample(random.Random(0), "train", NOVEL[0]))
     counted = make_sample(0, "train", "count", len(samples))
     others = ("number", "relaxed", "anls", "vqa")
+    samples.append(counted.model_copy(update={"metric": "typed", "final": counted.answer}))
     samples += [counted.model_copy(update={"metric": metric}) for metric in others]
     samples.append(counted.model_copy(update={"metric": "verdict", "answer": "A"}))
     assert {sample.metric for sample in samples} == {
