@@ -34,7 +34,8 @@ KINDS: dict[str, Kind] = {
     )
 }  # fmt: skip
 
-SHORT = ("exact", "number", "relaxed", "anls", "vqa", "final")  # kinds with a short answer
+# kinds with a short answer
+SHORT = ("exact", "number", "relaxed", "anls", "vqa", "final", "typed")
 
 
 def kind_of(sample: Sample) -> Kind:

@@ -12,6 +12,10 @@ RENDERED = {
         {"question": "Which colour?", "options": "A. red\nB. blue"},
         "Which colour?\nA. red\nB. blue\nAnswer with the letter of the right option.",
     ),
+    "benchmarks/letter": (
+        {"question": "Which? Options: A: red, B: blue"},
+        "Which? Options: A: red, B: blue\nAnswer with the letter of the right option.",
+    ),
     "reinforce/classify": ({}, "Which class is it?"),
     "caption/describe": ({}, "Tell me what you see."),
     "caption/objects": (
