@@ -8,6 +8,7 @@ as Parquet of the Hub with the picture in the table, or as JSON or JSONL beside 
 and MMStar as VLMEvalKit ships it, are tables of `tasks/reading/vlmevalkit.py`. All is for testing.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from tasks.reading.splits import Splits
 from tasks.reading.tables import parquet_rows
 from tasks.records.rows import Sample
 from tasks.rewards.choices import LETTERS, options_in
+from tasks.running.errors import UserError
 
 PATTERNS = ("*.parquet", "*/*.parquet", "*.json", "*.jsonl", "data/*.json", "data/*.jsonl")
 HEAD = 2**16  # bytes of a JSON file in which the names of its columns stand
@@ -56,13 +58,15 @@ def benchmark_records(folder: Path, files: dict[Path, str], splits: Splits) -> I
 
 
 def _layout(folder: Path, file: Path) -> str:
-    if file.suffix == ".parquet":
-        columns = tuple(name for needed, _ in LAYOUTS.values() for name in needed)
-        there = set(next(parquet_rows(folder, file, columns), ({}, None))[0])
-    else:
-        with open_data(folder, file) as opened:
-            head = opened.read(HEAD).decode("utf-8", "ignore")
-        there = set(re.findall(r'"(\w+)"\s*:', head))
+    there: set[str] = set()
+    with contextlib.suppress(UserError):  # a link or a damaged file, which its own reader tells
+        if file.suffix == ".parquet":
+            columns = tuple(name for needed, _ in LAYOUTS.values() for name in needed)
+            there = set(next(parquet_rows(folder, file, columns), ({}, None))[0])
+        else:
+            with open_data(folder, file) as opened:
+                head = opened.read(HEAD).decode("utf-8", "ignore")
+            there = set(re.findall(r'"(\w+)"\s*:', head))
     return next((name for name, (needed, _) in LAYOUTS.items() if there >= set(needed)), "")
 
 

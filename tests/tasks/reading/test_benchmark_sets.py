@@ -209,6 +209,23 @@ def test_what_a_flow_reads_of_a_benchmark_is_for_testing_and_scored_by_type(fold
     assert reasons(folder) == {}
 
 
+def test_mathvista_as_vlmevalkit_has_it(folder):
+    """The options stand in the question, and the answer is the text of one."""
+    with (folder / "MathVista_MINI.tsv").open("w", newline="") as file:
+        written = csv.writer(file, delimiter="\t")
+        written.writerow(("index", "image", "question", "answer", "answer_option", "category"))
+        for row in VISTA_ROWS:
+            coded = base64.b64encode(picture(row)).decode()
+            option = "C" if row["choices"] else ""
+            written.writerow(
+                (row["pid"], coded, row["query"], row["answer"], option, "math-targeted-vqa")
+            )
+    number, choice, _ = read_benchmark(folder).samples
+    assert (choice.final, choice.details["problem_type"]) == ("C", "multiple-choice")
+    assert choice.details["options"]["C"] == "145°"
+    assert (number.final, number.details["problem_type"]) == ("1.2", "numerical")
+
+
 # ---- MMBench ----
 
 BENCH_COLUMNS = (

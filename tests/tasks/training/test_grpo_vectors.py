@@ -144,6 +144,15 @@ def loss_of(trainer, monkeypatch, policy, reference, mask, scaled, beta) -> tupl
     return loss.item(), log_probs.grad
 
 
+@pytest.mark.parametrize(("given", "expected"), rows("grpo_loss") + rows("visionary_grpo_loss"))
+def test_the_divergence_is_that_of_the_specification(trainer, monkeypatch, given, expected):
+    """It is what a whole weight of it adds to the loss."""
+    scaled = [0.0] * len(given["rewards"])
+    parts = given["token_logps"], given["ref_token_logps"], given["mask"], scaled
+    loss, _ = loss_of(trainer, monkeypatch, *parts, beta=1.0)
+    assert loss == pytest.approx(expected["mean_kl"], abs=2e-6)
+
+
 @pytest.mark.parametrize(("given", "expected"), think("grpo_loss"))
 def test_loss_and_gradient_are_those_of_the_thinking_judge(trainer, monkeypatch, given, expected):
     loss, gradient = loss_of(
