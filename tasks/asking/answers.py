@@ -1,7 +1,8 @@
 """Reads what models write: tagged answers, thoughts, and lists of boxes with confidences.
 
 Only the strict reading of the Visual-RFT specification (section 5): exactly one answer pair, a
-literal parser and never `eval`, no repairs, and one malformed element invalidates the whole answer.
+literal parser and never `eval`, no repairs, and one malformed element invalidates the whole answer;
+and of Visionary-R1's (4.3): a caption is the one `<info>` pair, and holds no other tag.
 """
 
 import ast
@@ -12,8 +13,12 @@ from typing import TypeGuard
 
 from tasks.records.boxes import Box, Frame
 
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")
-_CONTRACT = re.compile(r"<think>.*?</think>\s*<answer>.*?</answer>", re.DOTALL)
+# The blocks of an answer, in their order.
+GRAMMARS = {"plain": ("think", "answer"), "caption_first": ("info", "think", "answer")}
+_CONTRACTS = {
+    grammar: re.compile(r"\s*".join(rf"<{block}>.*?</{block}>" for block in blocks), re.DOTALL)
+    for grammar, blocks in GRAMMARS.items()
+}
 _NOTHING = re.compile(r"""["']?no objects?["']?\.?""", re.IGNORECASE)
 # one box as Qwen models write it, [x0, y0, x1, y1], or as the Visual-RFT data does, (x0,y0),(x1,y1)
 _ONE_BOX = re.compile(
@@ -45,10 +50,15 @@ class Malformed(ValueError):
     """An answer that cannot be read; the message says why in a few words."""
 
 
-def keeps_contract(text: str) -> bool:
-    """True if the whole text is one thought and then one answer, each tag exactly once."""
+def keeps_contract(text: str, grammar: str = "plain") -> bool:
+    """True if the whole text is the blocks of a grammar in their order, each tag exactly once.
+
+    >>> keeps_contract("<think>2 + 2</think><answer>4</answer>")
+    True
+    """
     # counted first: the pattern alone would take quadratic time on thousands of tags
-    return all(text.count(tag) == 1 for tag in TAGS) and bool(_CONTRACT.fullmatch(text))
+    once = all(text.count(tag) == 1 for tag in _tags(grammar))
+    return once and bool(_CONTRACTS[grammar].fullmatch(text))
 
 
 def tagged_answer(text: str) -> str | None:
@@ -69,16 +79,50 @@ def read_answer(text: str) -> str:
     Raises:
         Malformed: There is none, more than one, or it never ends.
     """
-    opened, closed = text.count("<answer>"), text.count("</answer>")
+    return _only_block(text, "answer")
+
+
+def read_caption(text: str) -> str:
+    """Return the caption that a caption-first answer begins with.
+
+    >>> read_caption("<info> A red ring. </info> <think>…</think> <answer>red</answer>")
+    'A red ring.'
+
+    Raises:
+        Malformed: There is none, more than one, it never ends, says nothing, or holds other tags.
+    """
+    caption = _only_block(text, "info")
+    if not caption:
+        raise Malformed("empty caption")
+    if any(tag in caption for tag in _tags("plain")):
+        raise Malformed("tags inside the caption")
+    return caption
+
+
+def tagged_caption(text: str) -> str | None:
+    """Return what `read_caption` does, or None where it would raise."""
+    try:
+        return read_caption(text)
+    except Malformed:
+        return None
+
+
+def _only_block(text: str, name: str) -> str:
+    opening, closing = f"<{name}>", f"</{name}>"
+    opened, closed = text.count(opening), text.count(closing)
     if opened != 1 or closed != 1:
         if not opened:
-            raise Malformed("no answer tags")
-        raise Malformed("answer without an end" if not closed else "several answer tags")
-    before, _, after = text.partition("<answer>")
-    content, _, _ = after.partition("</answer>")
-    if "</answer>" in before:
-        raise Malformed("answer tags in the wrong order")
+            raise Malformed(f"no {name} tags")
+        raise Malformed(f"{name} without an end" if not closed else f"several {name} tags")
+    before, _, after = text.partition(opening)
+    content, _, _ = after.partition(closing)
+    if closing in before:
+        raise Malformed(f"{name} tags in the wrong order")
     return content.strip()
+
+
+def _tags(grammar: str) -> list[str]:
+    return [tag for block in GRAMMARS[grammar] for tag in (f"<{block}>", f"</{block}>")]
 
 
 def marked_answer(text: str) -> str | None:

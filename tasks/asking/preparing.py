@@ -37,6 +37,13 @@ def context_of(config: PreTrainedConfig) -> int:
     return most if isinstance(most, int) else 0
 
 
+def smallest_side(processor: ProcessorMixin) -> int:
+    """Return the side of a picture, in pixels, that fills one token; 1 where nobody says."""
+    images = getattr(processor, "image_processor", processor)
+    patch, merged = getattr(images, "patch_size", 1), getattr(images, "merge_size", 1)
+    return patch * merged if isinstance(patch, int) and isinstance(merged, int) else 1
+
+
 def batches(
     conversations: Sequence[Conversation],
     order: Sequence[int],

@@ -20,6 +20,7 @@ from tasks.questions.point import Point
 from tasks.questions.relaxed import Relaxed
 from tasks.questions.tagged_box import TaggedBox
 from tasks.questions.tagged_detections import TaggedDetections
+from tasks.questions.typed import Typed
 from tasks.questions.verdict import Verdict
 from tasks.questions.vqa import Vqa
 from tasks.records.rows import Sample
@@ -28,12 +29,13 @@ from tasks.rewards.reward import Reward
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Exact(), Number(), Relaxed(), Anls(), Vqa(), Final(), Caption(), Box(), TaggedBox(),
-        Detections(), TaggedDetections(), Pair(), Point(), Verdict(),
+        Exact(), Number(), Relaxed(), Anls(), Vqa(), Final(), Typed(), Caption(), Box(),
+        TaggedBox(), Detections(), TaggedDetections(), Pair(), Point(), Verdict(),
     )
 }  # fmt: skip
 
-SHORT = ("exact", "number", "relaxed", "anls", "vqa", "final")  # kinds with a short answer
+# kinds with a short answer
+SHORT = ("exact", "number", "relaxed", "anls", "vqa", "final", "typed")
 
 
 def kind_of(sample: Sample) -> Kind:

@@ -7,6 +7,7 @@ get the sample for each record, so that pictures are opened one record at a time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def read_dataset(
     max_rejected_share: float,
     limit: int = 0,
     wanted: Callable[[Sample], bool] = lambda _: True,
+    shaped: Callable[[Sample], Sample] = lambda sample: sample,
     section: str = "intake",
 ) -> dict[str, float]:
     """Read a data set into `out` as samples; unusable records go to `rejected.parquet`.
@@ -43,6 +45,8 @@ def read_dataset(
         limit: Read at most this many records; 0 for all.
         wanted: Tells whether a usable sample is kept; the others are counted and let go, so that a
             large data set needs no more memory than what is wanted of it.
+        shaped: Makes of each sample, before it is checked, what a flow asks for; it may raise
+            `Unusable` to set it aside.
         section: The section of the settings that the limits come from, for messages.
 
     Returns:
@@ -62,7 +66,7 @@ def read_dataset(
             if limit and tally.read >= limit:
                 break
             try:
-                sample, row, key = checked(source, tally.seen)
+                sample, row, key = checked(partial(_shaped, source, shaped), tally.seen)
             except Unusable as reason:
                 tally.set_aside(name, str(reason))
                 continue
@@ -94,6 +98,10 @@ def read_dataset(
         tasks=dict(sorted(kept.items())),
     )
     return {"read": tally.read, "kept": kept.total(), "set_aside": len(tally.rejected)}
+
+
+def _shaped(source: Callable[[], Sample], shaped: Callable[[Sample], Sample]) -> Sample:
+    return shaped(source())
 
 
 def checked(source: Callable[[], Sample], seen: Seen) -> tuple[Sample, dict[str, Any], str]:

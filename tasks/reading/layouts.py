@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.reading.annotation_files import annotated_records
+from tasks.reading.benchmark_rows import benchmark_files, benchmark_records
 from tasks.reading.checks import Record
 from tasks.reading.class_folders import class_folders, class_records
 from tasks.reading.documents import document_files, document_records
 from tasks.reading.grounding import reasoning_folders, reasoning_records
+from tasks.reading.hub_tables import question_tables, table_records
 from tasks.reading.judgement_files import judgement_files, judgement_records
 from tasks.reading.llama_factory import INFO, described_files, described_records
 from tasks.reading.receipts import receipt_folders, receipt_records
@@ -45,6 +47,9 @@ def recognised(folder: Path, splits: Splits, setting: str = "data") -> tuple[str
         return "LLaMA-Factory", described_records(folder, described, splits)
     if listed := training_lists(folder):
         return "LLaVA conversations, listed in YAML", listed_records(folder, listed, splits)
+    if rows := benchmark_files(folder):
+        known = " and ".join(dict.fromkeys(rows.values()))
+        return known, benchmark_records(folder, rows, splits)
     if lines:
         return "JSONL", json_lines(folder, lines, splits)
     if tables := evaluation_tables(folder):
@@ -58,6 +63,8 @@ def recognised(folder: Path, splits: Splits, setting: str = "data") -> tuple[str
         return "SROIE", receipt_records(folder, receipts, splits)
     if judged := judgement_files(folder):
         return "judgements in a public layout", judgement_records(folder, judged, splits)
+    if asked_in := question_tables(folder):
+        return "Parquet of the Hugging Face Hub", table_records(folder, asked_in, splits)
     if annotated := annotated_records(folder, splits):
         return annotated
     if parts := reasoning_folders(folder):
@@ -69,8 +76,8 @@ def recognised(folder: Path, splits: Splits, setting: str = "data") -> tuple[str
         f"{folder} is not a data set that Collimate can read",
         "it has neither part-*.parquet, nor a *.jsonl file, nor a *.tsv of VLMEvalKit, nor a saved "
         "Hugging Face dataset, nor a *.json file with images, annotations and categories, nor "
-        "judgements or questions about documents in a public layout, nor receipts in img/ and key/,"
-        " nor pictures with a JSON file beside each in train/, nor "
+        "judgements or questions in a public layout, nor *.parquet with questions and answers, nor "
+        "receipts in img/ and key/, nor pictures with a JSON file beside each in train/, nor "
         f"two class folders with pictures (found: {found})",
         "see 'Your own data and model' in the README",
     )

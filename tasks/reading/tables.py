@@ -6,7 +6,9 @@ value in them:
 
     {"problem": "Which colour?", "solution": "<answer> red </answer>"}
 
-is a question of metric `final` whose `final` is "red".
+is a question of metric `final` whose `final` is "red", and of metric `typed` where a column
+`problem_type` says how it is compared, as Visionary-R1's data does. There a `solution` without tags
+is no answer.
 """
 
 import json
@@ -40,9 +42,11 @@ IMAGE_NAMES = ("images", "image", "image_path", "image_paths", "file_name")
 # What of a row is looked at.
 COLUMNS = tuple(dict.fromkeys((
     *PROMPT_NAMES, *TURN_NAMES, *ANSWER_NAMES, *IMAGE_NAMES, "id", "task", "split", "metric",
-    "boxes", "corners", "box_frame", "label", "final", "details", "cot", *judgements.COLUMNS,
+    "boxes", "corners", "box_frame", "label", "final", "details", "cot", "problem_type",
+    *judgements.COLUMNS,
 )))  # fmt: skip
 FIELDS = tuple(Sample.model_fields)
+UNTAGGED = "solution without <answer> tags"
 # What a record of the wrong shape raises; RecursionError comes from deeply nested JSON.
 MALFORMED = (KeyError, TypeError, ValueError, RecursionError)
 
@@ -170,8 +174,17 @@ def _understood(row: dict[str, Any], name: str, part: Part) -> Sample:
         details = details | {"cot": cot}
     corners = row.get("boxes") or row.get("corners") or []
     final, metric = text_in(row, "final"), row.get("metric")
-    if not final and not corners and "answer>" in answer and metric in (None, "", "final"):
-        final, metric = _untagged(answer), "final"
+    tagged = "answer>" in answer
+    if not final and not corners and tagged and metric in (None, "", "final", "typed"):
+        final, metric = _untagged(answer), metric or "final"
+    said = answer if row.get("answer") is not None else ""  # what no tags need to mark
+    if (kind := text_in(row, "problem_type")) and metric in (None, "", "final", "typed"):
+        final, metric = final or said, "typed"
+        details = details | {"problem_type": kind}
+        if answer and not (final or tagged):
+            raise Unusable(UNTAGGED)
+    elif not (final or corners or metric or said) and row.get("solution") is not None:
+        details = details | {"untagged": True}  # `typed_question` refuses it
     return Sample(
         id=_id(text_in(row, "id"), name, part),
         task=text_in(row, "task") or "question",

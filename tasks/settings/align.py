@@ -6,6 +6,7 @@ from tasks.settings.fields import (
     Answers,
     Batch,
     Beta,
+    KlSchedule,
     Limit,
     MaxNewTokens,
     Prompts,
@@ -94,6 +95,7 @@ class PolicyGrpo(Section):
     answers: Answers = 8
     learning_rate: Rate = 5e-5
     beta: Beta = 0.04
+    kl_schedule: KlSchedule = "constant"
     temperature: Temperature = 1.0
     max_new_tokens: MaxNewTokens = 112
     skip_settled: SkipSettled = False

@@ -3,7 +3,7 @@
 A section gives the default: `steps: Steps = 160`.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -63,6 +63,13 @@ Answers = Annotated[
 Beta = Annotated[
     float,
     Field(ge=0, title="KL weight", description="Strength of the leash to the starting model"),
+]
+KlSchedule = Annotated[
+    Literal["constant", "cosine"],
+    Field(
+        title="KL weight over time",
+        description="As it is, or by half a cosine to nothing at the end of all steps",
+    ),
 ]
 Temperature = Annotated[float, Field(gt=0, le=2, description="Of sampling; 1 as the model says")]
 MaxNewTokens = Annotated[

@@ -10,6 +10,7 @@ from tasks.settings.fields import (
     Beta,
     Data,
     Dev,
+    KlSchedule,
     Limit,
     LookEvery,
     MaxNewTokens,
@@ -72,6 +73,7 @@ class Reinforced(Section):
     batch: Batch = 16
     learning_rate: Rate = 5e-5
     beta: Beta = 0.04
+    kl_schedule: KlSchedule = "constant"
     temperature: Temperature = 1.0
     max_new_tokens: MaxNewTokens = 112
     skip_settled: SkipSettled = False

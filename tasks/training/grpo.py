@@ -24,6 +24,7 @@ from tasks.rewards.reward import Reward
 from tasks.running.errors import UserError
 from tasks.training.conversations import MESSAGES, pictures, user_turn
 from tasks.training.fitting import fit
+from tasks.training.kl_schedule import KlSchedule
 from tasks.training.objective import Objective, configured
 from tasks.training.plan import Plan
 from tasks.training.rollouts import Rollouts
@@ -51,6 +52,7 @@ class Grpo(Objective):
         top_p: Of the distribution, what is sampled from; 1 for all of it.
         skip_settled: Ask other questions in place of those that were all right or all wrong.
         in_order: Ask the questions in the order of the data, over and over, and not shuffled.
+        kl_schedule: `cosine` lets go of the leash by half a cosine (see `kl_weight`).
     """
 
     watches: ClassVar[tuple[str, Literal["min", "max"]]] = ("val/reward", "max")
@@ -63,6 +65,7 @@ class Grpo(Objective):
     top_p: float = 1.0
     skip_settled: bool = False
     in_order: bool = False
+    kl_schedule: Literal["constant", "cosine"] = "constant"
 
     @property
     def room(self) -> int:
@@ -101,8 +104,13 @@ class Grpo(Objective):
         )
 
     def callbacks(self, plan: Plan) -> list[L.Callback]:
-        """Keep some of the answers, and the record of the questions."""
-        return [Rollouts(plan, self.rewards), *([SkipSettled(plan)] * self.skip_settled)]
+        """Keep some of the answers, and the record of the questions; set the KL weight."""
+        wanted: list[L.Callback] = [Rollouts(plan, self.rewards)]
+        if self.skip_settled:
+            wanted.append(SkipSettled(plan))
+        if self.kl_schedule == "cosine":
+            wanted.append(KlSchedule(self.beta, plan.steps))
+        return wanted
 
     def finish(self, callbacks: list[L.Callback], out: Path) -> None:
         """Write the answers that were kept."""

@@ -58,6 +58,7 @@ def reinforced(settings: Settings, job: Job) -> Metrics:
             answers=s.answers,
             learning_rate=s.learning_rate,
             beta=s.beta,
+            kl_schedule=s.kl_schedule,
             temperature=s.temperature,
             max_new_tokens=s.max_new_tokens,
             skip_settled=s.skip_settled,

@@ -113,3 +113,15 @@ def test_an_obstacle_counts_as_many_tokens_as_the_processor_makes(model_folder):
             for context in (length - 3, length + 3)
         ]
         assert fits == [False, True]
+
+
+def test_the_smallest_side_fills_one_token_in_the_processors_own_count(model_folder):
+    processor = open_model_processor(model_folder)
+    side = preparing.smallest_side(processor)
+    assert side > 1
+    images = processor.image_processor
+    found = images(images=[Image.new("RGB", (3 * side, 2 * side))], return_tensors="pt",
+                   do_resize=False)  # fmt: skip
+    tokens = found["image_grid_thw"][0].prod().item() // images.merge_size**2
+    assert tokens == 3 * 2
+    assert preparing.smallest_side(object()) == 1

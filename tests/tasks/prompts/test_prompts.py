@@ -12,6 +12,10 @@ RENDERED = {
         {"question": "Which colour?", "options": "A. red\nB. blue"},
         "Which colour?\nA. red\nB. blue\nAnswer with the letter of the right option.",
     ),
+    "benchmarks/letter": (
+        {"question": "Which? Options: A: red, B: blue"},
+        "Which? Options: A: red, B: blue\nAnswer with the letter of the right option.",
+    ),
     "reinforce/classify": ({}, "Which class is it?"),
     "caption/describe": ({}, "Tell me what you see."),
     "caption/objects": (
@@ -46,6 +50,11 @@ RENDERED = {
         {},
         "Think first, then answer with the name of the class alone, exactly like this: "
         "<think>your thoughts</think><answer>class name</answer>",
+    ),
+    "reason/plain_instructions": (
+        {},
+        "Think first, then answer with a word, a number or a short phrase, exactly like this: "
+        "<think>your thoughts</think><answer>your answer</answer>",
     ),
     "reinforce/find": ({"label": "circle"}, "Find every circle."),
     "ground/read_box": ({"box": "[1, 2, 3, 4]"}, "Read the text in the box [1, 2, 3, 4]."),

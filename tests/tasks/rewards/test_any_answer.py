@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.questions import KINDS, kind_of, rewards_of, score
 from tasks.records.rows import Sample
+from tasks.rewards.caption_first import caption_adds, caption_suffices, describes_then_answers
 from tasks.rewards.facts import grounded_facts
 from tasks.rewards.grounding import closeness_to_pointed_box
 from tasks.rewards.objects import says_only_what_is_there
@@ -19,6 +20,8 @@ COLUMNS = {
     "tagged": True, "references": ["3", "7 red"],
     "texts": [{"text": "red", "corners": [100, 200, 300, 400]}],
     "winner": "A", "judged": "image_generation", "thinks": True,
+    "reference": "red circle", "problem_type": "OCR", "replies": "red",
+    "from_nothing": "a circle", "number": 0,
     "there": ["circle", "red"], "names": "circle, disc\nred\nsquare",
 }  # fmt: skip
 ASKED = [
@@ -32,6 +35,7 @@ ASKED = [
 ]  # fmt: skip
 REWARDS = [reward.function for reward in rewards_of(ASKED)]
 REWARDS += [closeness_to_pointed_box, grounded_facts, says_only_what_is_there]
+REWARDS += [describes_then_answers, caption_suffices, caption_adds]
 HIGHEST = {"closeness_to_pointed_box": 2.0}
 SECONDS = 2.0  # for one answer and all rewards; half a megabyte takes a few milliseconds
 

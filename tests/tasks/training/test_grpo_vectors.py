@@ -1,4 +1,7 @@
-"""TRL as we configure it computes the GRPO of the Visual-RFT specification (10.18 to 10.20)."""
+"""TRL as we configure it computes the GRPO of two specifications.
+
+Visual-RFT's (10.18 to 10.20), and Visionary-R1's (10.12 to 10.14) with its KL schedule.
+"""
 
 import json
 from pathlib import Path
@@ -12,6 +15,7 @@ from tasks.asking.coordinates import Coordinates
 from tasks.rewards.reward import Reward
 from tasks.rewards.text import exact_answer
 from tasks.training.grpo import grpo_dataset
+from tasks.training.kl_schedule import kl_weight
 from tasks.training.objective import build_trainer
 from tasks.training.plan import Plan
 from tasks.world.shards import make_sample
@@ -52,18 +56,21 @@ def advantages(trainer, monkeypatch, rewards: list[float], group: int) -> torch.
     return trainer._generate_and_score_completions(asked)["advantages"]
 
 
-@pytest.mark.parametrize(("given", "expected"), rows("group_advantages"))
+@pytest.mark.parametrize(
+    ("given", "expected"), rows("group_advantages") + rows("visionary_group_advantages")
+)
 def test_advantages_are_those_of_the_specification(trainer, monkeypatch, given, expected):
     found = advantages(trainer, monkeypatch, given["rewards"], given["num_generations"])
     assert found.tolist() == pytest.approx(expected, abs=2e-6)
 
 
-@pytest.mark.parametrize(("given", "expected"), rows("grpo_loss"))
+@pytest.mark.parametrize(("given", "expected"), rows("grpo_loss") + rows("visionary_grpo_loss"))
 def test_loss_kl_and_gradient_are_those_of_the_specification(trainer, monkeypatch, given, expected):
     scaled = advantages(trainer, monkeypatch, given["rewards"], given["num_generations"])
     mask = torch.tensor(given["mask"])
     log_probs = torch.tensor(given["token_logps"], requires_grad=True)
-    monkeypatch.setattr(trainer, "beta", given["beta"])
+    # the epoch of a run of one epoch is what is finished of it
+    monkeypatch.setattr(trainer, "beta", kl_weight(given["beta"], given.get("epoch", 0), 1))
     monkeypatch.setattr(
         trainer, "_get_per_token_logps_and_entropies",
         lambda *_, **__: (log_probs, torch.zeros_like(log_probs), None),
@@ -82,7 +89,9 @@ def test_loss_kl_and_gradient_are_those_of_the_specification(trainer, monkeypatc
     )
 
 
-@pytest.mark.parametrize(("given", "expected"), rows("completion_mask"))
+@pytest.mark.parametrize(
+    ("given", "expected"), rows("completion_mask") + rows("visionary_completion_mask")
+)
 def test_an_answer_ends_with_its_first_end_token(trainer, given, expected):
     prompt = trainer.train_dataset[0]
     content = [{"type": "image", "image": image} for image in prompt["images"]]
@@ -133,6 +142,15 @@ def loss_of(trainer, monkeypatch, policy, reference, mask, scaled, beta) -> tupl
     loss = trainer._compute_loss(trainer.model, inputs)
     loss.backward()
     return loss.item(), log_probs.grad
+
+
+@pytest.mark.parametrize(("given", "expected"), rows("grpo_loss") + rows("visionary_grpo_loss"))
+def test_the_divergence_is_that_of_the_specification(trainer, monkeypatch, given, expected):
+    """It is what a whole weight of it adds to the loss."""
+    scaled = [0.0] * len(given["rewards"])
+    parts = given["token_logps"], given["ref_token_logps"], given["mask"], scaled
+    loss, _ = loss_of(trainer, monkeypatch, *parts, beta=1.0)
+    assert loss == pytest.approx(expected["mean_kl"], abs=2e-6)
 
 
 @pytest.mark.parametrize(("given", "expected"), think("grpo_loss"))

@@ -15,6 +15,7 @@ import torch
 from tasks.asking.coordinates import Coordinates
 from tasks.questions import KINDS
 from tasks.training.grpo import grpo_dataset
+from tasks.training.kl_schedule import kl_weight
 from tasks.training.objective import save_order
 from tasks.training.plan import Plan
 from tasks.world.few_shot import NOVEL, point_sample
@@ -40,6 +41,7 @@ def prepare(folder: Path, model: str) -> Path:
     samples.append(point_sample(random.Random(0), "train", NOVEL[0]))
     counted = make_sample(0, "train", "count", len(samples))
     others = ("number", "relaxed", "anls", "vqa")
+    samples.append(counted.model_copy(update={"metric": "typed", "final": counted.answer}))
     samples += [counted.model_copy(update={"metric": metric}) for metric in others]
     samples.append(counted.model_copy(update={"metric": "verdict", "answer": "A"}))
     assert {sample.metric for sample in samples} == {
@@ -50,7 +52,8 @@ def prepare(folder: Path, model: str) -> Path:
         model=model, steps=STEPS, batch=8, out=str(folder / "out"),
         scratch=str(folder / "scratch"), run_id="", seed=0, device="cpu", accumulate=2,
     )  # fmt: skip
-    save_order(folder / "order.json", grpo(samples, max_new_tokens=12, beta=0.04), plan)
+    objective = grpo(samples, max_new_tokens=12, beta=0.04, kl_schedule="cosine")
+    save_order(folder / "order.json", objective, plan)
     return folder
 
 
@@ -94,6 +97,8 @@ def test_a_killed_grpo_training_ends_as_if_it_never_was(after, undisturbed, mode
     resumed = report(folder)
     assert [row["step"] for row in resumed["history"]] == list(range(1, STEPS + 1))
     assert resumed["history"] == expected["history"]
+    weights = [row["train/beta"] for row in resumed["history"]]
+    assert weights == [kl_weight(0.04, step, STEPS) for step in range(STEPS)]
     assert files_of(folder / "out") == files_of(whole / "out")
     assert resumed["used"]["steps"] < STEPS
 
