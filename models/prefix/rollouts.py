@@ -32,6 +32,8 @@ from models.prefix.sampling import Draw, sample
 # (tests/tasks/training/test_sight.py); the rest is room for bfloat16, and not measured there yet.
 FAR = 0.2
 
+Columns = dict[str, list]
+
 # ---- what TRL calls ----------------------------------------------------------------------------
 
 
@@ -48,7 +50,7 @@ def shared_rollouts(prompts: list, trainer: GRPOTrainer) -> dict[str, Any]:
             gather_deepspeed3_params=trainer.args.ds3_gather_for_generation,
             gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs,
         ) as model,
-        _answering(model),
+        answering(model),
         trainer.accelerator.autocast(),
     ):
         answers = sample(
@@ -138,8 +140,8 @@ def _fingerprint(prompt: list[dict]) -> bytes:
 
 
 @contextmanager
-def _answering(model: torch.nn.Module) -> Iterator[None]:
-    """Switch dropout off while answers are sampled."""
+def answering(model: torch.nn.Module) -> Iterator[None]:
+    """Switch dropout off while a model in training answers."""
     training = model.training
     model.eval()
     try:
@@ -159,6 +161,8 @@ class GroupedGRPOTrainer(GRPOTrainer):
         scored: Log-probabilities of the last answers' tokens, as training scored them.
         watch: Called with these rows and the answers; what it returns is logged with the rewards.
         choose: Called with the rows that are to be answered; may return others in their place.
+        testify: Called with the rows and the answers before these are rewarded; returns columns
+            that the rewards read, and what is logged of them.
 
     With several steps per generation TRL deals the answers out one by one, and hardly two answers
     to a prompt meet in a batch. Dealt out by group, each batch still holds random prompts, and
@@ -169,6 +173,7 @@ class GroupedGRPOTrainer(GRPOTrainer):
     scored: torch.Tensor | None = None
     watch: Callable[[list[dict[str, Any]], list], dict[str, float]] | None = None
     choose: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] | None = None
+    testify: Callable[[list[dict[str, Any]], list], tuple[Columns, dict[str, float]]] | None = None
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if self.choose and self.model.training:
@@ -178,9 +183,17 @@ class GroupedGRPOTrainer(GRPOTrainer):
     def _calculate_rewards(
         self, inputs: list, prompts: list, completions: list, *rest: Any
     ) -> torch.Tensor:
+        told: dict[str, float] = {}
+        if self.testify:
+            columns, told = self.testify(inputs, completions)
+            inputs = [
+                row | {name: values[i] for name, values in columns.items()}
+                for i, row in enumerate(inputs)
+            ]
         self.asked = inputs
         mode = "train" if self.model.training else "eval"
-        for name, value in (self.watch(inputs, completions) if self.watch else {}).items():
+        told = told | (self.watch(inputs, completions) if self.watch else {})
+        for name, value in told.items():
             self._metrics[mode][name].append(value)
         return super()._calculate_rewards(inputs, prompts, completions, *rest)
 

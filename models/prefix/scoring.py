@@ -5,6 +5,8 @@ picture, both orders of a pair as far as they agree, a draft and its variants. T
 tokens that are scored, in slices: never on whole prompts, and never on all rows at once.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from transformers import PreTrainedModel
@@ -27,6 +29,36 @@ def log_probs(
     Returns:
         Per row, float32 [tokens of the text].
     """
+    head = model.get_output_embeddings()
+    found = [
+        -F.cross_entropy(head(states).float(), tokens, reduction="none")
+        for states, tokens in _slices(model, inputs, texts)
+    ]
+    return list(torch.cat(found).cpu().split([len(text) for text in texts]))
+
+
+@torch.no_grad()
+def written_greedily(
+    model: PreTrainedModel, inputs: dict[str, torch.Tensor], texts: list[list[int]]
+) -> list[bool]:
+    """Return of each text whether it is what greedy decoding writes after its prompt.
+
+    Its tokens are the likeliest at every place, so one pass tells; of equally likely tokens the
+    first counts, as in `models.prefix.sampling.greedy`.
+
+    Args:
+        inputs, texts: As in `log_probs`.
+    """
+    head = model.get_output_embeddings()
+    found = [head(states).argmax(-1) == tokens for states, tokens in _slices(model, inputs, texts)]
+    rows = torch.cat(found).cpu().split([len(text) for text in texts])
+    return [bool(row.all()) for row in rows]
+
+
+def _slices(
+    model: PreTrainedModel, inputs: dict[str, torch.Tensor], texts: list[list[int]]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield the states that tokens of texts are written from, with these tokens, in slices."""
     rows = _with_texts(inputs, texts)
     length = inputs["input_ids"].shape[1]
     wanted = torch.zeros_like(rows["input_ids"][:, 1:], dtype=torch.bool)
@@ -37,13 +69,8 @@ def log_probs(
     else:
         hidden = model.model(**rows).last_hidden_state[:, :-1][wanted]
     labels = rows["input_ids"][:, 1:][wanted]
-    head = model.get_output_embeddings()
-    step = max(1, SLICE // head.weight.shape[0])
-    found = [
-        -F.cross_entropy(head(states).float(), tokens, reduction="none")
-        for states, tokens in zip(hidden.split(step), labels.split(step), strict=True)
-    ]
-    return list(torch.cat(found).cpu().split([len(text) for text in texts]))
+    step = max(1, SLICE // model.get_output_embeddings().weight.shape[0])
+    yield from zip(hidden.split(step), labels.split(step), strict=True)
 
 
 def repeated(

@@ -9,12 +9,16 @@ import ast
 import re
 import warnings
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Literal, TypeGuard
 
 from tasks.records.boxes import Box, Frame
 
+Grammar = Literal["plain", "caption_first"]
 # The blocks of an answer, in their order.
-GRAMMARS = {"plain": ("think", "answer"), "caption_first": ("info", "think", "answer")}
+GRAMMARS: dict[Grammar, tuple[str, ...]] = {
+    "plain": ("think", "answer"),
+    "caption_first": ("info", "think", "answer"),
+}
 _CONTRACTS = {
     grammar: re.compile(r"\s*".join(rf"<{block}>.*?</{block}>" for block in blocks), re.DOTALL)
     for grammar, blocks in GRAMMARS.items()
@@ -50,7 +54,7 @@ class Malformed(ValueError):
     """An answer that cannot be read; the message says why in a few words."""
 
 
-def keeps_contract(text: str, grammar: str = "plain") -> bool:
+def keeps_contract(text: str, grammar: Grammar = "plain") -> bool:
     """True if the whole text is the blocks of a grammar in their order, each tag exactly once.
 
     >>> keeps_contract("<think>2 + 2</think><answer>4</answer>")
@@ -121,7 +125,7 @@ def _only_block(text: str, name: str) -> str:
     return content.strip()
 
 
-def _tags(grammar: str) -> list[str]:
+def _tags(grammar: Grammar) -> list[str]:
     return [tag for block in GRAMMARS[grammar] for tag in (f"<{block}>", f"</{block}>")]
 
 

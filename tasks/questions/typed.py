@@ -23,7 +23,7 @@ class Typed(Kind):
     words = True
     rewards = (Reward(function=thinks_then_answers), Reward(function=right_by_type))
     watched = staticmethod(right_by_type)
-    features = Features({"tagged": Value("bool"), "problem_type": TEXT})
+    features = Features({"tagged": Value("bool"), "problem_type": TEXT, "bare": TEXT})
     sign_texts: ClassVar[dict[str, str]] = {}
 
     def check(self, sample: Sample) -> str:
@@ -45,8 +45,9 @@ class Typed(Kind):
         return Score(value, "right" if value == 1 else f"{said[:80]!r} against {sample.final!r}")
 
     def columns(self, sample: Sample, corners: list[list[float]]) -> dict[str, Any]:
-        """Return the type; the reference is there for all kinds."""
-        return {"tagged": True, "problem_type": problem_type(sample)}
+        """Return the type, and what a witness is asked; the reference is there for all kinds."""
+        bare = str(sample.details.get("bare") or sample.prompt)
+        return {"tagged": True, "problem_type": problem_type(sample), "bare": bare}
 
     def instructions(self, width: str, height: str) -> str:
         """Return words that ask for the form of the answer."""

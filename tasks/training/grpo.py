@@ -52,6 +52,8 @@ class Grpo(Objective):
         top_p: Of the distribution, what is sampled from; 1 for all of it.
         skip_settled: Ask other questions in place of those that were all right or all wrong.
         in_order: Ask the questions in the order of the data, over and over, and not shuffled.
+        witness: Who replies to captions for the rewards (`tasks.training.witness`): `policy`,
+            `start`, a model or an address; nobody without it.
         kl_schedule: `cosine` lets go of the leash by half a cosine (see `kl_weight`).
     """
 
@@ -65,6 +67,7 @@ class Grpo(Objective):
     top_p: float = 1.0
     skip_settled: bool = False
     in_order: bool = False
+    witness: str = ""
     kl_schedule: Literal["constant", "cosine"] = "constant"
 
     @property
@@ -77,7 +80,14 @@ class Grpo(Objective):
     ) -> GroupedGRPOTrainer:
         """Build TRL's trainer, whose answers share their prompts where the family is supported."""
         enough_questions(len(parts["train_dataset"]), plan.batch // self.answers, plan.section)
-        share = plan.vllm == "none" and can_share_prefix(network)
+        shareable = can_share_prefix(network)
+        if self.witness in ("policy", "start") and not shareable:
+            raise UserError(
+                "This model cannot be its own witness",
+                "replies are written with shared beginnings, which its family does not support",
+                "name another model or a server as the witness, or train a Qwen2.5-VL or Qwen3-VL",
+            )
+        share = plan.vllm == "none" and shareable
         config = configured(
             GRPOConfig,
             **common,
@@ -104,10 +114,14 @@ class Grpo(Objective):
         )
 
     def callbacks(self, plan: Plan) -> list[L.Callback]:
-        """Keep some of the answers, and the record of the questions; set the KL weight."""
+        """Keep some answers, and the record of questions; ask a witness, set the KL weight."""
+        from tasks.training.witness import Witnessed
+
         wanted: list[L.Callback] = [Rollouts(plan, self.rewards)]
         if self.skip_settled:
             wanted.append(SkipSettled(plan))
+        if self.witness:
+            wanted.append(Witnessed(self.witness, plan))
         if self.kl_schedule == "cosine":
             wanted.append(KlSchedule(self.beta, plan.steps))
         return wanted
