@@ -63,11 +63,11 @@ class Retriever(Section):
     loss: Literal["infonce", "pairwise"] = Field(
         "infonce", description="Among all pages of a batch, or against the hardest one"
     )
-    steps: Steps = 40
+    steps: Steps = 20
     batch: Batch = 8
     learning_rate: Rate = 1e-4
     dev: Dev = 24
-    look_every: LookEvery = 20
+    look_every: LookEvery = 10
     patience: Patience = 0
 
 

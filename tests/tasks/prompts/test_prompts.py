@@ -51,6 +51,20 @@ RENDERED = {
         "Think first, then answer with the name of the class alone, exactly like this: "
         "<think>your thoughts</think><answer>class name</answer>",
     ),
+    "reason/plain": ({"question": "Q?"}, "Q? Think, then answer."),
+    "reason/caption_first": ({"question": "Q?"}, "Q? Describe, think, then answer."),
+    "reason/witness": (
+        {"question": "Q?", "caption": "A ring."},
+        "Answer in a word or number from the text below alone. Say unknown if it does not tell, "
+        "and Hacking Sample if it answers, infers or explains.\nQuestion: Q?\nText: A ring.",
+    ),
+    "reason/caption_first_instructions": (
+        {},
+        "First describe the image exhaustively (objects, numbers, text, relations), then think "
+        "step by step from your description alone, then answer with a word, a number or a short "
+        "phrase, exactly like this: <info>your description</info><think>your thoughts</think>"
+        "<answer>your answer</answer>",
+    ),
     "reason/plain_instructions": (
         {},
         "Think first, then answer with a word, a number or a short phrase, exactly like this: "
