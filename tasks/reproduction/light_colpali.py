@@ -24,7 +24,6 @@ import torch
 from sentence_transformers import MultiVectorEncoder
 
 from models.retrieval.encoder import GRIDS, PATCHES, ROWS, Merging, load_retriever
-from models.retrieval.merging import Strategy
 from models.statistics import mean
 from models.vlm.picture_memory import remember_tower
 from tasks.asking.turns import asking
@@ -34,7 +33,8 @@ from tasks.records.images import open_image
 from tasks.records.pages import Page, Question, read_pages, read_questions
 from tasks.reproduction.arms import Result, learnt, prepare, run_trials
 from tasks.reproduction.retrieval_answers import right_answers
-from tasks.reproduction.retrieval_ways import FACTORS, PRUNED, Seen, Way, stored
+from tasks.reproduction.retrieval_arms import CONTROL, PILOTED, SHIPPED, TUNED, Arm
+from tasks.reproduction.retrieval_ways import PRUNED, Seen, Way, stored
 from tasks.retrieval.embedding import embed_pages, embed_questions
 from tasks.retrieval.index import Made, PageIndex
 from tasks.retrieval.scoring import exact_scores, ranked
@@ -42,48 +42,10 @@ from tasks.training.plan import Plan
 from tasks.training.retriever import Contrastive, train_retriever
 
 PIXELS = 256 * 288
-RANDOM_DRAWS = 5
 AT_ONCE, SHARDS = 8, 8
 PILOT_SEED = 1000
 POOLED = "one corpus"
 TOWER = "tower"
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What a retriever is fine-tuned with, and the ways in which its pages are stored then."""
-
-    name: str
-    strategy: Strategy = "none"
-    factor: float = 1.0
-    prompt_rows: bool = True
-    ways: tuple[Way, ...] = (Way("all"),)
-    trains: bool = True
-
-
-SHIPPED = Arm(
-    "as shipped", trains=False,
-    ways=(
-        Way("all"),
-        *(Way(kind, factor) for factor in FACTORS
-          for kind in ("clusters", "distance", "windows", "runs", "score", "attention")),
-        *(Way("random", factor, seed) for factor in FACTORS for seed in range(RANDOM_DRAWS)),
-        Way("states", 9), Way("one"),
-    ),
-)  # fmt: skip
-CONTROL = Arm(
-    "tuned without merging",
-    ways=(Way("all"), *(Way("clusters", f) for f in (9, 25, 49)), Way("windows", 25)),
-)
-TUNED = (
-    Arm("tuned with clusters 9", "clusters", 9, ways=(Way("clusters", 9),)),
-    Arm("tuned with clusters 25", "clusters", 25, ways=(Way("clusters", 25),)),
-    Arm("tuned with clusters 49", "clusters", 49, ways=(Way("clusters", 49),)),
-    Arm("tuned with windows 25", "windows", 25, ways=(Way("windows", 25),)),
-    # more than any page has: one group, and no row of the prompt
-    Arm("tuned with one vector", "clusters", 1e6, prompt_rows=False, ways=(Way("one"),)),
-)
-PILOTED = (CONTROL, TUNED[1])  # the rates of those are tried: of all others the second's counts
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from tasks.reproduction.arms import Result
-from tasks.reproduction.light_colpali import CONTROL, SHIPPED
 from tasks.reproduction.outcome import SCORE, Claim, Columns, Runs, paired_tests
+from tasks.reproduction.retrieval_arms import CONTROL, SHIPPED
 from tasks.reproduction.retrieval_ways import FACTORS
 
 ALL, WITH, WITHOUT = "all vectors", ", tuned with it", ", tuned without merging"

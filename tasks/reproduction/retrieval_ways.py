@@ -72,28 +72,28 @@ def stored(seen: Seen, way: Way, trees: dict[str, np.ndarray]) -> Embedded:
     Args:
         trees: Of this page, by likeness: one serves every factor, and is kept here.
     """
-    page, number = seen.page, len(seen.page.groups)
-    patches, prompt = page.vectors[:number], page.vectors[number:]
+    page, cells = seen.page, len(seen.page.groups)
+    patches, prompt = page.vectors[:cells], page.vectors[cells:]
     if way.kind == "all":
         return page
     if way.kind == "states":
         assert seen.merged_states is not None
         return _pruned(page, torch.cat([seen.merged_states, prompt]))
     if way.kind in ("random", "score", "attention"):
-        share = 1 - remaining(number, way.factor) / number + 1e-9
+        share = 1 - remaining(cells, way.factor) / cells + 1e-9
         return _pruned(page, torch.cat([patches[_kept(seen, way, share)], prompt]))
     if way.kind == "one":
-        groups = torch.zeros(number, dtype=torch.long)
+        groups = torch.zeros(cells, dtype=torch.long)
         return replace(page, vectors=merge(patches, groups), groups=groups)
     if way.kind == "windows":
         groups = windows(page.grid, way.factor)
     elif way.kind == "runs":
-        groups = runs(number, way.factor)
+        groups = runs(cells, way.factor)
     else:
         likeness = "profile" if way.kind == "clusters" else "distance"
         if likeness not in trees:
             trees[likeness] = tree(patches, likeness)
-        groups = cut(trees[likeness], remaining(number, way.factor))
+        groups = cut(trees[likeness], remaining(cells, way.factor))
     return replace(page, vectors=torch.cat([merge(patches, groups), prompt]), groups=groups)
 
 
@@ -102,7 +102,7 @@ def _kept(seen: Seen, way: Way, share: float) -> Tensor:
     if way.kind == "random":
         return kept_at_random(number, share, way.seed)
     if way.kind == "score":
-        return kept_by_potential(seen.page.vectors[:number], seen.queries, share)
+        return kept_by_potential(seen.page.vectors[: len(seen.page.groups)], seen.queries, share)
     assert seen.attention is not None
     return kept_by_attention(seen.attention, share)
 
