@@ -122,8 +122,9 @@ bench-judging: pull ## a judge behind its endpoint beside one in this process: b
 bench-search: $(TESTING) ## searching an index, ours beside colpali-engine or transformers: bench/search.json
 	$(BIN)/python -m bench.search
 
-bench-tools: $(TESTING) packages ## what a sandbox costs, a program behind each wall beside a bare interpreter: bench/tools.json
+bench-tools: $(TESTING) packages ## what a sandbox and a search of passages cost: bench/tools.json, bench/search_tools.json
 	$(BIN)/python -m bench.tools
+	$(BIN)/python -m bench.search_tools
 
 bench-tower: pull ## a fine-tuning step, a frozen tower that looks each time beside one that remembers: bench/tower.json
 	$(BIN)/python -m bench.tower

@@ -19,6 +19,7 @@ from models.vlm.bounded import first_line
 from models.vlm.special_tokens import as_text, plain_turns
 from tasks.asking.conversation import Conversation, pictures_of, text_of
 from tasks.records.images import open_image
+from tasks.running.texts import is_unicode
 
 Size = tuple[int, int]  # width and height
 # of the pictures of a batch: 16 questions about one of 64 megapixels took 7 GB, and now take 1
@@ -203,7 +204,7 @@ def obstacle(
         sizes: Width and height of each picture.
         room: Tokens that are kept free for an answer.
     """
-    if not _is_unicode(prompt):
+    if not is_unicode(prompt):
         return "its text is not Unicode"
     tokens = 0
     for size in sizes:
@@ -315,14 +316,6 @@ def _frame_tokens(processor: ProcessorMixin) -> int:
         return _inputs(processor, [turn])["input_ids"].shape[1]
     except Exception:
         return 0  # it takes no text without a picture, and the picture's tokens hold the frame
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half of a surrogate, which no tokenizer takes
-        return False
-    return True
 
 
 def _area(size: Size) -> int:

@@ -13,6 +13,7 @@ from tasks.reading.splits import key_of
 from tasks.records.boxes import boxes_from
 from tasks.records.images import ASPECT_RATIO, PIXELS_IN_ALL, BadPicture, kept
 from tasks.records.rows import PROSE, Sample
+from tasks.running.texts import is_unicode
 
 SPLITS = ("train", "dev", "test")
 BYTES_IN_ALL = 256 * 2**20
@@ -170,15 +171,6 @@ def _check_alike(sample: Sample, key: str, seen: Seen) -> None:
 
 def _sum(*values: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(values).encode()).digest()[:8])
-
-
-def is_unicode(text: str) -> bool:
-    """Return whether Parquet can hold a text: file names and JSON may have half of a surrogate."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_deep(value: Any, depth: int) -> bool:

@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tasks.reading.checks import SPLITS, Unusable, is_unicode, picture_size
+from tasks.reading.checks import SPLITS, Unusable, picture_size
 from tasks.reading.files import lines_in, open_data
 from tasks.reading.long_documents import long_documents_in
 from tasks.reading.page_rows import page_rows_in
@@ -28,6 +28,7 @@ from tasks.reading.preview import Preview
 from tasks.records.choosing import spread
 from tasks.records.images import BadPicture, kept
 from tasks.records.pages import Page, Question
+from tasks.running.texts import is_unicode
 
 QUESTIONS = "questions.jsonl"
 WORDS = 1000  # of a question

@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.reading.checks import TEXT, Unusable, is_unicode
+from tasks.reading.checks import TEXT, Unusable
 from tasks.reading.files import LINE, MB, lines_in, open_data
 from tasks.reading.tables import parquet_rows
 from tasks.records.passages import Passage
 from tasks.records.rows import PROSE
 from tasks.running.errors import UserError
+from tasks.running.texts import is_unicode
 
 IDS, TEXTS = ("id", "_id"), ("text", "contents")
 COLUMNS = (*IDS, "title", *TEXTS)

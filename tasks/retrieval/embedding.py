@@ -6,16 +6,26 @@ A page that is in the index already is not embedded again: a killed indexing goe
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 
 import torch
 from PIL import Image
 from sentence_transformers import MultiVectorEncoder
 
-from models.retrieval.encoder import GRIDS, GROUPS, PATCHES, ROWS, Merging, load_retriever
+from models.retrieval.encoder import (
+    GRIDS,
+    GROUPS,
+    PATCHES,
+    ROWS,
+    Merging,
+    identity,
+    load_retriever,
+)
 from tasks.asking.opening import opened, pick_device
 from tasks.records.images import open_image
 from tasks.records.pages import Page
 from tasks.retrieval.index import Embedded, PageIndex
+from tasks.running.errors import UserError
 
 AT_ONCE, PER_SEGMENT = 8, 64  # pages
 THUMBNAIL = 160  # pixels of the longer side
@@ -90,3 +100,18 @@ def _thumbnail(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     small.convert("RGB").save(buffer, format="JPEG", quality=80)
     return buffer.getvalue()
+
+
+def open_maker(index: PageIndex, retriever: Path, device: str) -> MultiVectorEncoder:
+    """Open the retriever that made an index.
+
+    Raises:
+        UserError: It is another one, or cannot be opened.
+    """
+    if identity(retriever) != index.made.model:
+        raise UserError(
+            f"{retriever} did not make the index {index.folder}",
+            f"it is {identity(retriever)}, and the vectors are those of {index.made.model}",
+            "name the retriever that did, or make the index again",
+        )
+    return open_retriever(str(retriever), device)

@@ -11,12 +11,11 @@ from typing import get_args
 
 import numpy as np
 
-from models.retrieval.encoder import identity
 from tasks.reporting.found_page import Look, write_found_page
-from tasks.retrieval.embedding import embed_questions, open_retriever
+from tasks.retrieval.embedding import embed_questions, open_maker
 from tasks.retrieval.index import PageIndex
 from tasks.retrieval.scoring import How, heat, search
-from tasks.running.errors import UserError, without_trace
+from tasks.running.errors import without_trace
 from tasks.running.private import runtime
 from tasks.running.texts import printable
 
@@ -40,13 +39,7 @@ def main() -> None:
     told = parser.parse_args()
     folder = told.retriever or told.index.parent / "retriever"
     with PageIndex.open(told.index) as index:
-        if identity(folder) != index.made.model:
-            raise UserError(
-                f"{folder} did not make the index {told.index}",
-                f"it is {identity(folder)}, and the vectors are those of {index.made.model}",
-                "name the retriever that did with `--retriever`, or make the index again",
-            )
-        encoder = open_retriever(str(folder), told.device)
+        encoder = open_maker(index, folder, told.device)
         [question] = embed_questions(encoder, [told.question])
         [found] = search(index, [question], max(1, told.number), told.how)
         entries = {entry.id: entry for entry in index.entries}

@@ -12,6 +12,21 @@ _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~])")
 LONGEST_NAME = 200  # MLflow takes 250
 
 
+def is_unicode(text: str) -> bool:
+    r"""Return whether a text has no half of a surrogate pair: JSON and names of files can have one.
+
+    Parquet, UTF-8 and tokenizers take none.
+
+    >>> is_unicode("tea"), is_unicode("\ud800")
+    (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def printable(text: str) -> str:
     r"""Return a text whose control characters are spelt out, those that turn its direction, too.
 

@@ -12,6 +12,8 @@ are searched alike. What comes back was written by others: it goes into a conver
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tasks.running.texts import is_unicode
+
 LONGEST = 2000  # characters; what is longer is no query but a model that does not stop
 
 
@@ -51,12 +53,3 @@ def is_query(query: str) -> bool:
     (True, False, False, False)
     """
     return 0 < len(query.strip()) <= LONGEST and is_unicode(query)
-
-
-def is_unicode(text: str) -> bool:
-    """Return whether a text has no half of a surrogate pair, which JSON can hold and UTF-8 not."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -18,9 +18,8 @@ from typing import Protocol
 import pyarrow.parquet as pq
 from sentence_transformers import MultiVectorEncoder
 
-from models.retrieval.encoder import identity
 from tasks.records.pages import Page
-from tasks.retrieval.embedding import embed_questions, open_retriever
+from tasks.retrieval.embedding import embed_questions, open_maker
 from tasks.retrieval.index import PageIndex
 from tasks.retrieval.scoring import How, search
 from tasks.running.errors import UserError
@@ -92,13 +91,7 @@ class IndexFinder:
             UserError: One of them cannot be opened, or they do not belong together.
         """
         opened = PageIndex.open(index)
-        if identity(retriever) != opened.made.model:
-            raise UserError(
-                f"{retriever} did not make the index {index}",
-                f"it is {identity(retriever)}, and the vectors are those of {opened.made.model}",
-                "name the retriever that did, or make the index again",
-            )
-        return cls(opened, open_retriever(str(retriever), device), pages, how)
+        return cls(opened, open_maker(opened, retriever, device), pages, how)
 
     def search(self, text: str, k: int) -> list[FoundPage]:
         """Return the best pages; see `PageFinder`."""

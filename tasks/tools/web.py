@@ -25,9 +25,10 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tasks.running.errors import UserError
+from tasks.running.texts import is_unicode
 from tasks.tools.fetching import Fetcher, Limits, NoAnswer, Request
 from tasks.tools.recording import Recorded, Recording
-from tasks.tools.search import Hit, is_query, is_unicode
+from tasks.tools.search import Hit, is_query
 
 Replay = Literal["only", "first", "never"]
 LONGEST_TEXT, LONGEST_ID = 20_000, 2000  # characters of a hit

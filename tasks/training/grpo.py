@@ -29,6 +29,7 @@ from tasks.training.objective import Objective, configured
 from tasks.training.plan import Plan
 from tasks.training.rollouts import Rollouts
 from tasks.training.settled import SkipSettled
+from tasks.training.witness import POLICY, START, Witnessed
 
 # the papers' GRPO; TRL's defaults differ in each of these
 PAPER_GRPO = {
@@ -81,7 +82,7 @@ class Grpo(Objective):
         """Build TRL's trainer, whose answers share their prompts where the family is supported."""
         enough_questions(len(parts["train_dataset"]), plan.batch // self.answers, plan.section)
         shareable = can_share_prefix(network)
-        if self.witness in ("policy", "start") and not shareable:
+        if self.witness in (POLICY, START) and not shareable:
             raise UserError(
                 "This model cannot be its own witness",
                 "replies are written with shared beginnings, which its family does not support",
@@ -115,8 +116,6 @@ class Grpo(Objective):
 
     def callbacks(self, plan: Plan) -> list[L.Callback]:
         """Keep some answers, and the record of questions; ask a witness, set the KL weight."""
-        from tasks.training.witness import Witnessed
-
         wanted: list[L.Callback] = [Rollouts(plan, self.rewards)]
         if self.skip_settled:
             wanted.append(SkipSettled(plan))
